@@ -1,0 +1,1 @@
+//! Append to and verify the hash chain. Sees digests, never content.

@@ -1,0 +1,81 @@
+//! Every limit on one page, each with its reason. Rooms read these; none has a limit of its own.
+
+use std::time::Duration;
+
+/// Tokens in one block of the KV cache. Attention reduces over such blocks in order, so this number is
+/// part of what shapes an answer's bits.
+pub const KV_BLOCK_TOKENS: usize = 32;
+
+/// Rows (tokens of any sequences) in one forward step: enough to fill the matrix kernels, few enough
+/// that a decoding sequence never waits long.
+pub const STEP_ROWS_MAX: usize = 512;
+
+/// Sequences that may be open at once whatever `slots` says.
+pub const SLOTS_MAX: usize = 1024;
+
+/// Requests that wait between extraction and the engine: keeps documents in memory few.
+pub const QUEUE_REQUESTS_MAX: usize = 4096;
+
+/// Documents that are open (extracted and not yet committed) at once.
+pub const QUEUE_DOCUMENTS_MAX: usize = 64;
+
+/// Runs in which a document may fail before it is quarantined.
+pub const ATTEMPTS_MAX_DEFAULT: u32 = 3;
+
+/// A log line longer than this is damage (research/audit-and-isolation.md 3.2).
+pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
+
+/// A log segment is followed by the next one past this size.
+pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// jobs.toml and task files: a person writes them.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// What reading one document may cost. Passed to the child that parses it.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// A larger input is refused unread.
+    pub input_bytes_max: u64,
+    /// Address space of the parsing child: bombs end here.
+    pub memory_bytes_max: u64,
+    /// Processor time of the parsing child.
+    pub cpu_max: Duration,
+    /// Wall clock of the parsing child.
+    pub wall_max: Duration,
+    /// What the child may send back; also the most text a document may have.
+    pub output_bytes_max: u64,
+    /// Stack of the parsing child.
+    pub stack_bytes_max: u64,
+    pub pages_max: usize,
+    /// Text of one page.
+    pub page_bytes_max: usize,
+    /// Entries of a ZIP container (DOCX, XLSX, ODS).
+    pub zip_entries_max: usize,
+    /// One inflated ZIP entry.
+    pub zip_entry_bytes_max: u64,
+    /// Depth of nested XML elements.
+    pub xml_depth_max: usize,
+    /// Cells of one sheet, and of one document: a 2 KB file can name 2^34 of them.
+    pub sheet_cells_max: usize,
+    pub document_cells_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            input_bytes_max: 256 << 20,
+            memory_bytes_max: 2 << 30,
+            cpu_max: Duration::from_secs(60),
+            wall_max: Duration::from_secs(120),
+            output_bytes_max: 256 << 20,
+            stack_bytes_max: 64 << 20,
+            pages_max: 20_000,
+            page_bytes_max: 2 << 20,
+            zip_entries_max: 10_000,
+            zip_entry_bytes_max: 256 << 20,
+            xml_depth_max: 256,
+            sheet_cells_max: 2_000_000,
+            document_cells_max: 16_000_000,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a document is once it has been read: pages of blocks in two layers with the way between them.
+//! Not how any format gets there; that is each reader's.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::layers::OffsetMap;
+use crate::base::Format;
+
+/// A document as read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    pub format: Format,
+    /// In reading order, numbered from 1 without gaps.
+    pub pages: Vec<Page>,
+    /// Title, author, producer and the like, as the file states them.
+    pub properties: BTreeMap<String, String>,
+    /// Tracked changes, comments and the like, as facts beside the text.
+    pub remarks: Vec<Remark>,
+}
+
+/// A page of a PDF, a sheet of a workbook, or a part of a DOCX (body, footnotes, …).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// Counted from 1.
+    pub number: u32,
+    /// What a person calls it: the page label, the sheet's name, the part's name.
+    pub label: String,
+    pub state: PageState,
+    /// The verbatim layer: what is printed, hyphens and ligatures kept.
+    pub verbatim: String,
+    /// The model layer: what the model reads, made from the verbatim layer.
+    pub model: String,
+    /// The exact way from the model layer back to the verbatim layer.
+    pub map: OffsetMap,
+    /// In reading order; their ranges ascend and do not overlap, in either layer.
+    pub blocks: Vec<Block>,
+    /// Text that a reader of the page does not see; in neither layer.
+    pub hidden: Vec<Hidden>,
+}
+
+/// What became of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageState {
+    Read,
+    /// Nothing is on it.
+    Empty,
+    /// Only a picture is on it, and no text was found in the picture.
+    ImageOnly,
+    /// Not read, and why.
+    Skipped(String),
+}
+
+/// A run of text with one role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    pub role: Role,
+    /// Bytes of the page's verbatim layer.
+    pub verbatim: Range<u32>,
+    /// Bytes of the page's model layer.
+    pub model: Range<u32>,
+    /// The computed or printed clause number ("4.2", "(a)") that starts the block's text, if any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    /// Left, bottom, right, top in PDF points, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<[f32; 4]>,
+}
+
+/// What a block is on its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Paragraph,
+    /// Level 1 is the highest.
+    Heading(u8),
+    ListItem,
+    /// A row of a table, its cells separated by " | " (verbatim: by a tab).
+    TableRow,
+    /// The row that names the columns of the rows after it.
+    TableHeader,
+    PageHeader,
+    PageFooter,
+    Note,
+    FormField,
+    Annotation,
+}
+
+/// Text that is in the file and that a reader of the page does not see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden {
+    pub text: String,
+    /// For instance "w:vanish", "hidden row 7", "invisible text mode".
+    pub why: String,
+}
+
+/// A fact that stands beside the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    pub kind: RemarkKind,
+    pub page: u32,
+    pub author: String,
+    /// As the file states it.
+    pub date: String,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemarkKind {
+    Insertion,
+    Deletion,
+    Comment,
+}

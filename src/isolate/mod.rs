@@ -1,0 +1,1 @@
+//! Killable parsers: the fork server and the limits of its children.

@@ -1,0 +1,150 @@
+//! The understood form of `jobs.toml` and its task files. No option means "default" here, no string
+//! means a choice; whoever holds a `Plan` need not ask again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::GlobSet;
+
+use crate::base::{Digest, Format, Limits};
+
+/// Everything that `jobs.toml` says, resolved and checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The file it came from, absolute.
+    pub file: PathBuf,
+    /// Of the bytes of that file.
+    pub digest: Digest,
+    /// Absolute.
+    pub output: PathBuf,
+    pub model: Model,
+    pub engine: Engine,
+    pub audit: Audit,
+    pub limits: Limits,
+    /// In the order written; names are unique.
+    pub jobs: Vec<Job>,
+}
+
+/// Which model answers.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Absolute; found beside `jobs.toml` or in the user's cache.
+    pub path: PathBuf,
+    /// Refused on mismatch.
+    pub sha256: Digest,
+}
+
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// At least 1.
+    pub threads: usize,
+    /// Sequences in a step, 1 to `limits::SLOTS_MAX`.
+    pub slots: usize,
+    /// Bytes for weights, KV and buffers.
+    pub memory_bytes: u64,
+    /// The longest prompt with its answer, in tokens; capped by the model's own context.
+    pub context_tokens: usize,
+    /// For chat templates that ask for the date (DESIGN.md section 5): as written, e.g. "2026-01-31".
+    pub date: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Names the log, schema-less: "example.com/contracts".
+    pub origin: String,
+    /// Absolute; never under `Plan::output`.
+    pub key_dir: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Also the name of its folder under the output: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// Sorted by name; names are unique within the job.
+    pub roots: Vec<Root>,
+    pub include: GlobSet,
+    pub exclude: GlobSet,
+    pub tasks: Vec<Arc<Task>>,
+    /// Younger files wait for the next run.
+    pub settle: Duration,
+    /// Failed runs after which a document is quarantined.
+    pub attempts_max: u32,
+    /// Tried on encrypted documents after the empty one.
+    pub password: Option<String>,
+}
+
+/// A folder whose documents are read; only ever read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// Also the name of its folder under the job's.
+    pub name: String,
+    /// Absolute.
+    pub folder: PathBuf,
+}
+
+/// A task file, understood.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The file's stem; unique within a job.
+    pub name: String,
+    /// Of the bytes of the task file and of the files that it names.
+    pub digest: Digest,
+    pub kind: TaskKind,
+    /// Formats that it applies to; never empty.
+    pub formats: Vec<Format>,
+    pub unit: Unit,
+    /// What the model is told to be; the same text in all tasks lets them share a prefix.
+    pub system: Arc<str>,
+    /// What is asked.
+    pub instruction: Arc<str>,
+    /// Tokens of one chunk of the document.
+    pub chunk_tokens: usize,
+    /// Tokens of one answer.
+    pub answer_tokens_max: u32,
+}
+
+#[derive(Clone, Debug)]
+pub enum TaskKind {
+    Summarize {
+        /// At most so many points in the final summary.
+        points_max: usize,
+        /// What is asked of partial summaries when a document does not fit one chunk.
+        reduce_instruction: Arc<str>,
+    },
+    Extract {
+        /// In the order written; names are unique.
+        fields: Vec<Field>,
+    },
+}
+
+/// What one answer is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Document,
+    /// Each row of a table is a document of its own. Read by `jobs`, refused there until it is built.
+    Row,
+}
+
+/// One thing to find in a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Key of the record and column of the table.
+    pub name: String,
+    pub question: String,
+    pub value: FieldType,
+    /// Most words of the quote.
+    pub quote_words_max: usize,
+    /// More than one value may stand in the document (parties).
+    pub many: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldType {
+    Text,
+    Party,
+    Date,
+    Duration,
+    Money,
+    YesNo,
+}

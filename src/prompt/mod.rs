@@ -1,0 +1,1 @@
+//! Task + chunk → `Request`: the one door between the document world and the token world.

@@ -1,0 +1,1 @@
+//! Wires the rooms: queues, threads, resume, signals, the closing table.
