@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens in one block of the KV cache. Attention reduces over such blocks in order, so this number is
 /// part of what shapes an answer's bits.
 pub const KV_BLOCK_TOKENS: usize = 32;
@@ -32,7 +34,7 @@ pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// What reading one document may cost. Passed to the child that parses it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// A larger input is refused unread.
     pub input_bytes_max: u64,
