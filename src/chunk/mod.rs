@@ -41,9 +41,26 @@ impl Chunk {
     }
 }
 
+/// A document cut into chunks. Every byte of every page's model layer is in exactly one chunk (the
+/// leading `repeated` bytes of a chunk aside) or in `left_out`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chunked {
+    /// In reading order, numbered from 1.
+    pub chunks: Vec<Chunk>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A block that no chunk holds: text that the model is not shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// In the verbatim layer.
+    pub span: Span,
+    pub why: &'static str,
+}
+
 /// Cuts `document` into chunks of at most `budget` tokens, counted by `counter`: at headings, then
 /// paragraphs and table rows, then sentences, then words.
-pub fn split(document: &Document, budget: usize, counter: &dyn TokenCounter) -> Vec<Chunk> {
+pub fn split(document: &Document, budget: usize, counter: &dyn TokenCounter) -> Chunked {
     let _ = (document, budget, counter);
-    Vec::new()
+    Chunked::default()
 }
