@@ -2,6 +2,7 @@
 
 mod document;
 mod layers;
+mod page_builder;
 
 pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
 pub use layers::OffsetMap;
