@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 << 10;
 /// the kernel kills a server when the thread that forked it ends.
 pub struct ParseServer {
     socket: UnixStream,
-    id: libc::pid_t,
+    pub(super) id: libc::pid_t,
     /// Why the server can no longer be used.
     lost: Option<String>,
 }
