@@ -1,5 +1,8 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
 mod request;
+mod script;
+mod template;
+mod tokenizer;
 
 pub use request::{Form, Part, Request, Sampling};
