@@ -9,6 +9,12 @@ mod math;
 mod model;
 mod pool;
 mod request;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod script;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod template;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod tokenizer;
 #[path = "kernels/wide.rs"]
 mod wide;
 
