@@ -3,9 +3,9 @@
 
 mod args;
 mod exit;
+mod show;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -100,15 +100,16 @@ fn colour() -> bool {
 }
 
 fn load(jobs_file: &JobsFile, model: &ModelChoice) -> Result<Plan, Failure> {
-    let model = match (&model.model, model.sha256) {
-        (Some(path), Some(sha256)) => Some(ModelOverride { path: path.clone(), sha256 }),
-        _ => None,
-    };
-    Ok(jobs::load_with(&jobs_file.config, model)?)
+    Ok(match (&model.model, model.sha256) {
+        (Some(path), Some(sha256)) => {
+            jobs::load_with(&jobs_file.config, ModelOverride { path: path.clone(), sha256 })?
+        }
+        _ => jobs::load(&jobs_file.config)?,
+    })
 }
 
 /// The parse server, before any thread.
-fn parse_server() -> Result<crate::isolate::ParseServer, Failure> {
+fn parse_server() -> Result<run::ParseServer, Failure> {
     let broken = |error| Broken::Disk(format!("the parse server cannot be started: {error}"));
     Ok(run::start_parse_server().map_err(broken)?)
 }
@@ -190,7 +191,7 @@ fn verify(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
     let report = run::verify(&plan)?;
     match style {
         Style::Json => print_json(&report)?,
-        Style::Text => write!(io::stdout().lock(), "{report}")?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::report(&report))?,
     }
     Ok(verdict(&report))
 }
@@ -214,12 +215,15 @@ fn status(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
 }
 
 fn model(args: &ModelArgs, style: Style) -> Result<Exit, Failure> {
-    let sheet = run::model_sheet(Path::new(&args.file), &args.memory)?;
+    let memory_bytes = jobs::parse_bytes(&args.memory).ok_or_else(|| {
+        Broken::Usage(format!("--memory {}: not a size like 6GiB or 800MiB", args.memory))
+    })?;
+    let sheet = run::model_sheet(&args.file, memory_bytes)?;
     match style {
         Style::Json => print_json(&sheet)?,
-        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::model(&sheet))?,
     }
-    Ok(if sheet.fits.is_ok() { Exit::Done } else { Exit::CouldNot })
+    Ok(if sheet.refused.is_empty() { Exit::Done } else { Exit::CouldNot })
 }
 
 fn print_json(facts: &impl Serialize) -> Result<(), Failure> {

@@ -11,6 +11,8 @@ mod pool;
 mod request;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod script;
+mod stub;
+pub use stub::*;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod template;
 #[expect(dead_code, reason = "nothing submits requests yet")]

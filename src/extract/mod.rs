@@ -71,7 +71,7 @@ impl Refusal {
 }
 
 /// What the reader needs to know beside the bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// Tried after the empty user password.
     pub password: Option<String>,
@@ -80,7 +80,7 @@ pub struct Options {
 }
 
 /// How tracked changes are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum View {
     /// As if every change had been accepted: what the model reads.
     #[default]

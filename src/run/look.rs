@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,19 +9,29 @@ use serde::Serialize;
 use super::night::{Choice, Stand, chosen, stand};
 use super::progress::Progress;
 use super::read::{self, Reading};
-use super::{Broken, STATE_FOLDER, settings};
+use super::{Broken, STATE_FOLDER};
 use crate::audit::{self, Expectations, Ledger, LogError, Report, RunFacts};
-use crate::base::{Clock, Limits, Outcome, TokenCounter, Warning};
+use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
-use crate::extract::{Document, Layer, Options};
+use crate::extract::{Document, Layer, Options, Page, PageState, View};
 use crate::intake;
 use crate::isolate::ParseServer;
-use crate::jobs::{Engine, Plan};
+use crate::jobs::Plan;
 
-/// A document's text as a person asked for it, and what was wrong with the document.
+/// What a person may say about one document.
+#[derive(Clone, Debug, Default)]
+pub struct TextOptions {
+    /// Tried after the empty password.
+    pub password: Option<String>,
+    /// Tracked changes as rejected instead of accepted.
+    pub original: bool,
+}
+
+/// A document's text, and what was wrong with the document.
+#[derive(Debug)]
 pub struct Text {
-    pub document: Document,
+    document: Document,
     pub warnings: Vec<Warning>,
 }
 
@@ -33,16 +42,44 @@ pub struct Text {
 pub fn text_of(
     server: &mut ParseServer,
     file: &Path,
-    options: &Options,
+    options: &TextOptions,
     limits: &Limits,
 ) -> Result<Text, Broken> {
-    let unusable = |why: &dyn std::fmt::Display| Broken::Usage(format!("{}: {why}", file.display()));
-    let format = intake::format_of(file).map_err(|error| unusable(&error))?;
-    let input = File::open(file).map_err(|error| unusable(&error))?;
-    match read::read(server, input, format, options, limits) {
-        Reading::Read(document) => Ok(Text { document: document.output, warnings: document.warnings }),
-        Reading::Refused(refusal) => Err(unusable(&refusal)),
-        Reading::Failed { message, .. } => Err(unusable(&message)),
+    let unusable = |why: String| Broken::Usage(format!("{}: {why}", file.display()));
+    let (input, format, note) = intake::open_named(file).map_err(unusable)?;
+    let view = if options.original { View::Original } else { View::Accepted };
+    let options = Options { password: options.password.clone(), view };
+    match read::read(server, input, format, &options, limits) {
+        Reading::Read(Warned { output, mut warnings }) => {
+            if !note.is_empty() {
+                warnings.insert(0, Warning::document(note));
+            }
+            Ok(Text { document: output, warnings })
+        }
+        Reading::Refused(refusal) => Err(unusable(refusal.message)),
+        Reading::Failed { message, .. } => Err(unusable(message)),
+    }
+}
+
+impl Text {
+    /// The text of one layer; `paged` heads each page with its number, label and state.
+    pub fn print(&self, model_layer: bool, paged: bool) -> String {
+        let layer = if model_layer { Layer::Model } else { Layer::Verbatim };
+        match paged {
+            true => self.document.paged_text(layer),
+            false => self.document.text(layer),
+        }
+    }
+
+    /// Everything that is known of the document.
+    pub fn json(&self) -> serde_json::Value {
+        self.document.to_json()
+    }
+
+    /// Every page was read or is empty.
+    pub fn is_whole(&self) -> bool {
+        let whole = |page: &Page| matches!(page.state, PageState::Read | PageState::Empty);
+        self.document.pages.iter().all(whole)
     }
 }
 
@@ -89,7 +126,7 @@ pub fn plan_sheet(
     };
     let mut sheet = PlanSheet { documents: Vec::new(), due: 0, pages: 0, chunks: 0, tokens: None };
     for job in chosen(plan, &[])? {
-        for source in intake::walk(plan, job, clock)? {
+        for source in intake::walk(plan, job, clock)?.sources {
             let mut document = PlannedDocument {
                 job: source.job.clone(),
                 root: source.root.clone(),
@@ -110,7 +147,7 @@ pub fn plan_sheet(
                     let known = ledger.doc(&source.id).is_some_and(|doc| doc.last.is_some());
                     document.state = if known { "changed" } else { "new" }.to_owned();
                     let options = Options { password: job.password.clone(), ..Options::default() };
-                    let read = File::open(&source.file).map(|input| {
+                    let read = intake::open(&source).map(|input| {
                         read::read(server, input, source.format, &options, &plan.limits)
                     });
                     match read {
@@ -123,7 +160,7 @@ pub fn plan_sheet(
                             document.reason = refusal.message;
                         }
                         Ok(Reading::Failed { message, .. }) => document.reason = message,
-                        Err(error) => document.reason = error.to_string(),
+                        Err(error) => document.reason = error,
                     }
                     sheet.due += usize::from(document.state != Outcome::Refused.word());
                 }
@@ -141,7 +178,7 @@ pub fn plan_sheet(
 fn count(planned: &mut PlannedDocument, document: &Document, budget: usize, counter: Option<&dyn TokenCounter>) {
     planned.pages = document.pages.len() as u64;
     if let Some(counter) = counter {
-        let chunks = chunk::split(document, budget, counter);
+        let chunks = chunk::split(document, budget, counter).chunks;
         planned.chunks = chunks.len() as u64;
         planned.tokens = chunks.iter().map(|chunk| chunk.tokens as u64).sum();
     }
@@ -255,17 +292,25 @@ pub fn verify(plan: &Plan) -> Result<Report, Broken> {
 #[derive(Debug, Serialize)]
 pub struct ModelSheet {
     pub facts: ModelFacts,
-    /// Bytes that a run with these settings takes, or why it is refused.
-    pub fits: Result<u64, String>,
+    /// Bytes that a run with these settings takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Why it does not fit, and what would; empty where it fits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refused: String,
 }
 
-/// Opens a GGUF's header and plans its memory; loads no weights.
+/// Opens a GGUF's header and plans its memory as a run with the default settings would in
+/// `memory_bytes`; loads no weights.
 ///
 /// # Errors
 /// `Model` where the file is no model that can be run.
-pub fn model_sheet(file: &Path, wanted: &Engine) -> Result<ModelSheet, Broken> {
-    let settings = settings(wanted);
+pub fn model_sheet(file: &Path, memory_bytes: u64) -> Result<ModelSheet, Broken> {
+    let settings = engine::Settings { memory_bytes, ..engine::Settings::default() };
     let (facts, fits) =
         engine::inspect(file, &settings).map_err(|error| Broken::Model(error.to_string()))?;
-    Ok(ModelSheet { facts, fits: fits.map_err(|error| error.to_string()) })
+    Ok(match fits {
+        Ok(bytes) => ModelSheet { facts, memory_bytes: Some(bytes), refused: String::new() },
+        Err(error) => ModelSheet { facts, memory_bytes: None, refused: error.to_string() },
+    })
 }

@@ -13,11 +13,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use look::{ModelSheet, PlanSheet, StatusSheet, model_sheet, plan_sheet, status_sheet, text_of, verify};
+pub use look::{ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet, text_of, verify};
 pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
 pub use progress::Progress;
 pub use read::{Reading, start as start_parse_server};
 pub use signal::StopFlag;
+
+pub use crate::isolate::ParseServer;
 
 use crate::audit::LogError;
 use crate::engine;

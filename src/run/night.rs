@@ -19,8 +19,8 @@ use crate::base::{Clock, Digest, Disk, Outcome};
 use crate::engine::{self, Engine};
 use crate::intake::{self, Source, SourceState};
 use crate::isolate::ParseServer;
-use crate::jobs::{Job, Plan};
-use crate::output::Writer;
+use crate::jobs::{Job, Plan, TaskKind};
+use crate::output::{Row, TableFiles, WrittenFile, Writer};
 
 pub use closing::{Closing, DocumentEnd};
 
@@ -76,7 +76,7 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
     let mut sources = Vec::new();
     for job in &jobs {
         let found = intake::walk(plan, job, tools.clock.as_ref())?;
-        sources.extend(found.into_iter().map(|source| (*job, source)));
+        sources.extend(found.sources.into_iter().map(|source| (*job, source)));
     }
     let mut stands: Vec<Stand> = sources
         .iter()
@@ -328,18 +328,16 @@ impl Night<'_> {
     /// Tables, the log's last entry, and the facts for whoever watches.
     fn close(mut self, jobs: &[&Job], speed: closing::Speed) -> Result<Closing, Broken> {
         self.tools.progress.say("writing the tables");
-        let mut tables = Vec::new();
-        let mut kept_all = Vec::new();
+        self.ends.sort_by_key(|(index, _)| *index);
+        let (mut tables, mut kept) = (Vec::new(), Vec::new());
         for job in jobs {
-            let rows = self.rows(job);
-            let written = self.writer.tables(&job.name, &rows, &self.log)?;
-            kept_all.extend(written.kept.iter().map(|file| file.path.clone()));
-            tables.extend(written.outputs.iter().map(|file| file.path.clone()));
-            let (outputs, kept) = (files(written.outputs), files(written.kept));
+            let written = self.tables(job)?;
+            tables.extend(written.written.iter().map(|file| file.path.clone()));
+            kept.extend(written.kept.iter().map(|file| file.path.clone()));
+            let (outputs, kept) = (files(written.written), files(written.kept));
             self.log.append(&Event::Tables(Tables { job: job.name.clone(), outputs, kept }))?;
         }
         let mut counts = Counts::default();
-        self.ends.sort_by_key(|(index, _)| *index);
         for (_, end) in &self.ends {
             *counts.of_mut(end.outcome) += 1;
         }
@@ -349,7 +347,7 @@ impl Night<'_> {
             documents: self.ends.into_iter().map(|(_, end)| end).collect(),
             counts,
             tables,
-            kept: kept_all,
+            kept,
             took,
             speed,
             log_size: self.log.size() + 1,
@@ -360,19 +358,35 @@ impl Night<'_> {
         Ok(closing)
     }
 
-    /// One row of the job's table for every input of this run.
-    fn rows(&self, job: &Job) -> Vec<Record> {
-        let mut ends: Vec<_> =
-            self.ends.iter().filter(|(index, _)| self.sources[*index].0.name == job.name).collect();
-        ends.sort_by_key(|(index, _)| *index);
-        let row = |(index, end): &(usize, DocumentEnd)| {
-            let source = pipeline::work_source(&self.sources[*index].1);
-            self.writer.read_record(&source.job, &source.root, &source.path).unwrap_or_else(|| {
-                let made_with = shape::made_with(self.plan, job, source.format);
-                assemble::unread(source, end.outcome, end.reason.clone(), made_with)
-            })
-        };
-        ends.into_iter().map(row).collect()
+    /// The job's tables: a row for every input of this run, from the records on disk.
+    fn tables(&self, job: &Job) -> Result<TableFiles, Broken> {
+        let mut rows = Vec::new();
+        for (index, end) in &self.ends {
+            let (of, source) = &self.sources[*index];
+            if of.name != job.name {
+                continue;
+            }
+            let answered = matches!(end.outcome, Outcome::Done | Outcome::Partial | Outcome::Unchanged);
+            let record = match answered {
+                true => self.writer.read(&source.job, &source.root, &source.path)?,
+                false => None,
+            };
+            rows.push(Row {
+                root: source.root.clone(),
+                path: source.path.clone(),
+                outcome: record.as_ref().map_or(end.outcome, |record| record.outcome),
+                reason: record.as_ref().map_or(&end.reason, |record| &record.reason).clone(),
+                record,
+            });
+        }
+        let mut fields: Vec<String> = Vec::new();
+        for task in &job.tasks {
+            if let TaskKind::Extract { fields: of_task } = &task.kind {
+                fields.extend(of_task.iter().map(|field| field.name.clone()));
+            }
+        }
+        let outputs = self.log.ledger().outputs();
+        Ok(self.writer.tables(&job.name, &fields, rows, |path| outputs.get(path).copied())?)
     }
 }
 
@@ -514,7 +528,7 @@ fn write_record(writer: &Writer, record: &Record) -> Result<Vec<OutputFile>, Bro
     Ok(files(writer.record(record)?))
 }
 
-fn files(written: Vec<crate::output::WrittenFile>) -> Vec<OutputFile> {
+fn files(written: Vec<WrittenFile>) -> Vec<OutputFile> {
     written.into_iter().map(|file| OutputFile { path: file.path, sha256: file.digest }).collect()
 }
 

@@ -2,18 +2,17 @@
 //! and commits. All queues between them are bounded; no thread waits for two others at once.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::progress::Progress;
 use super::read::{self, Reading};
 use super::signal::StopFlag;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
 use crate::base::limits::{QUEUE_DOCUMENTS_MAX, QUEUE_REQUESTS_MAX};
-use crate::base::{Completion, Digest, Limits, TokenCounter};
+use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
 use crate::engine::{Engine, Request};
 use crate::extract::Options;
 use crate::intake::{self, Source};
@@ -143,14 +142,17 @@ fn read_one(
 ) -> Result<(Open, Vec<Request>), Settled> {
     let source = due.source;
     let broken = |class, message| Settled::Failed { class, message };
-    let input = File::open(&source.file).map_err(|error| broken("io", format!("cannot be opened: {error}")))?;
+    let input = intake::open(source).map_err(|error| broken("io", error))?;
     let options = Options { password: due.job.password.clone(), ..Options::default() };
-    let document = match read::read(server, input, source.format, &options, limits) {
+    let mut document = match read::read(server, input, source.format, &options, limits) {
         Reading::Read(document) => document,
         Reading::Refused(refusal) => return Err(Settled::Refused(refusal.message)),
         Reading::Failed { class, message } => return Err(broken(class, message)),
     };
     intake::unchanged(source).map_err(Settled::Refused)?;
+    if !source.note.is_empty() {
+        document.warnings.insert(0, Warning::document(source.note.clone()));
+    }
     let pages = document.output.pages.iter();
     let layers = pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]);
     let text = Digest::of_parts(layers);
@@ -193,11 +195,9 @@ fn infer(
                 return;
             }
         }
-        loop {
-            match requests.try_recv() {
-                Ok(request) if submit(engine, request, answers).is_err() => return,
-                Ok(_) => {}
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+        while let Ok(request) = requests.try_recv() {
+            if submit(engine, request, answers).is_err() {
+                return;
             }
         }
         let mut out = Vec::new();
