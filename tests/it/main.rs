@@ -1,1 +1,5 @@
 
+
+mod audit_crash;
+mod audit_disk;
+mod audit_night;
