@@ -1,5 +1,6 @@
 
 
+mod audit;
 mod audit_crash;
 mod audit_disk;
 mod audit_night;
