@@ -63,7 +63,10 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LogError::Locked { holder } => {
-                write!(f, "another run is at work on this output ({holder}); let it end, then start again")
+                write!(
+                    f,
+                    "another run is at work on this output ({holder}); let it end, then start again"
+                )
             }
             LogError::Missing { folder } => {
                 write!(f, "{}: no audit log here; it is made by the first run", folder.display())

@@ -187,8 +187,7 @@ impl Ledger {
             Event::Tables(tables) => {
                 let paths =
                     |files: &[OutputFile]| files.iter().map(|file| file.path.clone()).collect();
-                let now: (Vec<String>, Vec<String>) =
-                    (paths(&tables.outputs), paths(&tables.kept));
+                let now: (Vec<String>, Vec<String>) = (paths(&tables.outputs), paths(&tables.kept));
                 let before = self.tables.insert(tables.job.clone(), now);
                 for path in before.into_iter().flat_map(|(written, _)| written) {
                     self.outputs.remove(&path);
@@ -238,7 +237,14 @@ impl Ledger {
         })
     }
 
-    fn end_doc(&mut self, doc: &DocId, entry: &Entry, outcome: Outcome, input: Digest, why: String) {
+    fn end_doc(
+        &mut self,
+        doc: &DocId,
+        entry: &Entry,
+        outcome: Outcome,
+        input: Digest,
+        why: String,
+    ) {
         if let Some(state) = self.docs.get_mut(doc) {
             state.interrupted = 0;
             state.last = Some(LastOutcome { seq: entry.seq, outcome, input, reason: why });

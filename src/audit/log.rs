@@ -234,9 +234,10 @@ impl Log {
         for entry in entries {
             let entry = entry.map_err(error)?;
             let name = entry.file_name();
-            let parsed = name.to_str().and_then(|name| name.split_once('-')).and_then(
-                |(good, digest)| Some((good.parse::<u64>().ok()?, digest.parse::<Digest>().ok()?)),
-            );
+            let parsed =
+                name.to_str().and_then(|name| name.split_once('-')).and_then(|(good, digest)| {
+                    Some((good.parse::<u64>().ok()?, digest.parse::<Digest>().ok()?))
+                });
             if let Some(key) = parsed.filter(|key| !self.chain.ledger().torn.contains(key)) {
                 found.push((key, entry.metadata().map_err(error)?.len()));
             }
@@ -275,10 +276,8 @@ fn take_lock(path: &Path, clock: &dyn Clock) -> Result<File, LogError> {
         Err(TryLockError::Error(e)) => return Err(error(e)),
     }
     let line = format!("pid {}, started {}\n", std::process::id(), stamp(clock.now()));
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(line.as_bytes()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
     match written {
         Ok(()) => Ok(file),
         Err(e) => Err(error(e)),

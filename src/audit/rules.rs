@@ -126,7 +126,9 @@ impl Chain {
     }
 
     fn outputs_root(&self) -> Digest {
-        tree::root_of(self.ledger.outputs().iter().map(|(path, sha256)| format!("{sha256}  {path}")))
+        tree::root_of(
+            self.ledger.outputs().iter().map(|(path, sha256)| format!("{sha256}  {path}")),
+        )
     }
 
     /// Whether `entry` may follow.
@@ -145,10 +147,7 @@ impl Chain {
             Event::Recovered(_) | Event::ClockStep(_) | Event::Reserved => Ok(()),
             _ => match &self.open {
                 Some(open) if open.run == entry.run => self.check_in_run(open, entry),
-                _ => breach(
-                    "run",
-                    format!("{} outside of run {}", entry.event.word(), entry.run),
-                ),
+                _ => breach("run", format!("{} outside of run {}", entry.event.word(), entry.run)),
             },
         }
     }

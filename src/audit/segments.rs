@@ -101,9 +101,8 @@ fn walk_segment(walk: &mut Walk, folder: &Path, number: u32, is_last: bool) -> i
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
-        let length = (&mut reader)
-            .take(LOG_LINE_BYTES_MAX as u64 + 1)
-            .read_until(b'\n', &mut bytes)? as u64;
+        let length =
+            (&mut reader).take(LOG_LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut bytes)? as u64;
         let bad = |rule: &str, message: String| {
             let rule = rule.into();
             Some(BadEntry { seq: walk.chain.size(), file: file.clone(), line, rule, message })

@@ -188,6 +188,9 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
             findings.changed.push(path.clone());
         }
     }
+    if !output.exists() {
+        return Ok(findings); // then all files are missing, and none is an orphan
+    }
     let kept: BTreeSet<&str> = ledger.kept().collect();
     let mut entries = WalkDir::new(output).sort_by_file_name().into_iter();
     while let Some(entry) = entries.next() {

@@ -170,7 +170,8 @@ impl Serialize for DocId {
 impl<'de> Deserialize<'de> for DocId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DocId, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| serde::de::Error::custom("32 lower-case hexadecimal digits expected"))
+        text.parse()
+            .map_err(|_| serde::de::Error::custom("32 lower-case hexadecimal digits expected"))
     }
 }
 

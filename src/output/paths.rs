@@ -23,7 +23,8 @@ const PATH_BYTES_MAX: usize = 2048;
 /// `OutputError::Path` where a part is empty, `.`, `..` or holds a NUL, and where the job has the name
 /// of something else in the output folder.
 pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], OutputError> {
-    let refused = |why: &'static str| OutputError::Path { path: format!("{job}/{root}/{path}"), why };
+    let refused =
+        |why: &'static str| OutputError::Path { path: format!("{job}/{root}/{path}"), why };
     let parts: Vec<&str> = [job, root].into_iter().chain(path.split('/')).collect();
     if job.contains('/') || root.contains('/') {
         return Err(refused("job and root are single names"));
@@ -31,7 +32,8 @@ pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], Ou
     if parts.iter().any(|part| matches!(*part, "" | "." | "..") || part.contains('\0')) {
         return Err(refused("a part is empty, `.`, `..` or holds a NUL"));
     }
-    if RESERVED.contains(&job) || job.starts_with('.') {
+    // `.new` is how a table beside an edited one is called.
+    if RESERVED.contains(&job) || job.starts_with('.') || job.ends_with(".new") {
         return Err(refused("the job has a name that the output folder uses itself"));
     }
     let (name, folders) = parts.split_last().expect("split gives at least one part");
@@ -42,7 +44,8 @@ pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], Ou
     }
     if folder.len() > PATH_BYTES_MAX {
         let digest = Digest::of(folder.as_bytes());
-        folder = format!("{}/{}/~{digest}/", short(&folder_name(job), 0), short(&folder_name(root), 0));
+        folder =
+            format!("{}/{}/~{digest}/", short(&folder_name(job), 0), short(&folder_name(root), 0));
     }
     let name = short(name, ".json".len());
     Ok([format!("{folder}{name}.json"), format!("{folder}{name}.md")])
@@ -76,10 +79,7 @@ mod tests {
         let paths = record_paths("contracts", "inbox", "2019/lease 2019.pdf").unwrap();
         assert_eq!(
             paths,
-            [
-                "contracts/inbox/2019/lease 2019.pdf.json",
-                "contracts/inbox/2019/lease 2019.pdf.md"
-            ]
+            ["contracts/inbox/2019/lease 2019.pdf.json", "contracts/inbox/2019/lease 2019.pdf.md"]
         );
     }
 
@@ -91,7 +91,7 @@ mod tests {
         assert!(record_paths("..", "root", "x").is_err());
         assert!(record_paths("job", "..", "x").is_err());
         assert!(record_paths("job", "a/b", "x").is_err());
-        for job in ["tables", "report", ".nightclerk", "last-run.json", ".hidden"] {
+        for job in ["tables", "report", ".nightclerk", "last-run.json", ".hidden", "a.new"] {
             assert!(record_paths(job, "root", "x").is_err(), "{job:?}");
         }
     }
@@ -99,8 +99,17 @@ mod tests {
     #[test]
     fn no_two_sources_share_a_file_or_turn_one_into_a_folder() {
         let sources = [
-            "a", "a.json", "a.md", "a.json/b", "a.json~/b", "a.json~~/b", "a.md/b", "a.md~/b", "a~/b",
-            "a/b.json", "a/b",
+            "a",
+            "a.json",
+            "a.md",
+            "a.json/b",
+            "a.json~/b",
+            "a.json~~/b",
+            "a.md/b",
+            "a.md~/b",
+            "a~/b",
+            "a/b.json",
+            "a/b",
         ];
         let mut files = BTreeSet::new();
         for source in sources {

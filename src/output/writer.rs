@@ -51,7 +51,9 @@ impl OutputError {
 impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OutputError::Path { path, why } => write!(f, "{path:?} has no place in the output: {why}"),
+            OutputError::Path { path, why } => {
+                write!(f, "{path:?} has no place in the output: {why}")
+            }
             OutputError::Json { path, source } => write!(f, "{path}: {source}"),
             OutputError::Io { path, doing, source } => {
                 write!(f, "{}: {doing}: {source}", path.display())
