@@ -231,7 +231,9 @@ fn text_that_is_no_toml_is_one_error_with_its_place() {
         "jobs.toml:1:10: not valid TOML: string values must be quoted, expected literal string"
     ]);
     std::fs::write(office.0.join("jobs.toml"), b"output = 1\n# caf\xe9").expect("writable");
-    office.check(&expect!["jobs.toml: line 2 is not UTF-8 (`nightclerk init` writes a starter; -c names another file)"]);
+    office.check(&expect![
+        "jobs.toml: line 2 is not UTF-8 (`nightclerk init` writes a starter; -c names another file)"
+    ]);
     std::fs::remove_file(office.0.join("jobs.toml")).expect("it was there");
     office.check(&expect!["jobs.toml cannot be read: No such file or directory (os error 2) (`nightclerk init` writes a starter; -c names another file)"]);
 }
