@@ -263,6 +263,23 @@ fn a_name_that_promises_another_format_is_noted() {
 }
 
 #[test]
+fn a_file_named_by_hand_is_opened_from_its_beginning() {
+    let inbox = Inbox::new();
+    inbox.write("lease.docx", b"%PDF-1.7\n");
+    symlink("lease.docx", inbox.path("link.pdf")).expect("writable");
+    let (file, format, note) = intake::open_named(&inbox.path("lease.docx")).expect("readable");
+    assert_eq!(std::io::read_to_string(file).expect("readable"), "%PDF-1.7\n");
+    assert_eq!(format, Format::Pdf);
+    assert!(note.contains("named .docx"), "{note}");
+    assert!(intake::open_named(&inbox.path("link.pdf")).is_ok(), "a person may name a link");
+    inbox.write("empty.pdf", b"");
+    assert!(intake::open_named(&inbox.path("empty.pdf")).expect_err("empty").contains("0 bytes"));
+    assert!(
+        intake::open_named(&inbox.path("gone.pdf")).expect_err("gone").contains("No such file")
+    );
+}
+
+#[test]
 fn a_root_that_is_gone_stops_the_job_instead_of_looking_empty() {
     let inbox = Inbox::new();
     let plan = inbox.plan();
