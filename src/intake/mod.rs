@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::base::{Digest, DocId, Format};
 
-pub use open::{open, unchanged};
+pub use open::{open, open_named, unchanged};
 pub use walk::{IntakeError, Inventory, walk};
 
 /// One input file of one job, as found at the start of a run.

@@ -1,13 +1,15 @@
 //! Opening an input: never a pipe, a device or a link, and never one that changed unseen.
 
 use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::Source;
-use crate::base::Digest;
+use super::{Source, sniff};
+use crate::base::limits::SNIFF_BYTES;
+use crate::base::{Digest, Format};
 
 /// A regular file with what the system knows about it.
 pub(super) struct Opened {
@@ -20,7 +22,7 @@ pub(super) struct Opened {
 /// folder was listed is opened without waiting for a writer, and then refused.
 pub(super) fn open_regular(path: &Path) -> Result<Opened, String> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-    let cannot = |error: std::io::Error| format!("cannot be opened: {error}");
+    let cannot = |error: io::Error| format!("cannot be opened: {error}");
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(cannot)?;
     let found = file.metadata().map_err(cannot)?;
     if !found.is_file() {
@@ -55,6 +57,25 @@ pub fn unchanged(source: &Source) -> Result<(), String> {
         return Err(changed("its content is another, at the same size and time"));
     }
     Ok(())
+}
+
+/// Opens a file that a person named, outside of any job, with its format and a note where its ending
+/// says another one. Links are followed: it is the person who named it.
+///
+/// # Errors
+/// Why it cannot be read, as a sentence without a final dot.
+pub fn open_named(file: &Path) -> Result<(File, Format, String), String> {
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
+    let real = file.canonicalize().map_err(cannot)?;
+    let mut opened = open_regular(&real)?;
+    let mut head = Vec::new();
+    (&mut opened.file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(cannot)?;
+    opened.file.rewind().map_err(cannot)?;
+    let named = sniff::name(&file.to_string_lossy(), &head, &opened.file, opened.bytes);
+    match named.refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok((opened.file, named.format, named.note)),
+    }
 }
 
 fn same(source: &Source, bytes: u64, modified: Timestamp) -> Result<(), String> {

@@ -62,8 +62,9 @@ impl Findings {
                 Err(error) => error,
             };
             let span = error.span().unwrap_or(0..0);
-            let (message, hint) = in_our_words(error.message());
+            let (message, hint, meant) = in_our_words(error.message());
             self.at(span.clone(), message, &hint);
+            self.dropped.extend(meant);
             match remove_table(tree.get_mut(), &span) {
                 Some(key) => self.dropped.push(key),
                 None => return T::default(),
@@ -103,20 +104,21 @@ fn remove_value(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Option
     }
 }
 
-/// Serde's sentence as a message and a hint.
-fn in_our_words(message: &str) -> (String, String) {
+/// Serde's sentence as a message and a hint, and the key that was probably meant.
+fn in_our_words(message: &str) -> (String, String, Option<String>) {
     let Some(rest) = message.strip_prefix("unknown field ") else {
-        return (message.replacen("invalid type: ", "wrong type: ", 1), String::new());
+        return (message.replacen("invalid type: ", "wrong type: ", 1), String::new(), None);
     };
     // "unknown field `thread`, expected one of `threads`, `slots`"
     let mut names = rest.split('`').skip(1).step_by(2);
     let key = names.next().unwrap_or_default().to_owned();
     let known: Vec<&str> = names.collect();
-    let hint = match nearest(&key, known.iter().copied()) {
+    let meant = nearest(&key, known.iter().copied());
+    let hint = match meant {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
     };
-    (format!("unknown key `{key}`"), hint)
+    (format!("unknown key `{key}`"), hint, meant.map(str::to_owned))
 }
 
 /// The known word that a mistyped one most likely stands for: within a third of its letters.
@@ -128,17 +130,41 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, two rows.
+/// Letters to insert, remove, replace or swap with their neighbour (optimal string alignment).
 fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let replaced = above[j] + usize::from(x != *y);
-            row.push(replaced.min(above[j + 1] + 1).min(row[j] + 1));
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
         }
-        above = row;
+        rows.push(row);
     }
-    above[b.len()]
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_hand_finds_its_word_and_another_word_none() {
+        let known = ["threads", "slots", "memory", "pdf"];
+        for (word, expected) in [
+            ("thread", Some("threads")),
+            ("solts", Some("slots")),
+            ("pfd", Some("pdf")),
+            ("memmory", Some("memory")),
+            ("verbose", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), expected, "{word:?}");
+        }
+    }
 }

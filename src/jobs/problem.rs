@@ -93,7 +93,10 @@ impl PlanError {
             if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
         let mut text = String::new();
-        for problem in &self.problems {
+        for (nth, problem) in self.problems.iter().enumerate() {
+            if nth > 0 {
+                text.push('\n');
+            }
             // Writing to a String cannot fail; a renderer that gives up leaves the plain line.
             if handler.render_report(&mut text, problem).is_err() {
                 text.push_str(&format!("{problem}\n"));
@@ -103,7 +106,7 @@ impl PlanError {
     }
 }
 
-/// One line: file, place, message, hint.
+/// The message alone.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -134,11 +137,11 @@ impl fmt::Display for PlanError {
             if nth > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{}:", problem.file().display())?;
+            // Without a place it is the whole file, and the message names it.
             if let Some((line, column)) = problem.place() {
-                write!(f, "{line}:{column}:")?;
+                write!(f, "{}:{line}:{column}: ", problem.file().display())?;
             }
-            write!(f, " {}", problem.message)?;
+            write!(f, "{}", problem.message)?;
             if let Some(hint) = &problem.hint {
                 write!(f, " ({hint})")?;
             }

@@ -178,7 +178,6 @@ impl Resolver<'_> {
             let hint = "who gets the output to check it must not get the keys";
             self.findings.at(key_span, "key_dir lies in the output folder", hint);
         }
-        let mut apart = true;
         for (root, span) in jobs.iter().flat_map(|(_, roots)| roots) {
             let folder = real(&root.folder);
             if let Some(output) = output.as_deref().map(real)
@@ -191,11 +190,15 @@ impl Resolver<'_> {
                 );
                 let hint = "inputs are only ever read: keep the two folders apart";
                 self.findings.at(span.clone(), message, hint);
-                apart = false;
+            }
+            if let Some(audit) =
+                audit.as_ref().filter(|audit| real(&audit.key_dir).starts_with(&folder))
+            {
+                let message = format!("key_dir {} lies in this input", audit.key_dir.display());
+                self.findings.at(span.clone(), message, "inputs are only ever read");
             }
         }
         let jobs = jobs.into_iter().filter_map(|(job, _)| job).collect();
-        apart.then_some(())?;
         Some(Plan {
             file,
             digest,
@@ -655,7 +658,7 @@ fn plain(path: &Path) -> PathBuf {
 fn real(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return real.join(rest);
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
         }
     }
     path.to_owned()

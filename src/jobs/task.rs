@@ -314,7 +314,7 @@ mod tests {
              {ANSWER_TOKENS_DEFAULT} {POINTS_DEFAULT} {QUOTE_WORDS_DEFAULT}"
         );
         let digest = Digest::of(defaults.as_bytes()).to_string();
-        assert_eq!(&digest[..16], "0000000000000000");
+        assert_eq!(&digest[..16], "c9ac3967d51e07a0");
     }
 
     #[test]

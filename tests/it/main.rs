@@ -6,3 +6,8 @@ mod audit;
 mod audit_crash;
 mod audit_disk;
 mod audit_night;
+//! The one integration binary: a module per room, and what holds for all of them.
+
+mod intake;
+mod jobs;
+mod tidy;

@@ -1,3 +1,5 @@
+//! Formats named by content: each test builds the bytes that it names.
+
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
