@@ -135,10 +135,8 @@ fn hint(field: &Field) -> &'static str {
 /// Parts: the decision; then for each passage a literal, the quote, a literal, the value; and where
 /// there may be several, a decision before each further passage. `read_field` counts on this order.
 fn field_form(field: &Field) -> Form {
-    let mut form = vec![Part::Choice {
-        options: vec![NOT_STATED.into(), STATED.into()],
-        ends: Some(0),
-    }];
+    let mut form =
+        vec![Part::Choice { options: vec![NOT_STATED.into(), STATED.into()], ends: Some(0) }];
     for number in 1..=if field.many { MANY_MAX } else { 1 } {
         if number > 1 {
             form.push(Part::Choice { options: vec![DONE.into(), MORE.into()], ends: Some(0) });
