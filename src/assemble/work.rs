@@ -412,9 +412,9 @@ fn record_source(source: &WorkSource, pages: u32) -> RecordSource {
 }
 
 /// The record of a document that was never read: refused, failed or deferred before any question.
-pub fn unread(source: &WorkSource, outcome: Outcome, reason: String, shape: MadeWith) -> Record {
+pub fn unread(source: WorkSource, outcome: Outcome, reason: String, shape: MadeWith) -> Record {
     Record {
-        source: record_source(source, 0),
+        source: record_source(&source, 0),
         outcome,
         reason,
         coverage: Coverage {
