@@ -63,16 +63,17 @@ impl Passage {
     }
 }
 
-/// Asks for one field in one chunk: whether it is stated, the quote that states it, the value.
+/// Asks for one field in one chunk: whether it is stated, the quote that states it, the value. What
+/// differs between fields comes last, where small models heed it best.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
     let many = match field.many {
-        true => "\nGive one entry for each, and \"No more\" after the last.",
-        false => "",
+        true => format!(", then \"{}\" and the next one, \"{}\" at the end", MORE.trim(), DONE.trim()),
+        false => String::new(),
     };
     let text = format!(
-        "\n</document>\n\n{}\n\nQuestion: {}\n\nIf the document does not say it, reply:\n\
-         {NOT_STATED}\nIf it does, reply:\n{STATED}\nQuote: \"the words of the document that say \
-         it, copied exactly\"\nAnswer: {}{many}",
+        "\n</document>\n\n{}\n\nIf the document does not say it, reply:\n{NOT_STATED}\nIf it does, \
+         reply:\n{STATED}\nQuote: \"the words of the document that say it\"\nAnswer: the answer\n\n\
+         Question: {}\nAnswer with {}{many}.",
         task.instruction,
         field.question,
         hint(field)
@@ -124,7 +125,7 @@ fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) 
 fn hint(field: &Field) -> &'static str {
     match field.value {
         FieldType::Text => "the answer in a few words",
-        FieldType::Party => "the full name of one party, nothing else",
+        FieldType::Party => "the full name of one party",
         FieldType::Date => "the date as the document writes it",
         FieldType::Duration => "the length of time as the document writes it",
         FieldType::Money => "the amount with its currency",
@@ -135,10 +136,8 @@ fn hint(field: &Field) -> &'static str {
 /// Parts: the decision; then for each passage a literal, the quote, a literal, the value; and where
 /// there may be several, a decision before each further passage. `read_field` counts on this order.
 fn field_form(field: &Field) -> Form {
-    let mut form = vec![Part::Choice {
-        options: vec![NOT_STATED.into(), STATED.into()],
-        ends: Some(0),
-    }];
+    let mut form =
+        vec![Part::Choice { options: vec![NOT_STATED.into(), STATED.into()], ends: Some(0) }];
     for number in 1..=if field.many { MANY_MAX } else { 1 } {
         if number > 1 {
             form.push(Part::Choice { options: vec![DONE.into(), MORE.into()], ends: Some(0) });

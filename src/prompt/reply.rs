@@ -51,7 +51,8 @@ pub fn read_field(passage: &Passage, completion: &Completion) -> Option<FieldRep
         let Some(quote) = parts.get(1).filter(|quote| !quote.text.trim().is_empty()) else {
             continue;
         };
-        let raw = parts.get(3).map(|part: &PartText| clean(&part.text)).filter(|raw| !raw.is_empty());
+        let raw =
+            parts.get(3).map(|part: &PartText| clean(&part.text)).filter(|raw| !raw.is_empty());
         if raw.as_deref().is_some_and(withdraws) {
             continue;
         }

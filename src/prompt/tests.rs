@@ -55,7 +55,8 @@ fn questions_on_one_chunk_share_its_text() {
     let summary = ask_summary(2, &task(kind), &passage);
     assert!(Arc::ptr_eq(&question.document, &summary.document));
     assert!(question.document.starts_with("<document part=\"2 of 3\">\nIt ends in May."));
-    assert!(question.task.starts_with("\n</document>\n\nLook closely.\n\nQuestion: When"));
+    assert!(question.task.starts_with("\n</document>\n\nLook closely.\n\nIf"));
+    assert!(question.task.contains("Question: When does it end?\n"));
 }
 
 #[test]
