@@ -3,6 +3,7 @@
 mod document;
 mod layers;
 mod page_builder;
+mod pdf;
 
 pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
 pub use layers::OffsetMap;
@@ -62,6 +63,8 @@ pub fn extract(
     options: &Options,
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
-    let _ = (bytes, options, limits);
+    if format == Format::Pdf {
+        return pdf::read(bytes, options, limits);
+    }
     Err(Refusal { kind: RefusalKind::Unsupported, message: format!("no reader for {format} yet") })
 }
