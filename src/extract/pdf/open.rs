@@ -107,13 +107,13 @@ fn damage(bytes: &[u8], pdf: &Pdf) -> Vec<Warning> {
              searched for; pages may be missing",
         ));
     }
-    let stated = pdf
+    let in_tree = pdf
         .xref()
         .get::<Dict<'_>>(pdf.xref().root_id())
         .and_then(|catalog| catalog.get::<Dict<'_>>("Pages"))
         .and_then(|pages| pages.get::<u32>("Count"));
     let found = pdf.pages().len();
-    if let Some(stated) = stated
+    if let Some(stated) = in_tree.max(linearized_pages(bytes))
         && stated as usize > found
     {
         warnings.push(Warning::document(format!(
@@ -121,6 +121,15 @@ fn damage(bytes: &[u8], pdf: &Pdf) -> Vec<Warning> {
         )));
     }
     warnings
+}
+
+/// The number of pages that a linearized file states in its first object (ISO 32000-2, annex F).
+fn linearized_pages(bytes: &[u8]) -> Option<u32> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]);
+    let (_, dictionary) = head.split_once("/Linearized")?;
+    let (dictionary, _) = dictionary.split_once(">>")?;
+    let (_, number) = dictionary.split_once("/N ")?;
+    number.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Whether the last `startxref` points at a cross-reference table or stream.
