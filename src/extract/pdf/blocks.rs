@@ -1,5 +1,5 @@
-//! Lines → blocks: paragraphs, headings, table rows, running headers and footers. The order of the lines
-//! is kept; only where one block ends and the next begins is decided here.
+//! Lines → blocks: paragraphs, headings, table rows, running headers and footers. The order of the
+//! lines is kept; only where one block ends and the next begins is decided here.
 
 use std::collections::BTreeMap;
 
@@ -274,7 +274,7 @@ fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
     let mut start = 0;
     while start < lines.len() {
         let mut end = start + 1;
-        if lines[start].cells.len() > 1 {
+        if has_cells(&lines[start]) {
             while end < lines.len() && is_next_row(&lines[end - 1], &lines[end]) {
                 end += 1;
             }
@@ -290,10 +290,19 @@ fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
     roles
 }
 
+/// Whether tabs in `line` part cells. The one behind a clause number or bullet does not.
+fn has_cells(line: &Line) -> bool {
+    let Some((first, rest)) = line.text.split_once('\t') else { return false };
+    let first = first.trim_end();
+    let is_clause = (is_enumerator(first) || is_bullet(first))
+        && rest.starts_with(|c: char| c.is_alphabetic() || "“\"‘'[(*".contains(c));
+    !(is_clause && line.cells.len() == 2)
+}
+
 fn is_next_row(above: &Line, below: &Line) -> bool {
     let size = above.size.max(below.size);
     let step = above.baseline() - below.baseline();
-    if below.cells.len() < 2 || !(0.0..4.0 * size).contains(&step) {
+    if !has_cells(below) || !(0.0..4.0 * size).contains(&step) {
         return false;
     }
     // The shorter row's cells must stand among the longer one's; right-aligned ones start elsewhere.
@@ -382,6 +391,19 @@ mod tests {
         let furniture = Furniture::find(pages.iter().map(|lines| (lines.as_slice(), 842.0)));
         let roles: Vec<_> = pages[1].iter().map(|line| furniture.role(line, 842.0)).collect();
         assert_eq!(roles, [Some(Role::PageHeader), None, Some(Role::PageFooter)]);
+    }
+
+    #[test]
+    fn clauses_with_a_tab_behind_their_number_are_no_table() {
+        let clause =
+            |text: &str, y: f32| Line { cells: vec![50.0, 90.0], ..line(text, 50.0, 400.0, y) };
+        let lines = [
+            clause("(a)\tthe agreement;", 700.0),
+            clause("(b)\tits schedules;", 686.0),
+            clause("5.2\tIf the Customer fails", 672.0),
+        ];
+        let roles: Vec<Role> = texts(&lines).into_iter().map(|(role, _)| role).collect();
+        assert_eq!(roles, [Role::ListItem, Role::ListItem, Role::Paragraph]);
     }
 
     #[test]

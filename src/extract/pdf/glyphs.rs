@@ -1,5 +1,5 @@
-//! The glyph stage: content streams → glyphs in the order they are drawn, each with its character, its
-//! place on the page as shown (points, y upwards) and whether a reader can see it. No layout here.
+//! The glyph stage: content streams → glyphs in the order they are drawn, each with its character,
+//! its place on the page as shown (points, y upwards) and whether a reader can see it. No layout.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
