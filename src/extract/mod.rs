@@ -13,6 +13,7 @@ mod print;
 //mod text;
 mod xml;
 mod page_builder;
+mod pdf;
 
 pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
 pub use layers::OffsetMap;

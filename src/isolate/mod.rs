@@ -14,7 +14,6 @@ mod parsed;
 mod server;
 mod sys;
 
-
 pub use parsed::Parsed;
 pub use server::ParseServer;
 

@@ -39,14 +39,12 @@ impl Parsed {
                 limits.cpu_max.as_secs(),
                 limits.wall_max.as_secs()
             ),
-            Parsed::Memory => format!(
-                "reading needed more than {} MiB of memory",
-                limits.memory_bytes_max >> 20
-            ),
-            Parsed::OutputCap => format!(
-                "what was read is longer than {} MiB",
-                limits.output_bytes_max >> 20
-            ),
+            Parsed::Memory => {
+                format!("reading needed more than {} MiB of memory", limits.memory_bytes_max >> 20)
+            }
+            Parsed::OutputCap => {
+                format!("what was read is longer than {} MiB", limits.output_bytes_max >> 20)
+            }
             Parsed::Failed(message) => message.clone(),
         })
     }

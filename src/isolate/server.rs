@@ -239,9 +239,7 @@ fn serve_one(mut socket: &UnixStream, work: Work) -> io::Result<bool> {
     let mut request = vec![0; (u32::from_le_bytes(len) as usize).min(REQUEST_BYTES_MAX)];
     socket.read_exact(&mut request)?;
     let status = match sys::fork() {
-        Ok(Forked::Child) => {
-            child::run(descriptors, &request, Rations::from_bytes(rations), work)
-        }
+        Ok(Forked::Child) => child::run(descriptors, &request, Rations::from_bytes(rations), work),
         Ok(Forked::Parent { child }) => {
             close(descriptors);
             sys::wait_and_sweep(child)?

@@ -162,9 +162,7 @@ fn one_case(server: &mut ParseServer, case: &str) {
     let held = match case {
         "read" => matches!(&parsed, Parsed::Ok(text) if text.ends_with(b"starting \"[pack\"")),
         "error" => parsed == Parsed::Failed("page 7: not a page".to_owned()),
-        "panic" => {
-            failed("the reader panicked: page 7 is not there (src/isolate/tests.rs:")
-        }
+        "panic" => failed("the reader panicked: page 7 is not there (src/isolate/tests.rs:"),
         "abort" => matches!(parsed, Parsed::Crashed { signal: libc::SIGABRT, .. }),
         "spin" | "sleep" => parsed == Parsed::Timeout,
         "bomb" => parsed == Parsed::Memory,

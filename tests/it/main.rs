@@ -11,3 +11,4 @@ mod audit_night;
 mod intake;
 mod jobs;
 mod tidy;
+mod pdf;
