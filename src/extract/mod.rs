@@ -1,19 +1,21 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
 mod container;
-//mod csv;
+mod csv;
 mod document;
 mod docx;
 mod encoding;
 mod labels;
 mod layers;
-mod pages;
-mod print;
-//mod sheet;
-//mod text;
-mod xml;
+mod number_format;
 mod page_builder;
+mod pages;
 mod pdf;
+mod print;
+mod sheet;
+mod table;
+mod text;
+mod xml;
 
 pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
 pub use layers::OffsetMap;
@@ -111,12 +113,11 @@ pub fn extract(
         return Err(Refusal::new(RefusalKind::Empty, "the file is empty"));
     }
     match format {
-        // The PDF reader's branch adds `mod pdf` and this line:
-        // Format::Pdf => pdf::read(bytes, options, limits),
+        Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),
-        //Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
-        //Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
-        //Format::Text | Format::Markdown => text::read(bytes, format, limits),
+        Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
+        Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
+        Format::Text | Format::Markdown => text::read(bytes, format, limits),
         other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),
     }
 }

@@ -71,7 +71,7 @@ pub(super) struct Story<'a> {
     dropped: usize,
     /// Inside a table or a text box, whose ground may have any colour.
     on_ground: usize,
-    /// Depth of tables, for the flattening.
+    /// Whether more text of the same change goes on with the last remark.
     remark_open: bool,
 }
 
@@ -84,7 +84,6 @@ struct Line {
     /// A hidden paragraph mark joined this line's first paragraph with what follows: its number and
     /// role are those of the first.
     lead: Option<(Role, Option<String>)>,
-    all_bold: bool,
 }
 
 /// Where a complex field stands.
