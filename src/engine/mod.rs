@@ -1,5 +1,7 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
+mod grammar;
+mod quote;
 mod request;
 mod script;
 mod template;
