@@ -8,6 +8,8 @@ mod linear;
 mod math;
 mod model;
 mod pool;
+mod grammar;
+mod quote;
 mod request;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod script;
