@@ -9,6 +9,8 @@ mod math;
 mod model;
 mod pool;
 mod request;
+mod sampler;
+mod scheduler;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod script;
 #[expect(dead_code, reason = "nothing submits requests yet")]
@@ -17,6 +19,10 @@ mod template;
 mod tokenizer;
 #[path = "kernels/wide.rs"]
 mod wide;
+#[doc(hidden)]
+pub mod tiny;
+#[cfg(test)]
+mod tests;
 
 pub use architecture::ArchitectureError;
 pub use gguf::GgufError;
