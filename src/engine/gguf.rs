@@ -11,8 +11,6 @@ use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 
-use crate::base::Digest;
-
 /// Why a GGUF file is not what the engine needs.
 #[derive(Debug)]
 pub enum GgufError {
@@ -60,8 +58,10 @@ impl Gguf {
         let open = |source| GgufError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
         let mut reader = BufReader::new(file);
-        let content = Content::read(&mut reader)
-            .map_err(|error| GgufError::Read { path: path.to_owned(), message: error.to_string() })?;
+        let content = Content::read(&mut reader).map_err(|error| GgufError::Read {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
         Ok(Gguf { path: path.to_owned(), content, reader })
     }
 
@@ -137,48 +137,5 @@ impl Gguf {
             let message = format!("tensor {name}: {error}");
             GgufError::Read { path: self.path.clone(), message }
         })
-    }
-
-    /// Digest over the metadata whose keys `chosen` accepts, in the order of their names.
-    pub(super) fn digest(&self, chosen: impl Fn(&str) -> bool) -> Digest {
-        let mut keys: Vec<_> = self.content.metadata.iter().filter(|(key, _)| chosen(key)).collect();
-        keys.sort_by_key(|(key, _)| *key);
-        let mut parts = Vec::new();
-        for (key, value) in keys {
-            parts.push(key.as_bytes().to_vec());
-            let mut bytes = Vec::new();
-            write_value(value, &mut bytes);
-            parts.push(bytes);
-        }
-        Digest::of_parts(parts.iter().map(Vec::as_slice))
-    }
-}
-
-/// Bytes that differ where values differ: a letter of the type, then the value.
-fn write_value(value: &Value, out: &mut Vec<u8>) {
-    let mut put = |letter: u8, bytes: &[u8]| {
-        out.push(letter);
-        out.extend_from_slice(bytes);
-    };
-    match value {
-        Value::U8(v) => put(b'u', &u64::from(*v).to_le_bytes()),
-        Value::U16(v) => put(b'u', &u64::from(*v).to_le_bytes()),
-        Value::U32(v) => put(b'u', &u64::from(*v).to_le_bytes()),
-        Value::U64(v) => put(b'u', &v.to_le_bytes()),
-        Value::I8(v) => put(b'i', &i64::from(*v).to_le_bytes()),
-        Value::I16(v) => put(b'i', &i64::from(*v).to_le_bytes()),
-        Value::I32(v) => put(b'i', &i64::from(*v).to_le_bytes()),
-        Value::I64(v) => put(b'i', &v.to_le_bytes()),
-        Value::F32(v) => put(b'f', &v.to_le_bytes()),
-        Value::F64(v) => put(b'd', &v.to_le_bytes()),
-        Value::Bool(v) => put(b'b', &[u8::from(*v)]),
-        Value::String(v) => {
-            put(b's', &(v.len() as u64).to_le_bytes());
-            out.extend_from_slice(v.as_bytes());
-        }
-        Value::Array(values) => {
-            put(b'a', &(values.len() as u64).to_le_bytes());
-            values.iter().for_each(|value| write_value(value, out));
-        }
     }
 }

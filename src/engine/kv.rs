@@ -4,7 +4,7 @@
 //! with a single holder is written. Not here: who may have how many (`scheduler`).
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::attention::Heads;
 use crate::base::limits::KV_BLOCK_TOKENS;
@@ -72,7 +72,8 @@ impl Blocks {
 pub(super) struct KvStore {
     heads: Heads,
     layers: usize,
-    cells: Vec<f16>,
+    /// Bits of f16, so that the zeros come from the system, untouched until they are written.
+    cells: Vec<u16>,
     /// One head's key or value on its way to f16.
     rounded: Vec<f16>,
 }
@@ -80,20 +81,20 @@ pub(super) struct KvStore {
 impl KvStore {
     /// Room for `blocks` blocks; the system hands out the memory as it is first written.
     pub(super) fn new(heads: Heads, layers: usize, blocks: usize) -> KvStore {
-        let cells = vec![f16::from_bits(0); blocks * block_cells(heads, layers)];
+        let cells = vec![0; blocks * block_cells(heads, layers)];
         KvStore { heads, layers, cells, rounded: vec![f16::from_bits(0); heads.head_dim] }
     }
 
     /// Bytes of one block.
     pub(super) fn block_bytes(heads: Heads, layers: usize) -> u64 {
-        (block_cells(heads, layers) * size_of::<f16>()) as u64
+        (block_cells(heads, layers) * size_of::<u16>()) as u64
     }
 
     /// The keys [head_dim, 32] and values [32, head_dim] of one block, layer and head.
     pub(super) fn read(&self, block: BlockId, layer: usize, head: usize) -> (&[f16], &[f16]) {
         let start = self.start(block, layer, head);
         let half = self.heads.head_dim * KV_BLOCK_TOKENS;
-        self.cells[start..start + 2 * half].split_at(half)
+        self.cells[start..start + 2 * half].reinterpret_cast().split_at(half)
     }
 
     /// Writes one token's keys and values [kv_heads, head_dim] at `offset` in `block`.
@@ -110,6 +111,7 @@ impl KvStore {
             let (keys, values) = (&keys[head * dim..][..dim], &values[head * dim..][..dim]);
             self.rounded.convert_from_f32_slice(keys);
             let cells = &mut self.cells[start..start + 2 * dim * KV_BLOCK_TOKENS];
+            let cells: &mut [f16] = cells.reinterpret_cast_mut();
             let across = cells[offset..].iter_mut().step_by(KV_BLOCK_TOKENS);
             across.zip(&self.rounded).for_each(|(cell, key)| *cell = *key);
             let start = (KV_BLOCK_TOKENS + offset) * dim;

@@ -2,26 +2,36 @@
 
 mod architecture;
 mod attention;
+mod batch;
+mod facts;
 mod gguf;
 mod kv;
 mod linear;
 mod math;
+mod memory;
 mod model;
 mod pool;
 mod grammar;
 mod quote;
 mod request;
-#[expect(dead_code, reason = "nothing submits requests yet")]
+mod sampler;
+mod scheduler;
 mod script;
-mod stub;
-pub use stub::*;
-#[expect(dead_code, reason = "nothing submits requests yet")]
 mod template;
-#[expect(dead_code, reason = "nothing submits requests yet")]
+#[cfg(test)]
+mod tests;
+#[doc(hidden)]
+pub mod tiny;
 mod tokenizer;
 #[path = "kernels/wide.rs"]
 mod wide;
 
 pub use architecture::ArchitectureError;
+pub use batch::{Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings};
+pub use facts::ModelFacts;
 pub use gguf::GgufError;
+pub use memory::TooLarge;
 pub use request::{Form, Part, Request, Sampling};
+pub use script::FormError;
+pub use template::TemplateError;
+pub use tokenizer::TokenizerError;
