@@ -244,7 +244,7 @@ struct Control {
 
 const CONTROL_LEN: usize = mem::size_of::<libc::cmsghdr>() + 3 * mem::size_of::<RawFd>();
 const _: () = assert!(mem::offset_of!(Control, fds) == mem::size_of::<libc::cmsghdr>());
-const _: () = assert!(mem::size_of::<libc::cmsghdr>() % mem::align_of::<libc::cmsghdr>() == 0);
+const _: () = assert!(CONTROL_LEN <= mem::size_of::<Control>());
 
 /// Sends one byte with three descriptors.
 pub(super) fn send_descriptors(socket: &UnixStream, fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
