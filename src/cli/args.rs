@@ -9,8 +9,10 @@ use crate::base::Digest;
 /// The overnight clerk for documents that may not leave the building.
 #[derive(Debug, Parser)]
 #[command(name = "nightclerk", version, about, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 all done; 1 could not start or go on; 2 the audit chain does not \
-verify; 3 finished, some documents partial, refused, failed or quarantined; 75 work is left, run again")]
+#[command(
+    after_help = "Exit codes: 0 all done; 1 could not start or go on; 2 the audit chain does not \
+verify; 3 finished, some documents partial, refused, failed or quarantined; 75 work is left, run again"
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,

@@ -13,7 +13,10 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use serde::Serialize;
 
-use self::args::{Cli, Command, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs, RunArgs, Style, TextArgs, ViewArg};
+use self::args::{
+    Cli, Command, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs, RunArgs, Style, TextArgs,
+    ViewArg,
+};
 use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
 use crate::base::{Clock, Limits, RealDisk, SystemClock};
@@ -84,7 +87,9 @@ impl Failure {
                 (format!("error: {error}"), exit)
             }
             // A reader that has read enough (head, less) is no error.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Exit::Done;
+            }
             Failure::Output(error) => (format!("error: standard output: {error}"), Exit::CouldNot),
         };
         // Where standard error is closed there is nobody to tell.
@@ -175,7 +180,9 @@ fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
     let model_layer = args.layer == Layer::Model;
     let mut out = io::stdout().lock();
     match style {
-        Style::Json => serde_json::to_writer_pretty(&mut out, &text.json()).map_err(io::Error::from)?,
+        Style::Json => {
+            serde_json::to_writer_pretty(&mut out, &text.json()).map_err(io::Error::from)?
+        }
         Style::Text => out.write_all(text.print(model_layer, args.pages).as_bytes())?,
     }
     out.flush()?;

@@ -9,7 +9,7 @@ use super::architecture::{Architecture, ArchitectureError};
 use super::facts::ModelFacts;
 use super::gguf::{Gguf, GgufError};
 use super::kv::KvStore;
-use super::memory::{self, TooLarge};
+use super::memory::{self, Division, TooLarge};
 use super::model::Model;
 use super::pool::Pool;
 use super::request::{Request, Sampling};
@@ -57,6 +57,11 @@ impl Settings {
             step_rows: STEP_ROWS_MAX,
         }
     }
+
+    /// Slots and rows of a step, within their limits.
+    fn bounds(&self) -> (usize, usize) {
+        (self.slots.clamp(1, SLOTS_MAX), self.step_rows.clamp(1, STEP_ROWS_MAX))
+    }
 }
 
 /// Why a model could not be loaded.
@@ -67,6 +72,8 @@ pub enum LoadError {
     Tokenizer(TokenizerError),
     Template(TemplateError),
     Memory(TooLarge),
+    /// The grammar cannot work with this vocabulary.
+    Form(FormError),
     /// `Settings::date` is no date.
     Date(String),
 }
@@ -79,6 +86,7 @@ impl fmt::Display for LoadError {
             LoadError::Tokenizer(error) => error.fmt(f),
             LoadError::Template(error) => error.fmt(f),
             LoadError::Memory(error) => error.fmt(f),
+            LoadError::Form(error) => error.fmt(f),
             LoadError::Date(date) => write!(f, "{date:?} is no date such as \"2026-01-31\""),
         }
     }
@@ -140,6 +148,71 @@ pub struct EngineProgress {
     pub rows: u64,
 }
 
+/// Everything of a model file but its weights.
+struct Header {
+    gguf: Gguf,
+    architecture: Architecture,
+    tokenizer: Tokenizer,
+    template: Template,
+    facts: ModelFacts,
+    /// How the stated memory would be divided, or why it does not suffice.
+    division: Result<Division, TooLarge>,
+}
+
+impl Header {
+    fn open(path: &Path, settings: &Settings) -> Result<Header, LoadError> {
+        let gguf = Gguf::open(path).map_err(LoadError::Gguf)?;
+        let architecture = Architecture::from_gguf(&gguf).map_err(LoadError::Architecture)?;
+        let date = settings.date.parse();
+        let date = date.map_err(|_| LoadError::Date(settings.date.clone()))?;
+        let mut tokenizer = Tokenizer::from_gguf(gguf.metadata()).map_err(LoadError::Tokenizer)?;
+        let template = Template::from_gguf(gguf.metadata(), &tokenizer, date);
+        let template = template.map_err(LoadError::Template)?;
+        if let Some(end) = template.end() {
+            tokenizer.add_end(end);
+        }
+        let (slots, rows) = settings.bounds();
+        let context = match settings.context_tokens {
+            0 => architecture.context,
+            stated => stated.min(architecture.context),
+        };
+        let sizes = (rows, slots, context);
+        let division = memory::divide(&gguf, &architecture, sizes, settings.memory_bytes);
+        let digests = (tokenizer.digest(), template.digest());
+        let room = (context, division.as_ref().map_or(0, |division| division.kv_blocks));
+        let vocabulary = tokenizer.vocabulary_size().min(architecture.vocabulary);
+        let facts = ModelFacts::new(&gguf, &architecture, room, vocabulary, digests);
+        Ok(Header { gguf, architecture, tokenizer, template, facts, division })
+    }
+}
+
+/// The token counter of a model file, without its weights.
+///
+/// # Errors
+/// `LoadError` where the file is no model, or one whose tokenizer is not known here.
+pub fn open_counter(path: &Path) -> Result<Arc<dyn TokenCounter>, LoadError> {
+    let gguf = Gguf::open(path).map_err(LoadError::Gguf)?;
+    let tokenizer = Tokenizer::from_gguf(gguf.metadata()).map_err(LoadError::Tokenizer)?;
+    Ok(Arc::new(tokenizer))
+}
+
+/// What is in a model file, and the bytes that it takes with these settings or why it does not fit.
+/// Reads no weights.
+///
+/// # Errors
+/// `LoadError` where the file is no model that can be run.
+pub fn inspect(
+    path: &Path,
+    settings: &Settings,
+) -> Result<(ModelFacts, Result<u64, TooLarge>), LoadError> {
+    let Header { architecture, facts, division, .. } = Header::open(path, settings)?;
+    let block = KvStore::block_bytes(architecture.heads, architecture.layers);
+    let bytes = division.map(|division| {
+        division.weights_bytes + division.buffers_bytes + division.kv_blocks as u64 * block
+    });
+    Ok((facts, bytes))
+}
+
 /// One model, and the requests that it answers.
 pub struct Engine {
     model: Model,
@@ -179,36 +252,18 @@ struct Answer {
 
 impl Engine {
     /// Opens a GGUF file and reads its weights; `progress` hears of bytes read and of all bytes.
+    ///
+    /// # Errors
+    /// `LoadError`: no model, not one that is known here, or one that does not fit.
     pub fn load(
         path: &Path,
         settings: &Settings,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Engine, LoadError> {
-        let mut gguf = Gguf::open(path).map_err(LoadError::Gguf)?;
-        let architecture = Architecture::from_gguf(&gguf).map_err(LoadError::Architecture)?;
-        let date = settings.date.parse();
-        let date = date.map_err(|_| LoadError::Date(settings.date.clone()))?;
-        let mut tokenizer = Tokenizer::from_gguf(gguf.metadata()).map_err(LoadError::Tokenizer)?;
-        let template = Template::from_gguf(gguf.metadata(), &tokenizer, date);
-        let template = template.map_err(LoadError::Template)?;
-        if let Some(end) = template.end() {
-            tokenizer.add_end(end);
-        }
-
-        let slots = settings.slots.clamp(1, SLOTS_MAX);
-        let rows = settings.step_rows.clamp(1, STEP_ROWS_MAX);
-        let context = match settings.context_tokens {
-            0 => architecture.context,
-            stated => stated.min(architecture.context),
-        };
-        let sizes = (rows, slots, context);
-        let division = memory::divide(&gguf, &architecture, sizes, settings.memory_bytes);
+        let Header { mut gguf, architecture, tokenizer, template, facts, division } =
+            Header::open(path, settings)?;
         let division = division.map_err(LoadError::Memory)?;
-        let digests = (tokenizer.digest(), template.digest());
-        let room = (context, division.kv_blocks);
-        let vocabulary = tokenizer.vocabulary_size().min(architecture.vocabulary);
-        let facts = ModelFacts::new(&gguf, &architecture, room, vocabulary, digests);
-
+        let (slots, rows) = settings.bounds();
         let mut done = 0;
         let mut count = |bytes| {
             done += bytes;
@@ -227,7 +282,7 @@ impl Engine {
             model: model.map_err(LoadError::Gguf)?,
             kv: KvStore::new(heads, layers, division.kv_blocks),
             pool: Pool::new(settings.threads),
-            forms: Forms::new(tokenizer.clone()),
+            forms: Forms::new(tokenizer.clone()).map_err(LoadError::Form)?,
             tokenizer,
             template,
             facts,

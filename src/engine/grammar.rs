@@ -127,9 +127,8 @@ impl TokenizerEnv for Vocabulary {
 
     /// Forced bytes to tokens: as text where they are text, else the longest tokens that fit.
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<u32> {
-        self.trie.tokenize_with_greedy_fallback(bytes, |text| {
-            self.tokenizer.encode_continuing(text)
-        })
+        self.trie
+            .tokenize_with_greedy_fallback(bytes, |text| self.tokenizer.encode_continuing(text))
     }
 }
 

@@ -5,13 +5,13 @@ mod attention;
 mod batch;
 mod facts;
 mod gguf;
+mod grammar;
 mod kv;
 mod linear;
 mod math;
 mod memory;
 mod model;
 mod pool;
-mod grammar;
 mod quote;
 mod request;
 mod sampler;
@@ -27,7 +27,9 @@ mod tokenizer;
 mod wide;
 
 pub use architecture::ArchitectureError;
-pub use batch::{Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings};
+pub use batch::{
+    Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings, inspect, open_counter,
+};
 pub use facts::ModelFacts;
 pub use gguf::GgufError;
 pub use memory::TooLarge;

@@ -162,7 +162,8 @@ pub(super) fn units(text: &str) -> Vec<Unit> {
             let before_that = i.checked_sub(2).and_then(char_at);
             clings(c) && !before.is_whitespace()
                 || before == ZERO_WIDTH_JOINER && !c.is_whitespace()
-                || is_letter(before) && (is_letter(c) || char_at(i + 1).is_some_and(|after| links(before, c, after)))
+                || is_letter(before)
+                    && (is_letter(c) || char_at(i + 1).is_some_and(|after| links(before, c, after)))
                 || before_that.is_some_and(|before_that| links(before_that, before, c))
         });
         match units.last_mut() {

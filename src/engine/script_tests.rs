@@ -14,18 +14,35 @@ fn forms(metadata: &HashMap<String, candle_core::quantized::gguf_file::Value>) -
 /// A vocabulary of single letters, some longer pieces, and bytes for the rest.
 fn tiny() -> Forms {
     let pieces = [
-        ("▁", -9.0), ("a", -9.0), ("b", -9.0), ("ab", -1.0), ("▁a", -2.0), ("▁ab", -1.5),
-        ("ba", -3.0), (".", -9.0), (",", -9.0), (".▁a", -3.5), ("\n", -9.0), ("-", -9.0),
-        ("1", -9.0), ("1,", -4.0), (",1", -4.0), ("漢", -9.0), ("漢字", -4.5), ("▁(", -2.5),
-        ("é", -9.0), ("a\u{301}", -5.0),
+        ("▁", -9.0),
+        ("a", -9.0),
+        ("b", -9.0),
+        ("ab", -1.0),
+        ("▁a", -2.0),
+        ("▁ab", -1.5),
+        ("ba", -3.0),
+        (".", -9.0),
+        (",", -9.0),
+        (".▁a", -3.5),
+        ("\n", -9.0),
+        ("-", -9.0),
+        ("1", -9.0),
+        ("1,", -4.0),
+        (",1", -4.0),
+        ("漢", -9.0),
+        ("漢字", -4.5),
+        ("▁(", -2.5),
+        ("é", -9.0),
+        ("a\u{301}", -5.0),
     ];
     forms(&tiny_spm(&pieces))
 }
 
 fn allowed(script: &mut Script) -> Vec<u32> {
     let mask = script.mask().to_vec();
-    let tokens: Vec<u32> =
-        (0..mask.len() as u32 * 64).filter(|&t| mask[t as usize / 64] >> (t % 64) & 1 == 1).collect();
+    let tokens: Vec<u32> = (0..mask.len() as u32 * 64)
+        .filter(|&t| mask[t as usize / 64] >> (t % 64) & 1 == 1)
+        .collect();
     let count = script.shared.tokenizer.vocabulary_size() as u32;
     assert!((0..count).all(|t| script.allows(t) == tokens.contains(&t)), "mask and allows differ");
     tokens
@@ -195,8 +212,33 @@ fn a_script_can_go_to_another_thread() {
 
 fn document() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "a", "b", "ab", "ba", " ", " ", " ", "  ", "\n", ".", ",", "-", "1", "1,1", "漢", "字", "é",
-        "e\u{301}", "\u{301}", "’", "'", "(", "𝄞", "_", "\u{200d}", "ไทย", "👍",
+        "a",
+        "b",
+        "ab",
+        "ba",
+        " ",
+        " ",
+        " ",
+        "  ",
+        "\n",
+        ".",
+        ",",
+        "-",
+        "1",
+        "1,1",
+        "漢",
+        "字",
+        "é",
+        "e\u{301}",
+        "\u{301}",
+        "’",
+        "'",
+        "(",
+        "𝄞",
+        "_",
+        "\u{200d}",
+        "ไทย",
+        "👍",
     ]);
     prop::collection::vec(piece, 1..24).prop_map(|pieces| pieces.concat())
 }

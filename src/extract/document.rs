@@ -31,7 +31,9 @@ impl Document {
         self.pages.iter().enumerate().find_map(|(index, page)| {
             let fault = if page.number as usize != index + 1 {
                 "is misnumbered"
-            } else if page.verbatim.len() > u32::MAX as usize || page.model.len() > u32::MAX as usize {
+            } else if page.verbatim.len() > u32::MAX as usize
+                || page.model.len() > u32::MAX as usize
+            {
                 "is too long"
             } else if !page.map.fits(&page.model, &page.verbatim) {
                 "has layers that do not fit its map"

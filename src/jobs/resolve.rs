@@ -27,7 +27,7 @@ const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
 
 /// The date for chat templates where `jobs.toml` does not say. Fixed: an answer never depends on the
 /// day on which it was made.
-const DATE_DEFAULT: &str = "2026-01-01";
+pub const DATE_DEFAULT: &str = "2026-01-01";
 
 /// Names below the output folder that are not a job's (DESIGN.md section 4).
 const OUTPUT_NAMES: [&str; 4] = ["tables", "report", "report.html", "last-run.json"];

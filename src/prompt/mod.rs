@@ -67,7 +67,9 @@ impl Passage {
 /// differs between fields comes last, where small models heed it best.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
     let many = match field.many {
-        true => format!(", then \"{}\" and the next one, \"{}\" at the end", MORE.trim(), DONE.trim()),
+        true => {
+            format!(", then \"{}\" and the next one, \"{}\" at the end", MORE.trim(), DONE.trim())
+        }
         false => String::new(),
     };
     let text = format!(

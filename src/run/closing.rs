@@ -103,7 +103,8 @@ impl Closing {
         let listed: Vec<&DocumentEnd> = if self.documents.len() <= LISTED_MAX {
             self.documents.iter().collect()
         } else {
-            let quiet = |end: &&DocumentEnd| !matches!(end.outcome, Outcome::Done | Outcome::Unchanged);
+            let quiet =
+                |end: &&DocumentEnd| !matches!(end.outcome, Outcome::Done | Outcome::Unchanged);
             self.documents.iter().filter(quiet).collect()
         };
         for end in listed {
@@ -143,8 +144,11 @@ impl Closing {
 
     /// The facts of `last-run.json`.
     pub fn facts(&self) -> serde_json::Value {
-        let counts: serde_json::Map<String, serde_json::Value> =
-            self.counted().into_iter().map(|(word, count)| (word.to_owned(), count.into())).collect();
+        let counts: serde_json::Map<String, serde_json::Value> = self
+            .counted()
+            .into_iter()
+            .map(|(word, count)| (word.to_owned(), count.into()))
+            .collect();
         serde_json::json!({
             "exit_code": self.exit_code(),
             "counts": counts,

@@ -17,7 +17,7 @@ use crate::engine::{self, ModelFacts};
 use crate::extract::{Document, Layer, Options, Page, PageState, View};
 use crate::intake;
 use crate::isolate::ParseServer;
-use crate::jobs::Plan;
+use crate::jobs::{self, Plan};
 
 /// What a person may say about one document.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +121,9 @@ pub fn plan_sheet(
 ) -> Result<PlanSheet, Broken> {
     let ledger = ledger(plan)?;
     let counter = match plan.model.locate() {
-        Ok(path) => Some(engine::open_counter(path).map_err(|error| Broken::Model(error.to_string()))?),
+        Ok(path) => {
+            Some(engine::open_counter(path).map_err(|error| Broken::Model(error.to_string()))?)
+        }
         Err(_) => None,
     };
     let mut sheet = PlanSheet { documents: Vec::new(), due: 0, pages: 0, chunks: 0, tokens: None };
@@ -152,7 +154,8 @@ pub fn plan_sheet(
                     });
                     match read {
                         Ok(Reading::Read(read)) => {
-                            let budget = job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
+                            let budget =
+                                job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
                             count(&mut document, &read.output, budget, counter.as_deref());
                         }
                         Ok(Reading::Refused(refusal)) => {
@@ -175,7 +178,12 @@ pub fn plan_sheet(
     Ok(sheet)
 }
 
-fn count(planned: &mut PlannedDocument, document: &Document, budget: usize, counter: Option<&dyn TokenCounter>) {
+fn count(
+    planned: &mut PlannedDocument,
+    document: &Document,
+    budget: usize,
+    counter: Option<&dyn TokenCounter>,
+) {
     planned.pages = document.pages.len() as u64;
     if let Some(counter) = counter {
         let chunks = chunk::split(document, budget, counter).chunks;
@@ -189,7 +197,8 @@ impl PlanSheet {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for document in &self.documents {
-            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens } = document;
+            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens } =
+                document;
             let _ = write!(text, "{state:<12}{job}/{root}/{path}");
             let _ = match (reason.as_str(), *pages) {
                 ("", 0) => writeln!(text),
@@ -258,7 +267,11 @@ impl StatusSheet {
             None => writeln!(text, "no run yet"),
             Some(run) => {
                 let ended = run.ended.as_deref().unwrap_or("not yet, or it was cut off");
-                writeln!(text, "last run: started {}, ended {ended}, model {}", run.started, run.model)
+                writeln!(
+                    text,
+                    "last run: started {}, ended {ended}, model {}",
+                    run.started, run.model
+                )
             }
         };
         for (outcome, count) in &self.documents {
@@ -306,7 +319,7 @@ pub struct ModelSheet {
 /// # Errors
 /// `Model` where the file is no model that can be run.
 pub fn model_sheet(file: &Path, memory_bytes: u64) -> Result<ModelSheet, Broken> {
-    let settings = engine::Settings { memory_bytes, ..engine::Settings::default() };
+    let settings = engine::Settings::new(memory_bytes, jobs::DATE_DEFAULT);
     let (facts, fits) =
         engine::inspect(file, &settings).map_err(|error| Broken::Model(error.to_string()))?;
     Ok(match fits {

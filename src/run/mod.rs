@@ -13,7 +13,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use look::{ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet, text_of, verify};
+pub use look::{
+    ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
+    text_of, verify,
+};
 pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
 pub use progress::Progress;
 pub use read::{Reading, start as start_parse_server};
@@ -51,7 +54,9 @@ impl Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Broken::Usage(message) | Broken::Model(message) | Broken::Disk(message) => f.write_str(message),
+            Broken::Usage(message) | Broken::Model(message) | Broken::Disk(message) => {
+                f.write_str(message)
+            }
             Broken::Log(error) => error.fmt(f),
             Broken::Intake(error) => error.fmt(f),
             Broken::Output(error) => error.fmt(f),
@@ -84,9 +89,7 @@ fn settings(engine: &jobs::Engine) -> engine::Settings {
     engine::Settings {
         threads: engine.threads,
         slots: engine.slots,
-        memory_bytes: engine.memory_bytes,
         context_tokens: engine.context_tokens,
-        date: engine.date.clone(),
-        ..engine::Settings::default()
+        ..engine::Settings::new(engine.memory_bytes, &engine.date)
     }
 }

@@ -12,15 +12,15 @@ use super::signal::StopFlag;
 use super::{Broken, closing};
 use crate::assemble::{self, MadeWith, Record};
 use crate::audit::{
-    Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host, Inventory, Ledger, Log,
-    ModelFile, OutputFile, RunStart, Shape, Tables,
+    Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
+    Inventory, Ledger, Log, ModelFile, OutputFile, RunStart, Shape, Tables,
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
 use crate::engine::{self, Engine};
 use crate::intake::{self, Source, SourceState};
 use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan, TaskKind};
-use crate::output::{Row, TableFiles, WrittenFile, Writer};
+use crate::output::{Row, TableFiles, Writer, WrittenFile};
 
 pub use closing::{Closing, DocumentEnd};
 
@@ -113,8 +113,15 @@ pub(super) fn chosen<'a>(plan: &'a Plan, only: &[String]) -> Result<Vec<&'a Job>
 }
 
 /// Whether `source` is due, by the log alone.
-pub(super) fn stand(plan: &Plan, job: &Job, source: &Source, choice: &Choice, ledger: &Ledger) -> Stand {
-    let skip = |outcome, reason: &str, rests_on| Stand::Skip { outcome, reason: reason.into(), rests_on };
+pub(super) fn stand(
+    plan: &Plan,
+    job: &Job,
+    source: &Source,
+    choice: &Choice,
+    ledger: &Ledger,
+) -> Stand {
+    let skip =
+        |outcome, reason: &str, rests_on| Stand::Skip { outcome, reason: reason.into(), rests_on };
     match &source.state {
         SourceState::Refused(reason) => return skip(Outcome::Refused, reason, 0),
         SourceState::Deferred(reason) => return skip(Outcome::Deferred, reason, 0),
@@ -174,7 +181,9 @@ impl Night<'_> {
         for (index, stand) in stands.into_iter().enumerate() {
             match stand {
                 Stand::Due(made_with, shape) => due.push((index, made_with, shape)),
-                Stand::Skip { outcome, reason, rests_on } => skips.push((index, outcome, reason, rests_on)),
+                Stand::Skip { outcome, reason, rests_on } => {
+                    skips.push((index, outcome, reason, rests_on))
+                }
             }
         }
         let model = if due.is_empty() { None } else { Some(self.model()?) };
@@ -191,7 +200,8 @@ impl Night<'_> {
 
     /// The model's file and its size, once its digest is the one that the plan names.
     fn model(&self) -> Result<(PathBuf, u64), Broken> {
-        let path = self.plan.model.locate().map_err(|error| Broken::Model(error.to_string()))?.to_owned();
+        let path =
+            self.plan.model.locate().map_err(|error| Broken::Model(error.to_string()))?.to_owned();
         let unreadable = |error| Broken::Model(format!("{}: {error}", path.display()));
         let mut file = File::open(&path).map_err(unreadable)?;
         self.tools.progress.say("checking the model's SHA-256");
@@ -208,8 +218,13 @@ impl Night<'_> {
         Ok((path, bytes))
     }
 
-    fn run_start(&self, model: Option<&(PathBuf, u64)>, due: &[(usize, MadeWith, Digest)]) -> Event {
-        let inputs = self.sources.iter().map(|(_, source)| (source.id, source.digest, source.bytes));
+    fn run_start(
+        &self,
+        model: Option<&(PathBuf, u64)>,
+        due: &[(usize, MadeWith, Digest)],
+    ) -> Event {
+        let inputs =
+            self.sources.iter().map(|(_, source)| (source.id, source.digest, source.bytes));
         let path = model.map_or(self.plan.model.path.as_path(), |(path, _)| path);
         let mut shapes: Vec<Shape> = due
             .iter()
@@ -235,7 +250,7 @@ impl Night<'_> {
                 threads: engine.threads as u64,
                 slots: engine.slots as u64,
                 memory_bytes: engine.memory_bytes,
-                isa: engine::tier().to_owned(),
+                isa: "candle".to_owned(),
                 number_rules: u64::from(engine::NUMBER_RULES),
             },
             host: Host::of_machine(),
@@ -262,7 +277,7 @@ impl Night<'_> {
         .map_err(|error| Broken::Model(error.to_string()))?;
         let loaded = self.tools.clock.elapsed();
         let facts = engine.facts();
-        let (tokenizer, template) = (facts.tokenizer, facts.template);
+        let (tokenizer, template) = (facts.tokenizer_digest, facts.template_digest);
         let work: Vec<Due<'_>> = due
             .iter()
             .map(|(index, made_with, _)| {
@@ -302,16 +317,18 @@ impl Night<'_> {
         })
     }
 
-    fn skip(&mut self, index: usize, outcome: Outcome, reason: String, rests_on: u64) -> Result<(), Broken> {
+    fn skip(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        reason: String,
+        rests_on: u64,
+    ) -> Result<(), Broken> {
         let (job, source) = &self.sources[index];
         let outputs = if outcome == Outcome::Refused {
             let made_with = shape::made_with(self.plan, job, source.format);
-            let record = assemble::unread(
-                pipeline::work_source(source),
-                outcome,
-                reason.clone(),
-                made_with,
-            );
+            let record =
+                assemble::unread(pipeline::work_source(source), outcome, reason.clone(), made_with);
             write_record(&self.writer, &record)?
         } else {
             Vec::new()
@@ -366,7 +383,8 @@ impl Night<'_> {
             if of.name != job.name {
                 continue;
             }
-            let answered = matches!(end.outcome, Outcome::Done | Outcome::Partial | Outcome::Unchanged);
+            let answered =
+                matches!(end.outcome, Outcome::Done | Outcome::Partial | Outcome::Unchanged);
             let record = match answered {
                 true => self.writer.read(&source.job, &source.root, &source.path)?,
                 false => None,

@@ -278,8 +278,13 @@ impl Collector<'_> {
                 }
             }
         }
-        let left: Vec<usize> =
-            self.settled.iter().enumerate().filter(|(_, settled)| !**settled).map(|(i, _)| i).collect();
+        let left: Vec<usize> = self
+            .settled
+            .iter()
+            .enumerate()
+            .filter(|(_, settled)| !**settled)
+            .map(|(i, _)| i)
+            .collect();
         for index in left {
             let reason = "the run was asked to stop before it was read";
             on(index, Step::Ended(Settled::Deferred(reason.into())))?;
@@ -287,11 +292,7 @@ impl Collector<'_> {
         Ok(())
     }
 
-    fn document<E>(
-        &mut self,
-        message: FromReader,
-        on: &mut OnStep<'_, E>,
-    ) -> Result<(), E> {
+    fn document<E>(&mut self, message: FromReader, on: &mut OnStep<'_, E>) -> Result<(), E> {
         match message {
             FromReader::Ended { index, settled } => {
                 on(index, Step::Begun)?;
@@ -306,11 +307,7 @@ impl Collector<'_> {
         }
     }
 
-    fn answer<E>(
-        &mut self,
-        answer: FromEngine,
-        on: &mut OnStep<'_, E>,
-    ) -> Result<(), E> {
+    fn answer<E>(&mut self, answer: FromEngine, on: &mut OnStep<'_, E>) -> Result<(), E> {
         let (id, end) = match answer {
             FromEngine::Completed(completion) => {
                 let Some(index) = self.asked.remove(&completion.id) else { return Ok(()) };
@@ -323,7 +320,9 @@ impl Collector<'_> {
             FromEngine::Dropped(id) => {
                 (id, Settled::Deferred("the run was asked to stop before it was finished".into()))
             }
-            FromEngine::Unfit(id, message) => (id, Settled::Failed { class: "context_overflow", message }),
+            FromEngine::Unfit(id, message) => {
+                (id, Settled::Failed { class: "context_overflow", message })
+            }
         };
         match self.asked.remove(&id) {
             Some(index) if self.open.contains_key(&index) => {
@@ -339,11 +338,7 @@ impl Collector<'_> {
         self.backlog.extend(requests);
     }
 
-    fn close_if_finished<E>(
-        &mut self,
-        index: usize,
-        on: &mut OnStep<'_, E>,
-    ) -> Result<(), E> {
+    fn close_if_finished<E>(&mut self, index: usize, on: &mut OnStep<'_, E>) -> Result<(), E> {
         match self.open.get(&index) {
             Some(open) if open.work.finished() => {
                 let (record, text) = (Box::new(open.work.record()), open.text);
@@ -353,12 +348,7 @@ impl Collector<'_> {
         }
     }
 
-    fn end<E>(
-        &mut self,
-        index: usize,
-        settled: Settled,
-        on: &mut OnStep<'_, E>,
-    ) -> Result<(), E> {
+    fn end<E>(&mut self, index: usize, settled: Settled, on: &mut OnStep<'_, E>) -> Result<(), E> {
         self.open.remove(&index);
         self.settled[index] = true;
         on(index, Step::Ended(settled))

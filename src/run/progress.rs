@@ -59,7 +59,8 @@ impl Progress {
         } else {
             Face::Lines
         };
-        let state = State { standing: Standing::default(), line_at: clock.elapsed(), engine_since: None };
+        let state =
+            State { standing: Standing::default(), line_at: clock.elapsed(), engine_since: None };
         Progress { face, clock, state: Mutex::new(state) }
     }
 

@@ -24,7 +24,10 @@ pub enum Reading {
     /// It is not one that can be read; trying again changes nothing.
     Refused(Refusal),
     /// The child came to grief; `class` is the audit log's word for how.
-    Failed { class: &'static str, message: String },
+    Failed {
+        class: &'static str,
+        message: String,
+    },
 }
 
 /// Starts the parse server. Call it before the process has a second thread.
@@ -62,7 +65,10 @@ fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Resul
     let result = if bytes.len() as u64 > order.limits.input_bytes_max {
         Err(Refusal {
             kind: RefusalKind::Limit,
-            message: format!("larger than {} MiB (limits.input)", order.limits.input_bytes_max >> 20),
+            message: format!(
+                "larger than {} MiB (limits.input)",
+                order.limits.input_bytes_max >> 20
+            ),
         })
     } else {
         extract::extract(&bytes, order.format, &order.options, &order.limits)

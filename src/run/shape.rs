@@ -13,7 +13,8 @@ use crate::{engine, extract, prompt};
 /// them.
 pub(super) fn made_with(plan: &Plan, job: &Job, format: Format) -> MadeWith {
     let tasks = job.tasks.iter().filter(|task| task.formats.contains(&format));
-    let tasks: BTreeMap<String, Digest> = tasks.map(|task| (task.name.clone(), task.digest)).collect();
+    let tasks: BTreeMap<String, Digest> =
+        tasks.map(|task| (task.name.clone(), task.digest)).collect();
     MadeWith {
         model: plan.model.sha256,
         tokenizer: Digest([0; 32]),

@@ -54,7 +54,14 @@ fn a_log_of_every_kind_of_entry_verifies_in_both_verifiers() {
     let text = lines(&scratch.0).concat();
     let text = String::from_utf8(text).unwrap();
     for word in [
-        "genesis", "run_start", "doc_start", "doc_done", "doc_fail", "recovered", "clock_step", "tables",
+        "genesis",
+        "run_start",
+        "doc_start",
+        "doc_done",
+        "doc_fail",
+        "recovered",
+        "clock_step",
+        "tables",
         "run_end",
     ] {
         assert!(text.contains(&format!("\"event\":\"{word}\"")), "{word}");
@@ -319,7 +326,8 @@ fn edit(dice: &mut Dice, line: &mut Vec<u8>) {
     let key = map.keys().nth(dice.below(map.len())).unwrap().clone();
     match &mut map[&key] {
         Value::String(text) => {
-            let words = ["done", "failed", "unchanged", "doc_done", "doc_skip", "erase", "../x", "", "é\n"];
+            let words =
+                ["done", "failed", "unchanged", "doc_done", "doc_skip", "erase", "../x", "", "é\n"];
             match dice.below(3) {
                 0 => *text = words[dice.below(words.len())].into(),
                 1 => *text = text.chars().rev().collect(),

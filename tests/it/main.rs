@@ -1,4 +1,4 @@
-//! Everything that is tested from the outside, as one binary.
+//! The one integration binary: a module per room, and what holds for all of them.
 
 mod support;
 
@@ -6,9 +6,7 @@ mod audit;
 mod audit_crash;
 mod audit_disk;
 mod audit_night;
-//! The one integration binary: a module per room, and what holds for all of them.
-
 mod intake;
 mod jobs;
-mod tidy;
 mod pdf;
+mod tidy;
