@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use llguidance::api::TopLevelGrammar;
-use llguidance::toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
+use toktrie::{InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 
 use super::tokenizer::Tokenizer;
 
@@ -127,9 +127,8 @@ impl TokenizerEnv for Vocabulary {
 
     /// Forced bytes to tokens: as text where they are text, else the longest tokens that fit.
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<u32> {
-        self.trie.tokenize_with_greedy_fallback(bytes, |text| {
-            self.tokenizer.encode_continuing(text)
-        })
+        self.trie
+            .tokenize_with_greedy_fallback(bytes, |text| self.tokenizer.encode_continuing(text))
     }
 }
 

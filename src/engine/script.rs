@@ -184,7 +184,8 @@ impl Shared {
                     i != j && options[j].tokens.starts_with(&options[i].tokens)
                 };
                 let count = options.len();
-                if count == 0 || (0..count).any(|i| (0..count).any(|j| clash(i, j)))
+                if count == 0
+                    || (0..count).any(|i| (0..count).any(|j| clash(i, j)))
                     || options.iter().any(|option| option.tokens.is_empty())
                 {
                     return Err(FormError::Options);
@@ -213,9 +214,7 @@ fn check_boundaries(parts: &[Compiled]) -> Result<(), FormError> {
         if matches!(part, Compiled::Text) && i + 1 < parts.len() {
             return Err(FormError::TextNotLast);
         }
-        let writes = |part: &&Compiled| {
-            !matches!(part, Compiled::Literal { tokens, .. } if tokens.is_empty())
-        };
+        let writes = |part: &&Compiled| !matches!(part, Compiled::Literal { tokens, .. } if tokens.is_empty());
         let next = parts[i + 1..].iter().find(writes);
         if is_open(part) && next.is_some_and(is_open) {
             return Err(FormError::NoBoundary { part: i });
@@ -263,7 +262,9 @@ impl Script {
         mask.fill(0);
         if self.finished.is_none() {
             match (&self.parts[self.current], &mut self.state) {
-                (Compiled::Literal { tokens, .. }, State::Written(at)) => set(&mut mask, tokens[*at]),
+                (Compiled::Literal { tokens, .. }, State::Written(at)) => {
+                    set(&mut mask, tokens[*at])
+                }
                 (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
                     possible.iter().for_each(|&option| set(&mut mask, options[option].tokens[*at]));
                 }
