@@ -436,3 +436,14 @@ fn colour_adds_nothing_but_colour() {
     }
     assert_eq!(plain, error.report(false));
 }
+
+#[test]
+fn the_jobs_toml_of_the_first_night_is_sound() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs.toml");
+    let places = Places { home: Some("/home/clerk".into()), ..Places::default() };
+    let plan = load_in(&file, None, &places).map_err(|error| error.report(false));
+    let plan = plan.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(plan.jobs.len(), 1);
+    assert_eq!(plan.jobs[0].tasks.len(), 2);
+    assert_eq!(plan.jobs[0].tasks[0].system, plan.jobs[0].tasks[1].system, "they share a prefix");
+}
