@@ -73,7 +73,7 @@ impl Refusal {
 }
 
 /// What the reader needs to know beside the bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// Tried after the empty user password.
     pub password: Option<String>,
@@ -82,7 +82,8 @@ pub struct Options {
 }
 
 /// How tracked changes are taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     /// As if every change had been accepted: what the model reads.
     #[default]
