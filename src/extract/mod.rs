@@ -84,6 +84,7 @@ pub struct Options {
 
 /// How tracked changes are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     /// As if every change had been accepted: what the model reads.
     #[default]
