@@ -54,7 +54,14 @@ fn a_log_of_every_kind_of_entry_verifies_in_both_verifiers() {
     let text = lines(&scratch.0).concat();
     let text = String::from_utf8(text).unwrap();
     for word in [
-        "genesis", "run_start", "doc_start", "doc_done", "doc_fail", "recovered", "clock_step", "tables",
+        "genesis",
+        "run_start",
+        "doc_start",
+        "doc_done",
+        "doc_fail",
+        "recovered",
+        "clock_step",
+        "tables",
         "run_end",
     ] {
         assert!(text.contains(&format!("\"event\":\"{word}\"")), "{word}");
@@ -319,7 +326,8 @@ fn edit(dice: &mut Dice, line: &mut Vec<u8>) {
     let key = map.keys().nth(dice.below(map.len())).unwrap().clone();
     match &mut map[&key] {
         Value::String(text) => {
-            let words = ["done", "failed", "unchanged", "doc_done", "doc_skip", "erase", "../x", "", "é\n"];
+            let words =
+                ["done", "failed", "unchanged", "doc_done", "doc_skip", "erase", "../x", "", "é\n"];
             match dice.below(3) {
                 0 => *text = words[dice.below(words.len())].into(),
                 1 => *text = text.chars().rev().collect(),
@@ -520,4 +528,31 @@ proptest! {
         prop_assert!(bad.seq == entry || bad.seq == entry + 1, "{} for {}", bad, entry);
         prop_assert!(matches!(open(&scratch.0), Err(LogError::Broken(_))));
     }
+}
+
+/// By hand, for the figures: `cargo test --test it -- --ignored --nocapture what_the_log_costs`.
+#[test]
+#[ignore = "prints times, asserts nothing"]
+fn what_the_log_costs() {
+    let scratch = Scratch::new("figures");
+    let mut log = open(&scratch.0).unwrap();
+    let docs: Vec<Doc> = (0..1000)
+        .map(|n| Doc { path: Box::leak(format!("{n}.pdf").into_boxed_str()), ..DOCS[0].clone() })
+        .collect();
+    log.append(&run_start(&docs)).unwrap();
+    let clock = std::time::Instant::now();
+    for doc in &docs {
+        log.append(&doc_start(&log, doc)).unwrap();
+        log.append(&doc_done(&log, doc, Vec::new())).unwrap();
+    }
+    println!("append: {:?} each", clock.elapsed() / 2000);
+    log.end_run(1, 0).unwrap();
+    drop(log);
+    let bytes: usize = lines(&scratch.0).iter().map(Vec::len).sum();
+    let clock = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(report(&scratch.0).verdict, Verdict::Ok);
+    }
+    let entry = clock.elapsed() / 20_030;
+    println!("verify: {entry:?} an entry of {} bytes", bytes / 2003);
 }

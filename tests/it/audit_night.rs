@@ -233,8 +233,8 @@ pub fn run(
     });
     let rows: Vec<Row> = rows.collect();
     let known = log.ledger().outputs().clone();
-    let tables = writer
-        .tables("contracts", &["law".into()], rows, |path| known.get(path).copied())?;
+    let tables =
+        writer.tables("contracts", &["law".into()], rows, |path| known.get(path).copied())?;
     log.append(&Event::Tables(Tables {
         job: "contracts".into(),
         outputs: logged(&tables.written),
