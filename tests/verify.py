@@ -229,7 +229,8 @@ class Chain:
         self.tree, self.last, self.last_leaf, self.origin = Tree(), None, None, ""
         self.run, self.runs, self.cut_off = None, set(), 0
         self.answers, self.done, self.failed, self.files = {}, {}, {}, {}  # by doc
-        self.tables = {}  # by job
+        self.tables = {}  # outputs and kept, by job
+        self.vouched_paths = set()
 
     def vouched(self):
         files = {}
@@ -267,8 +268,18 @@ class Chain:
                 raise Bad("outcome", "the document already has its outcome")
             if event in ("doc_start", "doc_done") and e["shape"] not in self.run.shapes:
                 raise Bad("shape", "not among the run's")
-            check_paths(e.get("outputs", []) if event != "doc_start" else [])
+            if event not in ("doc_start", "run_end"):
+                self.check_outputs(e)
             getattr(self, "check_" + event, lambda e: None)(e)
+
+    def check_outputs(self, e):
+        check_paths(e["outputs"])
+        owners = [self.tables, e["job"]] if e["event"] == "tables" else [self.files, e["doc"]]
+        own = owners[0].get(owners[1], [])
+        own = {file["path"] for file in (own["outputs"] if isinstance(own, dict) else own)}
+        for file in e["outputs"]:
+            if file["path"] in self.vouched_paths and file["path"] not in own:
+                raise Bad("path", "another document's file")
 
     def check_tables(self, e):
         check_paths(e["kept"])
@@ -317,6 +328,10 @@ class Chain:
                 or e["outputs_root"] != root_over("%s  %s" % (d, path) for path, d in files)):
             raise Bad("counts", "counts, sums or outputs_root")
 
+    def replace(self, before, now):
+        self.vouched_paths -= {file["path"] for file in before}
+        self.vouched_paths |= {file["path"] for file in now}
+
     def apply(self, e, digest):
         event = e["event"]
         if self.run is not None and self.run.id != e["run"]:
@@ -329,6 +344,7 @@ class Chain:
         elif event == "doc_start":
             self.run.started[e["doc"]] = (e["input_sha256"], e["shape"])
         elif event == "tables":
+            self.replace(self.tables.get(e["job"], {"outputs": []})["outputs"], e["outputs"])
             self.tables[e["job"]] = e
         elif event == "run_end":
             self.run = None
@@ -337,6 +353,7 @@ class Chain:
             self.run.counts["failed" if event == "doc_fail" else e["outcome"]] += 1
             self.run.ended[doc] = (e["input_sha256"], e["bytes"])
             if e["outputs"]:
+                self.replace(self.files.get(doc, []), e["outputs"])
                 self.files[doc] = e["outputs"]
                 self.answers.pop(doc, None)
             if event == "doc_done":

@@ -93,6 +93,14 @@ pub struct RunFacts {
     pub end: Option<RunEnd>,
 }
 
+/// Whose a file is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Doc(&'a DocId),
+    /// The tables of a job.
+    Tables(&'a str),
+}
+
 impl Ledger {
     /// Reads the log under `state` without the lock, for looking only; empty where there is no log.
     ///
@@ -143,6 +151,16 @@ impl Ledger {
     /// The latest run, begun or ended.
     pub fn last_run(&self) -> Option<&RunFacts> {
         self.last_run.as_ref()
+    }
+
+    /// Whether the log vouches for `path` as a file of another document or job than the one given.
+    pub(super) fn is_anothers(&self, path: &str, owner: Owner) -> bool {
+        let own = match owner {
+            Owner::Doc(doc) => self.docs.get(doc).map(|state| &state.files),
+            Owner::Tables(job) => self.tables.get(job).map(|(written, _)| written),
+        };
+        let is_own = own.is_some_and(|files| files.iter().any(|file| file == path));
+        self.outputs.contains_key(path) && !is_own
     }
 
     /// Takes in an entry that the rules have let pass.

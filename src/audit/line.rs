@@ -230,3 +230,76 @@ pub(super) fn is_time(text: &str) -> bool {
         && two(14) < 60
         && two(17) < 60
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line with `fields` in place of the last ones.
+    fn line(fields: &str) -> String {
+        let zeros = "0".repeat(32);
+        format!(
+            "{{\"before\":\"\",\"event\":\"clock_step\",\"mono_ms\":1,\"prev\":\"{zeros}{zeros}\",\
+             \"run\":\"{zeros}\",\"salt\":\"{zeros}\",\"seq\":1,{fields}}}"
+        )
+    }
+
+    const TIME: &str = "\"ts\":\"2026-01-31T23:59:59.999Z\"";
+
+    fn read(fields: &str) -> Result<Entry, LineError> {
+        Entry::from_line(line(fields).as_bytes())
+    }
+
+    #[test]
+    fn a_line_reads_back_and_unknown_fields_are_let_through() {
+        let known = format!("{TIME},\"v\":1");
+        let entry = read(&known).unwrap();
+        assert_eq!(entry.to_line().unwrap(), line(&known).into_bytes());
+        assert_eq!(read(&format!("{known},\"zz\":[-1,\"ü\\u0007\\n\"]")).unwrap(), entry);
+    }
+
+    #[test]
+    fn one_entry_has_one_form() {
+        let not_canonical = |fields: &str| {
+            let result = read(fields);
+            assert!(matches!(result, Err(LineError::NotCanonical(_))), "{fields}: {result:?}");
+        };
+        for end in [
+            "\"v\": 1",
+            "\"v\":1.0",
+            "\"v\":1,\"v\":1",
+            "\"v\":1,\"a\":1",
+            "\"v\":1,\"z\":-0",
+            "\"v\":1,\"z\":9007199254740992",
+            "\"v\":1,\"z\":null",
+            "\"v\":1,\"z\":true",
+            "\"v\":1,\"z\":\"\\u0041\"",
+            "\"v\":1,\"z\":\"\\/\"",
+            "\"v\":1,\"z\":\"\\u000A\"",
+            "\"v\":1,\"ü\":1",
+            "\"v\":1,\"z\":[[[[[[[[1]]]]]]]]",
+        ] {
+            not_canonical(&format!("{TIME},{end}"));
+        }
+        not_canonical(&format!("\"v\":1,{TIME}"));
+        not_canonical(&format!("{TIME},\"v\":1,\"z\":\"{}\"", "x".repeat(LOG_LINE_BYTES_MAX)));
+    }
+
+    #[test]
+    fn what_is_no_object_is_unreadable_and_what_lacks_fields_says_so() {
+        for text in ["", "[]", "{", "{}x", "1", "{\"v\":1e999}"] {
+            let result = Entry::from_line(text.as_bytes());
+            assert!(matches!(result, Err(LineError::Unreadable(_))), "{text}: {result:?}");
+        }
+        assert!(matches!(Entry::from_line(b"{\"v\":\"\xff\"}"), Err(LineError::Unreadable(_))));
+        let shown =
+            ["2026-13-01T00:00:00.000Z", "2026-01-01T00:00:00Z", "2026-01-01 00:00:00.000Z"];
+        for end in shown.map(|ts| format!("\"ts\":\"{ts}\",\"v\":1")).into_iter().chain([
+            format!("{TIME},\"v\":2"),
+            format!("{TIME},\"v\":\"1\""),
+            TIME.to_string(),
+        ]) {
+            assert!(matches!(read(&end), Err(LineError::Fields(_))), "{end}");
+        }
+    }
+}

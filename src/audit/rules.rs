@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Counts, DocDone, DocSkip, Event, Inventory, OutputFile, RunEnd};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Owner};
 use super::line::{Entry, RunId, is_time};
 use super::tree::{self, Tree};
 use crate::base::{Digest, DocId, Outcome};
@@ -197,11 +197,11 @@ impl Chain {
             Event::DocDone(done) => self.check_done(open, done),
             Event::DocFail(fail) => {
                 open.check_unended(&fail.doc)?;
-                check_paths(&fail.outputs)
+                self.check_outputs(&fail.outputs, Owner::Doc(&fail.doc))
             }
             Event::DocSkip(skip) => self.check_skip(open, entry.seq, skip),
             Event::Tables(tables) => {
-                check_paths(&tables.outputs)?;
+                self.check_outputs(&tables.outputs, Owner::Tables(&tables.job))?;
                 check_paths(&tables.kept)
             }
             Event::RunEnd(end) => self.check_end(open, end),
@@ -212,7 +212,7 @@ impl Chain {
     fn check_done(&self, open: &OpenRun, done: &DocDone) -> Result<(), Breach> {
         open.check_unended(&done.doc)?;
         open.check_shape(&done.shape)?;
-        check_paths(&done.outputs)?;
+        self.check_outputs(&done.outputs, Owner::Doc(&done.doc))?;
         if !matches!(done.outcome, Outcome::Done | Outcome::Partial) {
             return breach("outcome", format!("doc_done with outcome {}", done.outcome));
         }
@@ -228,7 +228,7 @@ impl Chain {
 
     fn check_skip(&self, open: &OpenRun, seq: u64, skip: &DocSkip) -> Result<(), Breach> {
         open.check_unended(&skip.doc)?;
-        check_paths(&skip.outputs)?;
+        self.check_outputs(&skip.outputs, Owner::Doc(&skip.doc))?;
         let known = self.ledger.doc(&skip.doc);
         match skip.outcome {
             Outcome::Unchanged => {
@@ -280,6 +280,15 @@ impl Chain {
             return breach("counts", "counts, token sums or outputs_root are not what the run did");
         }
         Ok(())
+    }
+
+    /// One file belongs to one document or table.
+    fn check_outputs(&self, files: &[OutputFile], owner: Owner) -> Result<(), Breach> {
+        check_paths(files)?;
+        match files.iter().find(|file| self.ledger.is_anothers(&file.path, owner)) {
+            Some(file) => breach("path", format!("{:?} is another document's file", file.path)),
+            None => Ok(()),
+        }
     }
 
     /// Takes in an entry that `check` let pass, with the leaf of its line.

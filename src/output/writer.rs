@@ -172,12 +172,15 @@ impl Writer {
             let temporary = folder.join(format!(".{}{TEMPORARY}", &hidden[..16]));
             let written =
                 self.disk.write(&temporary, &bytes).and_then(|()| self.disk.sync_file(&temporary));
-            if let Err(source) = written {
-                // Whatever stops this is swept by the next run.
-                let _ = self.disk.remove_file(&temporary);
-                return Err(OutputError::io(&target, "cannot write an output")(source));
-            }
             renames.push((temporary, target));
+            if let Err(source) = written {
+                for (temporary, _) in &renames {
+                    // What this cannot remove, the next run sweeps.
+                    let _ = self.disk.remove_file(temporary);
+                }
+                let target = &renames.last().expect("pushed above").1;
+                return Err(OutputError::io(target, "cannot write an output")(source));
+            }
             placed.push(WrittenFile { path, digest });
         }
         for (temporary, target) in renames {

@@ -529,3 +529,30 @@ proptest! {
         prop_assert!(matches!(open(&scratch.0), Err(LogError::Broken(_))));
     }
 }
+
+/// By hand, for the figures: `cargo test --test it -- --ignored --nocapture what_the_log_costs`.
+#[test]
+#[ignore = "prints times, asserts nothing"]
+fn what_the_log_costs() {
+    let scratch = Scratch::new("figures");
+    let mut log = open(&scratch.0).unwrap();
+    let docs: Vec<Doc> = (0..1000)
+        .map(|n| Doc { path: Box::leak(format!("{n}.pdf").into_boxed_str()), ..DOCS[0].clone() })
+        .collect();
+    log.append(&run_start(&docs)).unwrap();
+    let clock = std::time::Instant::now();
+    for doc in &docs {
+        log.append(&doc_start(&log, doc)).unwrap();
+        log.append(&doc_done(&log, doc, Vec::new())).unwrap();
+    }
+    println!("append: {:?} each", clock.elapsed() / 2000);
+    log.end_run(1, 0).unwrap();
+    drop(log);
+    let bytes: usize = lines(&scratch.0).iter().map(Vec::len).sum();
+    let clock = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(report(&scratch.0).verdict, Verdict::Ok);
+    }
+    let entry = clock.elapsed() / 20_030;
+    println!("verify: {entry:?} an entry of {} bytes", bytes / 2003);
+}

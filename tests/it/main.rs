@@ -15,3 +15,4 @@ mod pdf;
 mod sheet;
 mod text;
 mod tidy;
+mod output;
