@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens in one block of the KV cache. Attention reduces over such blocks in order, so this number is
 /// part of what shapes an answer's bits.
 pub const KV_BLOCK_TOKENS: usize = 32;
@@ -67,7 +69,7 @@ pub const SNIFF_BYTES: usize = 64 * 1024;
 pub const SNIFF_DIRECTORY_BYTES: usize = 1 << 20;
 
 /// What reading one document may cost. Passed to the child that parses it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// A larger input is refused unread.
     pub input_bytes_max: u64,
@@ -88,6 +90,12 @@ pub struct Limits {
     pub zip_entries_max: usize,
     /// One inflated ZIP entry.
     pub zip_entry_bytes_max: u64,
+    /// All entries of one ZIP container together, inflated.
+    pub zip_total_bytes_max: u64,
+    /// Inflated over deflated size, where more than `zip_ratio_bytes_min` come out: nothing that a
+    /// person wrote is that repetitive.
+    pub zip_ratio_max: u64,
+    pub zip_ratio_bytes_min: u64,
     /// Depth of nested XML elements.
     pub xml_depth_max: usize,
     /// Cells of one sheet, and of one document: a 2 KB file can name 2^34 of them.
@@ -108,6 +116,9 @@ impl Default for Limits {
             page_bytes_max: 2 << 20,
             zip_entries_max: 10_000,
             zip_entry_bytes_max: 256 << 20,
+            zip_total_bytes_max: 1 << 30,
+            zip_ratio_max: 200,
+            zip_ratio_bytes_min: 50 << 20,
             xml_depth_max: 256,
             sheet_cells_max: 2_000_000,
             document_cells_max: 16_000_000,

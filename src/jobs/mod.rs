@@ -16,4 +16,5 @@ mod written;
 pub use model::{ModelMissing, ModelOverride};
 pub use plan::{Audit, Engine, Field, FieldType, Job, Model, Plan, Root, Task, TaskKind, Unit};
 pub use problem::{PlanError, Problem};
-pub use resolve::{Places, load, load_in, load_with};
+pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};
+pub use units::bytes as parse_bytes;

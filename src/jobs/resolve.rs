@@ -22,7 +22,7 @@ use crate::base::{Digest, Limits};
 
 /// The date for chat templates where `jobs.toml` does not say. Fixed: an answer never depends on the
 /// day on which it was made.
-const DATE_DEFAULT: &str = "2026-01-01";
+pub const DATE_DEFAULT: &str = "2026-01-01";
 
 const MODEL_HINT: &str = "add [model] with path = \"….gguf\" and sha256 = \"…\"";
 

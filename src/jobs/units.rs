@@ -17,7 +17,7 @@ const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// The bytes that a text like "256MiB" or "1.5 GiB" names.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+pub fn bytes(text: &str) -> Option<u64> {
     scaled(text, &SIZES)
 }
 
