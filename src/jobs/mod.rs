@@ -3,6 +3,7 @@
 //! Opens `jobs.toml` and the task files that it names, asks whether folders are there, and opens no
 //! document and no model.
 
+mod job;
 mod model;
 mod parse;
 mod plan;

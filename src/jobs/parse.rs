@@ -15,11 +15,13 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// Keys whose values were left out because something is wrong with them: not missing as well.
     dropped: Vec<String>,
+    /// The text is no TOML at all: nothing that follows would mean anything.
+    pub(super) is_no_toml: bool,
 }
 
 impl Findings {
     pub(super) fn new(script: Arc<Script>) -> Findings {
-        Findings { script, problems: Vec::new(), dropped: Vec::new() }
+        Findings { script, problems: Vec::new(), dropped: Vec::new(), is_no_toml: false }
     }
 
     /// Something is wrong at `span`; `hint` is the way out, or empty.
@@ -51,7 +53,8 @@ impl Findings {
             let span = error.span().unwrap_or(0..0);
             self.at(span, format!("not valid TOML: {}", error.message()), "");
         }
-        if !errors.is_empty() {
+        self.is_no_toml = !errors.is_empty();
+        if self.is_no_toml {
             return T::default();
         }
         // Serde stops at the first error. The entry it complains of is taken out of the tree and the

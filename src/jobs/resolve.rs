@@ -1,36 +1,28 @@
 //! `jobs.toml` as written → `Plan`: defaults, paths, and every rule that one key alone cannot break.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 
 use super::model::ModelOverride;
 use super::parse::Findings;
-use super::plan::{Audit, Engine, Job, Model, Plan, Root, Task, TaskKind};
+use super::plan::{Audit, Engine, Model, Plan, Task};
 use super::problem::{PlanError, Problem, Script};
-use super::task::{self, NAME_RULE, is_name, number};
+use super::task::number;
 use super::units;
-use super::written::{AuditTable, EngineTable, JobTable, JobsFile, LimitsTable, ModelTable};
+use super::written::{AuditTable, EngineTable, JobsFile, LimitsTable, ModelTable};
 use crate::base::limits::{
-    ATTEMPTS_MAX_DEFAULT, CONFIG_BYTES_MAX, CONTEXT_TOKENS_DEFAULT, CONTEXT_TOKENS_MIN,
-    MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, SLOTS_DEFAULT, SLOTS_MAX,
+    CONFIG_BYTES_MAX, CONTEXT_TOKENS_DEFAULT, CONTEXT_TOKENS_MIN, MEMORY_BYTES_DEFAULT,
+    MEMORY_BYTES_MIN, SLOTS_DEFAULT, SLOTS_MAX,
 };
 use crate::base::{Digest, Limits};
-
-/// `settle` where a job does not say: longer than any copy into the folder pauses.
-const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
 
 /// The date for chat templates where `jobs.toml` does not say. Fixed: an answer never depends on the
 /// day on which it was made.
 pub const DATE_DEFAULT: &str = "2026-01-01";
-
-/// Names below the output folder that are not a job's (DESIGN.md section 4).
-const OUTPUT_NAMES: [&str; 4] = ["tables", "report", "report.html", "last-run.json"];
 
 const MODEL_HINT: &str = "add [model] with path = \"….gguf\" and sha256 = \"…\"";
 
@@ -112,7 +104,7 @@ pub fn load_in(
 }
 
 /// A file that a person wrote: text of a sane size. The error is a message.
-fn read(file: &Path) -> Result<Arc<Script>, String> {
+pub(super) fn read(file: &Path) -> Result<Arc<Script>, String> {
     let shown = file.display();
     let cannot = |error: std::io::Error| format!("{shown} cannot be read: {error}");
     let found = std::fs::metadata(file).map_err(cannot)?;
@@ -137,14 +129,14 @@ fn read(file: &Path) -> Result<Arc<Script>, String> {
 }
 
 /// A task file is read once, however many jobs name it.
-type TaskOutcome = Result<Arc<Task>, Vec<Problem>>;
+pub(super) type TaskOutcome = Result<Arc<Task>, Vec<Problem>>;
 
-struct Resolver<'a> {
-    findings: Findings,
+pub(super) struct Resolver<'a> {
+    pub(super) findings: Findings,
     /// Of `jobs.toml`: relative paths start here.
     folder: PathBuf,
     places: &'a Places,
-    tasks: Vec<(PathBuf, TaskOutcome)>,
+    pub(super) tasks: Vec<(PathBuf, TaskOutcome)>,
 }
 
 impl Resolver<'_> {
@@ -155,7 +147,7 @@ impl Resolver<'_> {
         other: Option<ModelOverride>,
     ) -> Option<Plan> {
         let written: JobsFile = self.findings.parse();
-        if self.findings.problems.iter().any(|p| p.message().starts_with("not valid TOML")) {
+        if self.findings.is_no_toml {
             return None;
         }
         let hint = "output = \"out\"";
@@ -178,7 +170,7 @@ impl Resolver<'_> {
             let hint = "who gets the output to check it must not get the keys";
             self.findings.at(key_span, "key_dir lies in the output folder", hint);
         }
-        for (root, span) in jobs.iter().flat_map(|(_, roots)| roots) {
+        for (root, span) in jobs.iter().flat_map(|read| &read.roots) {
             let folder = real(&root.folder);
             if let Some(output) = output.as_deref().map(real)
                 && (output.starts_with(&folder) || folder.starts_with(&output))
@@ -198,7 +190,7 @@ impl Resolver<'_> {
                 self.findings.at(span.clone(), message, "inputs are only ever read");
             }
         }
-        let jobs = jobs.into_iter().filter_map(|(job, _)| job).collect();
+        let jobs = jobs.into_iter().filter_map(|read| read.job).collect();
         Some(Plan {
             file,
             digest,
@@ -212,7 +204,7 @@ impl Resolver<'_> {
     }
 
     /// An absolute path of what was written: `~`, absolute, or below the folder of `jobs.toml`.
-    fn path(&mut self, written: &Spanned<String>, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, written: &Spanned<String>, key: &str) -> Option<PathBuf> {
         let text = written.get_ref();
         if text.is_empty() || text.contains('\0') {
             self.findings.at(written.span(), format!("{key} = {text:?} is no path"), "");
@@ -371,214 +363,6 @@ impl Resolver<'_> {
             ..base
         }
     }
-
-    /// Every job with its roots and their places in the file; none for a job that cannot be used.
-    fn jobs(
-        &mut self,
-        written: Option<Vec<Spanned<JobTable>>>,
-        context: usize,
-    ) -> Vec<(Option<Job>, Vec<(Root, Range<usize>)>)> {
-        let hint = "add [[job]] with name, input and tasks";
-        let written = self.findings.required(written, "job", &(0..0), hint).unwrap_or_default();
-        let mut names: Vec<String> = Vec::new();
-        let mut jobs = Vec::new();
-        for table in written {
-            let place = table.span();
-            let mut table = table.into_inner();
-            let name =
-                self.findings.required(table.name.take(), "name", &place, "name = \"contracts\"");
-            if let Some(name) = &name {
-                self.job_name(name, &names);
-                names.push(name.get_ref().clone());
-            }
-            let roots = self.roots(table.input.take(), &place);
-            let job = self.job(name, &roots, table, &place, context);
-            jobs.push((job, roots));
-        }
-        jobs
-    }
-
-    fn job_name(&mut self, name: &Spanned<String>, earlier: &[String]) {
-        let text = name.get_ref();
-        let (message, hint) = if !is_name(text) {
-            (format!("{text:?} is no job name"), NAME_RULE)
-        } else if OUTPUT_NAMES.iter().any(|taken| taken.eq_ignore_ascii_case(text)) {
-            (format!("`{text}` is taken: it stands beside the jobs in the output folder"), "")
-        } else if earlier.iter().any(|other| other.eq_ignore_ascii_case(text)) {
-            let message = format!("two jobs are named `{text}`");
-            (message, "they would share a folder (upper and lower case are one elsewhere)")
-        } else {
-            return;
-        };
-        self.findings.at(name.span(), message, hint);
-    }
-
-    fn roots(
-        &mut self,
-        input: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
-        place: &Range<usize>,
-    ) -> Vec<(Root, Range<usize>)> {
-        let hint = "input = { inbox = \"folder\" }: a name for the output, and the folder";
-        let Some(input) = self.findings.required(input, "input", place, hint) else {
-            return Vec::new();
-        };
-        if input.get_ref().is_empty() {
-            self.findings.at(input.span(), "`input` names no folder", hint);
-        }
-        let mut roots: Vec<(Root, Range<usize>)> = Vec::new();
-        for (name, written) in input.into_inner() {
-            if !is_name(name.get_ref()) {
-                let message = format!("{:?} is no name for a root", name.get_ref());
-                self.findings.at(name.span(), message, NAME_RULE);
-            } else if roots.iter().any(|(root, _)| root.name.eq_ignore_ascii_case(name.get_ref())) {
-                let message = format!("two roots are named `{}`", name.get_ref());
-                self.findings.at(name.span(), message, "they would share a folder of the output");
-            }
-            let Some(folder) = self.path(&written, name.get_ref()) else { continue };
-            if let Err(message) = is_folder(&folder) {
-                let hint = "paths are relative to jobs.toml; is a share not mounted?";
-                self.findings.at(written.span(), message, hint);
-            }
-            roots.push((Root { name: name.into_inner(), folder }, written.span()));
-        }
-        roots
-    }
-
-    fn job(
-        &mut self,
-        name: Option<Spanned<String>>,
-        roots: &[(Root, Range<usize>)],
-        table: JobTable,
-        place: &Range<usize>,
-        context: usize,
-    ) -> Option<Job> {
-        let include = table
-            .include
-            .unwrap_or_else(|| Spanned::new(0..0, vec![Spanned::new(0..0, "**/*".to_owned())]));
-        if include.get_ref().is_empty() {
-            let hint = "leave it out to take every file";
-            self.findings.at(include.span(), "`include` is empty: nothing would be read", hint);
-        }
-        let include = self.globs(include.into_inner(), "include");
-        let exclude = table.exclude.map(Spanned::into_inner).unwrap_or_default();
-        let exclude = self.globs(exclude, "exclude");
-        let hint = "tasks = [\"prompts/summary.toml\"]";
-        let tasks = self.findings.required(table.tasks, "tasks", place, hint);
-        let tasks = tasks.map(|tasks| self.tasks_of(tasks, context)).unwrap_or_default();
-        let settle =
-            time(&mut self.findings, table.settle, "settle", SETTLE_DEFAULT, Duration::ZERO);
-        let attempts_max = number(
-            &mut self.findings,
-            table.attempts_max,
-            "attempts_max",
-            (1, 1000),
-            ATTEMPTS_MAX_DEFAULT as usize,
-        );
-        Some(Job {
-            name: name?.into_inner(),
-            roots: roots.iter().map(|(root, _)| root.clone()).collect(),
-            include: include?,
-            exclude: exclude?,
-            tasks,
-            settle,
-            attempts_max: u32::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX_DEFAULT),
-            password: table.password.map(Spanned::into_inner),
-        })
-    }
-
-    /// Patterns on the path below the root. Upper and lower case are one: a `.PDF` is a PDF. `*` does
-    /// not cross a `/`, `**` does.
-    fn globs(&mut self, written: Vec<Spanned<String>>, key: &str) -> Option<GlobSet> {
-        let mut set = GlobSetBuilder::new();
-        let mut sound = true;
-        for pattern in written {
-            let text = pattern.get_ref();
-            let glob =
-                GlobBuilder::new(text).literal_separator(true).case_insensitive(true).build();
-            let problem = match glob {
-                _ if text.is_empty() => Some("the pattern is empty".to_owned()),
-                _ if text.starts_with(['/', '~']) || text.starts_with("./") => {
-                    Some("a pattern is matched against the path below the root".to_owned())
-                }
-                Ok(glob) => {
-                    set.add(glob);
-                    None
-                }
-                Err(error) => Some(error.kind().to_string()),
-            };
-            if let Some(problem) = problem {
-                let hint =
-                    "as in \"*.pdf\" for the root itself, \"**/*.pdf\" for all folders below";
-                let message = format!("{key} {text:?}: {problem}");
-                self.findings.at(pattern.span(), message, hint);
-                sound = false;
-            }
-        }
-        set.build().ok().filter(|_| sound)
-    }
-
-    fn tasks_of(
-        &mut self,
-        written: Spanned<Vec<Spanned<String>>>,
-        context: usize,
-    ) -> Vec<Arc<Task>> {
-        if written.get_ref().is_empty() {
-            let hint = "name at least one task file";
-            self.findings.at(written.span(), "`tasks` is empty: nothing would be asked", hint);
-        }
-        let mut tasks: Vec<Arc<Task>> = Vec::new();
-        for file in written.into_inner() {
-            let Some(path) = self.path(&file, "tasks") else { continue };
-            let Some(task) = self.task(&path, &file, context) else { continue };
-            if let Some((message, hint)) = tasks.iter().find_map(|other| clash(other, &task)) {
-                self.findings.at(file.span(), message, hint);
-            }
-            tasks.push(task);
-        }
-        tasks
-    }
-
-    fn task(&mut self, path: &Path, at: &Spanned<String>, context: usize) -> Option<Arc<Task>> {
-        if let Some((_, outcome)) = self.tasks.iter().find(|(known, _)| known == path) {
-            return outcome.as_ref().ok().cloned();
-        }
-        let script = match read(path) {
-            Ok(script) => script,
-            Err(message) => {
-                self.findings.at(at.span(), message, "paths are relative to jobs.toml");
-                return None;
-            }
-        };
-        let mut findings = Findings::new(script);
-        let task = task::understand(&mut findings, path, context).map(Arc::new);
-        let mut problems = findings.problems;
-        problems.sort_by_key(|problem| problem.place());
-        self.tasks.push((path.to_owned(), task.clone().ok_or(problems)));
-        task
-    }
-}
-
-/// What two tasks of one job cannot share: a record has one summary, and one value a field.
-fn clash(one: &Task, other: &Task) -> Option<(String, &'static str)> {
-    if one.name.eq_ignore_ascii_case(&other.name) {
-        let message = format!("two tasks of this job are named `{}`", other.name);
-        return Some((message, "a task is called by its file's name: rename one of the files"));
-    }
-    let meet = one.formats.iter().any(|format| other.formats.contains(format));
-    match (&one.kind, &other.kind) {
-        (TaskKind::Summarize { .. }, TaskKind::Summarize { .. }) if meet => Some((
-            format!("`{}` and `{}` would both write a document's summary", one.name, other.name),
-            "give them different formats, or put them into two jobs",
-        )),
-        (TaskKind::Extract { fields: a }, TaskKind::Extract { fields: b }) if meet => {
-            let twice =
-                b.iter().find(|field| a.iter().any(|earlier| earlier.name == field.name))?;
-            let message =
-                format!("`{}` and `{}` both have a field `{}`", one.name, other.name, twice.name);
-            Some((message, "rename one of the fields, or put the tasks into two jobs"))
-        }
-        _ => None,
-    }
 }
 
 fn size(findings: &mut Findings, written: Option<Spanned<String>>, key: &str, default: u64) -> u64 {
@@ -595,7 +379,7 @@ fn size(findings: &mut Findings, written: Option<Spanned<String>>, key: &str, de
     }
 }
 
-fn time(
+pub(super) fn time(
     findings: &mut Findings,
     written: Option<Spanned<String>>,
     key: &str,
@@ -624,14 +408,6 @@ fn time(
 fn is_origin(text: &str) -> bool {
     let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '+';
     !text.is_empty() && text.len() <= 200 && !text.contains("://") && text.chars().all(allowed)
-}
-
-fn is_folder(folder: &Path) -> Result<(), String> {
-    match std::fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} is not a folder", folder.display())),
-        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
-    }
 }
 
 fn first_there(sought: &[PathBuf]) -> PathBuf {

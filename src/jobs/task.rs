@@ -46,23 +46,23 @@ const TYPES: [(&str, FieldType); 6] = [
 pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -> Option<Task> {
     let before = findings.problems.len();
     let digest = Digest::of(findings.script.text().as_bytes());
-    let written: TaskFile = findings.parse();
-    if findings.problems.iter().any(|problem| problem.message().starts_with("not valid TOML")) {
+    let mut written: TaskFile = findings.parse();
+    if findings.is_no_toml {
         return None;
     }
     let top = 0..0;
     let name = name_of(findings, file);
-    let formats = formats(findings, written.formats);
-    let unit = unit(findings, written.unit);
-    let system = text(findings, written.system, "system").unwrap_or(SYSTEM_DEFAULT.into());
+    let formats = formats(findings, written.formats.take());
+    let unit = unit(findings, written.unit.take());
+    let system = text(findings, written.system.take(), "system").unwrap_or(SYSTEM_DEFAULT.into());
     let bounds = (CHUNK_TOKENS_MIN as i64, 1 << 20);
     let chunk_span = written.chunk_tokens.as_ref().map(Spanned::span);
     let chunk_tokens =
-        number(findings, written.chunk_tokens, "chunk_tokens", bounds, CHUNK_TOKENS_DEFAULT);
+        number(findings, written.chunk_tokens.take(), "chunk_tokens", bounds, CHUNK_TOKENS_DEFAULT);
     let answer_span = written.answer_tokens_max.as_ref().map(Spanned::span);
     let answer_tokens_max = number(
         findings,
-        written.answer_tokens_max,
+        written.answer_tokens_max.take(),
         "answer_tokens_max",
         (1, 1 << 16),
         ANSWER_TOKENS_DEFAULT as usize,
@@ -78,49 +78,12 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
         );
     }
 
-    let kind = findings.required(written.kind, "kind", &top, "kind = \"summarize\" or \"extract\"");
-    let kind = kind?;
-    let instruction_span = written.instruction.as_ref().map(Spanned::span);
-    let instruction = text(findings, written.instruction, "instruction");
-    let (kind, instruction) = match kind.get_ref().as_str() {
-        "summarize" => {
-            if let Some(field) = &written.field {
-                findings.at(field.span(), "fields belong to kind = \"extract\"", "");
-            }
-            if instruction_span.is_none() {
-                let hint = "say what the summary is for and what must be in it";
-                findings.required(None::<()>, "instruction", &top, hint);
-            }
-            let bounds = (1, POINTS_MAX as i64);
-            let points_max =
-                number(findings, written.points_max, "points_max", bounds, POINTS_DEFAULT);
-            let reduce = text(findings, written.reduce_instruction, "reduce_instruction");
-            let reduce_instruction = reduce.unwrap_or(REDUCE_DEFAULT.into());
-            (TaskKind::Summarize { points_max, reduce_instruction }, instruction)
-        }
-        "extract" => {
-            for (span, key) in [
-                (written.points_max.as_ref().map(Spanned::span), "points_max"),
-                (written.reduce_instruction.as_ref().map(Spanned::span), "reduce_instruction"),
-            ] {
-                if let Some(span) = span {
-                    findings.at(span, format!("{key} belongs to kind = \"summarize\""), "");
-                }
-            }
-            let fields = fields(findings, written.field, &top);
-            (TaskKind::Extract { fields }, instruction.or(Some(EXTRACT_DEFAULT.into())))
-        }
-        other => {
-            let hint = one_of(other, KINDS.into_iter());
-            findings.at(kind.span(), format!("`{other}` is no kind of task"), &hint);
-            return None;
-        }
-    };
+    let asked = asked(findings, &mut written, &top);
     if findings.problems.len() > before {
         return None;
     }
     let answer_tokens_max = u32::try_from(answer_tokens_max).ok()?;
-    let instruction = instruction?;
+    let (kind, instruction) = asked?;
     Some(Task {
         name: name?,
         digest,
@@ -134,6 +97,51 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
     })
 }
 
+/// The kind with what belongs to it, and the instruction.
+fn asked(
+    findings: &mut Findings,
+    written: &mut TaskFile,
+    top: &Range<usize>,
+) -> Option<(TaskKind, Arc<str>)> {
+    let hint = "kind = \"summarize\" or \"extract\"";
+    let kind = findings.required(written.kind.take(), "kind", top, hint)?;
+    match kind.get_ref().as_str() {
+        "summarize" => {
+            if let Some(field) = &written.field {
+                findings.at(field.span(), "fields belong to kind = \"extract\"", "");
+            }
+            let hint = "say what the summary is for and what must be in it";
+            let instruction =
+                findings.required(written.instruction.take(), "instruction", top, hint);
+            let instruction = text(findings, instruction, "instruction");
+            let points_max = written.points_max.take();
+            let bounds = (1, POINTS_MAX as i64);
+            let points_max = number(findings, points_max, "points_max", bounds, POINTS_DEFAULT);
+            let reduce = text(findings, written.reduce_instruction.take(), "reduce_instruction");
+            let reduce_instruction = reduce.unwrap_or(REDUCE_DEFAULT.into());
+            Some((TaskKind::Summarize { points_max, reduce_instruction }, instruction?))
+        }
+        "extract" => {
+            for (span, key) in [
+                (written.points_max.as_ref().map(Spanned::span), "points_max"),
+                (written.reduce_instruction.as_ref().map(Spanned::span), "reduce_instruction"),
+            ] {
+                if let Some(span) = span {
+                    findings.at(span, format!("{key} belongs to kind = \"summarize\""), "");
+                }
+            }
+            let instruction = text(findings, written.instruction.take(), "instruction");
+            let fields = fields(findings, written.field.take(), top);
+            Some((TaskKind::Extract { fields }, instruction.unwrap_or(EXTRACT_DEFAULT.into())))
+        }
+        other => {
+            let hint = one_of(other, KINDS.into_iter());
+            findings.at(kind.span(), format!("`{other}` is no kind of task"), &hint);
+            None
+        }
+    }
+}
+
 /// The file's stem, which is the task's name in records and tables.
 fn name_of(findings: &mut Findings, file: &Path) -> Option<String> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -142,7 +150,7 @@ fn name_of(findings: &mut Findings, file: &Path) -> Option<String> {
     }
     findings.at(
         0..0,
-        format!("a task is called by its file's name, and {:?} is no name", file.file_name()?),
+        format!("a task is called by its file's name, and {stem:?} is no name"),
         NAME_RULE,
     );
     None

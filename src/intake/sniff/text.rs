@@ -94,5 +94,5 @@ fn is_mail(text: &str, promised: bool) -> bool {
         all += 1;
         by_software += usize::from(MAIL_HEADERS.contains(&name.to_lowercase().as_str()));
     }
-    (all >= 2 && by_software >= 1) || (promised && all >= 2)
+    all >= 2 && (by_software >= 1 || promised)
 }
