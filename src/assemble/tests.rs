@@ -181,7 +181,9 @@ fn answer(request: &Request, known: &Known) -> Completion {
             parts.push(("\nQuote: \"".into(), None));
             parts.push(((*quote).into(), Some(at..at + quote.len())));
             parts.push(("\"\nAnswer: ".into(), None));
-            parts.push(((*value).into(), None));
+            if of.0 != "parties?" {
+                parts.push(((*value).into(), None)); // a party is its own quote
+            }
         }
         if parts.is_empty() {
             parts.push(("Not stated".into(), None));
@@ -327,7 +329,7 @@ fn an_answer_that_breaks_off_makes_the_document_partial_and_says_where() {
     let record = drive(&job, contract(), &mut |_| 0, &|request, completion| {
         if request.task.contains("law?") {
             completion.stop = Stop::Length;
-            completion.parts.truncate(3);
+            completion.parts.truncate(3); // decision, literal, quote
         }
         if request.task.contains("cap?") {
             completion.stop = Stop::Fault;

@@ -293,7 +293,7 @@ impl Work {
     fn field_answer(&self, task: usize, field: usize, what: &Field) -> serde_json::Value {
         let reply = |(chunk, passage): (usize, &Passage)| {
             let ask = Ask { task, step: Step::Field { chunk, field } };
-            prompt::read_field(passage, self.answers.get(&ask)?)
+            prompt::read_field(what, passage, self.answers.get(&ask)?)
         };
         let replies: Vec<_> = self.passages.iter().enumerate().map(reply).collect();
         let answer = extraction::merge(what, &self.document, &self.chunked.chunks, &replies);
@@ -329,11 +329,11 @@ impl Work {
         let mut problems = Vec::new();
         for (ask, done) in &self.answers {
             let task = &self.tasks[ask.task];
-            let unread = || match ask.step {
-                Step::Field { chunk, .. } => {
-                    prompt::read_field(&self.passages[chunk], done).is_none()
+            let unread = || match (ask.step, &task.kind) {
+                (Step::Field { chunk, field }, TaskKind::Extract { fields }) => {
+                    prompt::read_field(&fields[field], &self.passages[chunk], done).is_none()
                 }
-                Step::Map { .. } | Step::Reduce { .. } => prompt::read_summary(done).is_none(),
+                _ => prompt::read_summary(done).is_none(),
             };
             let why = match done.stop {
                 Stop::Length => format!(

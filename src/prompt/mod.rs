@@ -31,8 +31,8 @@ const MANY_MAX: usize = 4;
 
 const NOT_STATED: &str = "Not stated";
 const STATED: &str = "Stated";
-const DONE: &str = "\nNo more";
-const MORE: &str = "\nStated too";
+const DONE: &str = "No more";
+const MORE: &str = "Stated too";
 
 /// A chunk as every question about it sees it. Questions on one chunk clone it, and so share the
 /// text's allocation and the engine's KV.
@@ -64,18 +64,20 @@ impl Passage {
 }
 
 /// Asks for one field in one chunk: whether it is stated, the quote that states it, the value. What
-/// differs between fields comes last, where small models heed it best.
+/// differs between fields comes last, where small models heed it best. A party's name is its own
+/// quote: asked for both, a small model goes on to the party's address or officer.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
-    let many = match field.many {
-        true => {
-            format!(", then \"{}\" and the next one, \"{}\" at the end", MORE.trim(), DONE.trim())
-        }
+    let shape = match field.value {
+        FieldType::Party => "Name: \"the name as the document writes it\"",
+        _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
+    };
+    let next = match field.many {
+        true => format!("\nThen \"{}\" and the next one, or \"{}\".", MORE, DONE),
         false => String::new(),
     };
     let text = format!(
         "\n</document>\n\n{}\n\nIf the document does not say it, reply:\n{NOT_STATED}\nIf it does, \
-         reply:\n{STATED}\nQuote: \"the words of the document that say it\"\nAnswer: the answer\n\n\
-         Question: {}\nAnswer with {}{many}.",
+         reply:\n{STATED}\n{shape}{next}\n\nQuestion: {}\nAnswer with {}.",
         task.instruction,
         field.question,
         hint(field)
@@ -127,7 +129,8 @@ fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) 
 fn hint(field: &Field) -> &'static str {
     match field.value {
         FieldType::Text => "the answer in a few words",
-        FieldType::Party => "the full name of one party",
+        FieldType::Party if field.many => "full names, one by one",
+        FieldType::Party => "the full name",
         FieldType::Date => "the date as the document writes it",
         FieldType::Duration => "the length of time as the document writes it",
         FieldType::Money => "the amount with its currency",
@@ -135,32 +138,41 @@ fn hint(field: &Field) -> &'static str {
     }
 }
 
-/// Parts: the decision; then for each passage a literal, the quote, a literal, the value; and where
-/// there may be several, a decision before each further passage. `read_field` counts on this order.
+/// Parts: the decision; then for each passage a literal, the quote, a literal, the value (but for a
+/// party, which is its quote); and where there may be several, a decision before each further
+/// passage. `read_field` counts on this order.
 fn field_form(field: &Field) -> Form {
     let mut form =
         vec![Part::Choice { options: vec![NOT_STATED.into(), STATED.into()], ends: Some(0) }];
+    // A line ends where the model would end it: `"` and the line end are often one token.
+    let (before, after, line_end) = match field.value {
+        FieldType::Party if field.many => ("Name: \"", "\"\n", ""),
+        FieldType::Party => ("Name: \"", "\"", ""),
+        _ => ("Quote: \"", "\"\nAnswer: ", "\n"),
+    };
     for number in 1..=if field.many { MANY_MAX } else { 1 } {
         if number > 1 {
-            form.push(Part::Choice { options: vec![DONE.into(), MORE.into()], ends: Some(0) });
+            let options = [DONE, MORE].map(|word| format!("{line_end}{word}").into());
+            form.push(Part::Choice { options: options.into(), ends: Some(0) });
         }
-        form.push(Part::Literal("\nQuote: \"".into()));
+        form.push(Part::Literal(format!("\n{before}").into()));
         form.push(Part::Quote { words_max: field.quote_words_max });
-        form.push(Part::Literal("\"\nAnswer: ".into()));
-        form.push(value_part(field));
+        form.push(Part::Literal(after.into()));
+        form.extend(value_part(field));
     }
     form
 }
 
-fn value_part(field: &Field) -> Part {
-    match field.value {
+/// The value's part; none where the quote is the value.
+fn value_part(field: &Field) -> Option<Part> {
+    Some(match field.value {
+        FieldType::Party => return None,
         FieldType::YesNo => Part::Choice { options: vec!["Yes".into(), "No".into()], ends: None },
         FieldType::Text => Part::Pattern("[^\\n]{1,300}".into()),
-        FieldType::Party => Part::Pattern("[^\\n]{1,120}".into()),
         FieldType::Date | FieldType::Duration | FieldType::Money => {
             Part::Pattern("[^\\n]{1,100}".into())
         }
-    }
+    })
 }
 
 fn points_max(task: &Task) -> usize {

@@ -5,10 +5,8 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::{NOT_STATED, Passage};
-use crate::base::{Completion, PartText, Stop};
-
-/// The parts of one passage in a field's form: literal, quote, literal, value, decision on another.
-const PASSAGE_PARTS: usize = 5;
+use crate::base::{Completion, Stop};
+use crate::jobs::{Field, FieldType};
 
 /// What one chunk says of one field.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +23,7 @@ pub struct Found {
     pub quote: String,
     /// Bytes of the chunk's text.
     pub place: Option<Range<usize>>,
-    /// As the model wrote it; none where the answer broke off before it.
+    /// The value as the model wrote it; none where the answer broke off before it.
     pub raw: Option<String>,
     /// The answer broke off inside this passage: quote or value are prefixes.
     pub cut: bool,
@@ -41,18 +39,21 @@ pub struct SummaryReply {
 }
 
 /// Reads the answer to `ask_field`. None where not even the decision was made.
-pub fn read_field(passage: &Passage, completion: &Completion) -> Option<FieldReply> {
+pub fn read_field(field: &Field, passage: &Passage, completion: &Completion) -> Option<FieldReply> {
     let decision = completion.parts.first().filter(|part| !part.text.is_empty())?;
     let mut reply = FieldReply { margin: decision.margin_milli, found: Vec::new() };
     if decision.text == NOT_STATED {
         return Some(reply);
     }
-    for parts in completion.parts[1..].chunks(PASSAGE_PARTS) {
+    // The parts of one passage: literal, quote, literal, the value if it has a part of its own, and
+    // the decision on another passage.
+    let value_at = if field.value == FieldType::Party { 1 } else { 3 };
+    let parts_each = if field.value == FieldType::Party { 4 } else { 5 };
+    for parts in completion.parts[1..].chunks(parts_each) {
         let Some(quote) = parts.get(1).filter(|quote| !quote.text.trim().is_empty()) else {
             continue;
         };
-        let raw =
-            parts.get(3).map(|part: &PartText| clean(&part.text)).filter(|raw| !raw.is_empty());
+        let raw = parts.get(value_at).map(|part| clean(&part.text)).filter(|raw| !raw.is_empty());
         if raw.as_deref().is_some_and(withdraws) {
             continue;
         }
@@ -60,7 +61,7 @@ pub fn read_field(passage: &Passage, completion: &Completion) -> Option<FieldRep
             quote: quote.text.clone(),
             place: quote.place.as_ref().and_then(|place| passage.in_chunk(place)),
             raw,
-            cut: completion.stop != Stop::End && parts.len() < PASSAGE_PARTS,
+            cut: completion.stop != Stop::End && parts.len() < parts_each,
         });
     }
     Some(reply)

@@ -80,18 +80,36 @@ fn a_reply_is_read_along_its_form() {
         ("\nQuote: \"", None),
         ("Bolt Ltd", Some(28..36)),
     ];
-    let many = field(FieldType::Party, true);
+    let many = field(FieldType::Text, true);
     assert!(field_form(&many).len() >= parts.len());
-    let reply = read_field(&passage, &completion(Stop::Length, "", &parts)).unwrap();
+    let reply = read_field(&many, &passage, &completion(Stop::Length, "", &parts)).unwrap();
     assert_eq!(reply.margin, Some(700));
     assert_eq!(reply.found.len(), 2);
     assert_eq!(reply.found[0].raw.as_deref(), Some("Acme"));
     assert_eq!((reply.found[0].place.clone(), reply.found[0].cut), (Some(8..12), false));
     assert_eq!((reply.found[1].raw.clone(), reply.found[1].cut), (None, true));
 
-    let none = read_field(&passage, &completion(Stop::End, "", &[("Not stated", None)])).unwrap();
+    let none =
+        read_field(&many, &passage, &completion(Stop::End, "", &[("Not stated", None)])).unwrap();
     assert!(none.found.is_empty());
-    assert_eq!(read_field(&passage, &completion(Stop::Fault, "", &[])), None);
+    assert_eq!(read_field(&many, &passage, &completion(Stop::Fault, "", &[])), None);
+}
+
+#[test]
+fn a_party_is_its_own_quote() {
+    let passage = Passage::new(&chunk("Between Acme and Bolt Ltd."), 1);
+    let parties = field(FieldType::Party, true);
+    let form = field_form(&parties);
+    assert!(matches!(form[2], Part::Quote { .. }) && matches!(form[4], Part::Choice { .. }));
+    let quoted = |text, place| [("\nName: \"", None), (text, Some(place)), ("\"", None)];
+    let mut parts = vec![("Stated", None)];
+    parts.extend(quoted("Acme", 19..23));
+    parts.push((MORE, None));
+    parts.extend(quoted("Bolt Ltd", 28..36));
+    parts.push((DONE, None));
+    let reply = read_field(&parties, &passage, &completion(Stop::End, "", &parts)).unwrap();
+    let names: Vec<_> = reply.found.iter().map(|found| found.raw.as_deref()).collect();
+    assert_eq!(names, [Some("Acme"), Some("Bolt Ltd")]);
 }
 
 #[test]
@@ -99,7 +117,9 @@ fn a_value_that_says_there_is_none_withdraws_the_quote() {
     let passage = Passage::new(&chunk("Acme"), 1);
     let parts =
         [("Stated", None), ("", None), ("Acme", Some(11..15)), ("", None), ("Not stated.", None)];
-    let reply = read_field(&passage, &completion(Stop::End, "", &parts)).unwrap();
+    let reply =
+        read_field(&field(FieldType::Text, false), &passage, &completion(Stop::End, "", &parts))
+            .unwrap();
     assert!(reply.found.is_empty());
 }
 
