@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_stated_delimiter_wins_and_is_no_record() {
-        let read = read(b"sep=|\na|b,c\n1|2,3\n", Format::Csv, &Limits::default()).expect("a table");
+        let read =
+            read(b"sep=|\na|b,c\n1|2,3\n", Format::Csv, &Limits::default()).expect("a table");
         assert_eq!(read.output.pages[0].verbatim, "a\tb,c\n1\t2,3");
     }
 

@@ -64,7 +64,8 @@ fn formatted(value: f64, code: &str) -> Option<String> {
         // A section of literals alone, such as "-" for zero.
         return Some(section.before.trim().to_owned());
     }
-    let scaled = value.abs() * if section.percent { 100.0 } else { 1.0 } / 1000f64.powi(section.scale);
+    let scaled =
+        value.abs() * if section.percent { 100.0 } else { 1.0 } / 1000f64.powi(section.scale);
     let digits = digits(scaled, &section);
     let is_zero = !digits.contains(|c: char| matches!(c, '1'..='9'));
     let sign = if value < 0.0 && !own_sign && !is_zero { "-" } else { "" };
@@ -229,7 +230,8 @@ mod tests {
 
     #[test]
     fn numbers_look_as_on_the_sheet() {
-        // Expected texts as LibreOffice 7.4 displays these values under these codes (en-US).
+        // Expected texts as LibreOffice 7.4 exports these values under these codes to CSV "as shown"
+        // (en-US), but for the last: it prints the fraction 1/2.
         for (value, code, text) in [
             (1234.0, "General", "1234"),
             (0.1 + 0.2, "General", "0.3"),

@@ -59,9 +59,10 @@ impl Pages {
     }
 
     fn place(&mut self, role: Role, text: &str, label: Option<String>) {
-        let full = self.current.as_ref().is_none_or(|page| {
-            page.len() > 0 && page.len() + text.len() > self.page_bytes
-        });
+        let full = self
+            .current
+            .as_ref()
+            .is_none_or(|page| page.len() > 0 && page.len() + text.len() > self.page_bytes);
         if full {
             self.new_page();
         }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
-use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader as _, SheetType, SheetVisible, Xls, Xlsx};
+use calamine::{
+    Data, DataRef, ExcelDateTime, Ods, Reader as _, SheetType, SheetVisible, Xls, Xlsx,
+};
 use quick_xml::events::{BytesStart, Event};
 
 use super::container::Container;
@@ -214,10 +216,9 @@ fn sheet_paths(
     limits: &Limits,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let mut paths = BTreeMap::new();
-    let (Some(workbook), Some(relations)) = (
-        container.read("xl/workbook.xml")?,
-        container.read("xl/_rels/workbook.xml.rels")?,
-    ) else {
+    let (Some(workbook), Some(relations)) =
+        (container.read("xl/workbook.xml")?, container.read("xl/_rels/workbook.xml.rels")?)
+    else {
         return Ok(paths);
     };
     let relations = xml::parse("xl/_rels/workbook.xml.rels", &relations, limits)?.root;
@@ -231,7 +232,8 @@ fn sheet_paths(
     let sheets = workbook.elements().filter(|element| &*element.name == "sheets");
     for sheet in sheets.flat_map(|sheets| sheets.elements()) {
         let id = sheet.attribute(Ns::Relation, "id").unwrap_or("");
-        let (Some(name), Some(target)) = (sheet.attribute(Ns::Bare, "name"), targets.get(id)) else {
+        let (Some(name), Some(target)) = (sheet.attribute(Ns::Bare, "name"), targets.get(id))
+        else {
             continue;
         };
         let path = match target.strip_prefix('/') {
@@ -406,7 +408,8 @@ fn sheet_pages(
         }
     }
     if left_out > 0 {
-        let message = format!("sheet \"{}\": its cells lie too far apart; the rest is left out", sheet.name);
+        let message =
+            format!("sheet \"{}\": its cells lie too far apart; the rest is left out", sheet.name);
         warnings.push(Warning::page(number, message));
     }
     table::write_rows(&mut pages, &rows);
@@ -428,7 +431,8 @@ fn hide(
         let count = rows.len();
         let texts: Vec<String> = rows.into_iter().map(|(_, text)| text).collect();
         pages.hidden(texts.join("\n"), "hidden sheet");
-        let message = format!("sheet \"{name}\" is hidden; its {count} rows are not read by the model");
+        let message =
+            format!("sheet \"{name}\" is hidden; its {count} rows are not read by the model");
         warnings.push(Warning::page(number, message));
         return;
     }

@@ -60,9 +60,10 @@ fn is_number(cell: &str) -> bool {
     // "EUR 5", "1.2e9"; but no part number such as "A4711B".
     let currency = cell.strip_prefix(|c: char| c.is_ascii_uppercase()).is_some_and(|_| {
         cell.len() > 3 && cell.is_char_boundary(3) && cell[3..].starts_with([' ', '\u{A0}'])
-    }) || cell.rsplit([' ', '\u{A0}']).next().is_some_and(|last| {
-        last.len() == 3 && last.bytes().all(|b| b.is_ascii_uppercase())
-    });
+    }) || cell
+        .rsplit([' ', '\u{A0}'])
+        .next()
+        .is_some_and(|last| last.len() == 3 && last.bytes().all(|b| b.is_ascii_uppercase()));
     digits > 0 && (letters == 0 || (letters == 3 && currency) || cell.parse::<f64>().is_ok())
 }
 
@@ -99,15 +100,20 @@ pub(super) fn header_row<R: AsRef<[String]>>(rows: &[R]) -> Option<usize> {
     let filled = |row: &R| row.as_ref().iter().filter(|cell| !cell.trim().is_empty()).count();
     let width = rows.iter().take(HEADER_ROWS).map(filled).max()?;
     let first = rows.iter().take(HEADER_ROWS).position(|row| filled(row) * 2 >= width.max(2))?;
-    let cells: Vec<&str> =
-        rows[first].as_ref().iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect();
+    let cells: Vec<&str> = rows[first]
+        .as_ref()
+        .iter()
+        .map(|cell| cell.trim())
+        .filter(|cell| !cell.is_empty())
+        .collect();
     let distinct = cells.iter().enumerate().all(|(at, cell)| !cells[..at].contains(cell));
     let named = cells.iter().all(|cell| Kind::of(cell).names_a_column());
     let comes_after = first + 1 < rows.len();
     // Words over words only: a list of words has no names of columns above it.
-    let single = width < 2 && !rows[first + 1..].iter().any(|row| {
-        row.as_ref().iter().any(|cell| matches!(Kind::of(cell), Kind::Number | Kind::Date))
-    });
+    let single = width < 2
+        && !rows[first + 1..].iter().any(|row| {
+            row.as_ref().iter().any(|cell| matches!(Kind::of(cell), Kind::Number | Kind::Date))
+        });
     (distinct && named && comes_after && !single).then_some(first)
 }
 
@@ -157,7 +163,8 @@ mod tests {
         let rows = |rows: &[&[&str]]| -> Vec<Vec<String>> {
             rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect()
         };
-        let titled = rows(&[&["Assets 2024"], &["", ""], &["No.", "Name", "Cost"], &["1", "Van", "9"]]);
+        let titled =
+            rows(&[&["Assets 2024"], &["", ""], &["No.", "Name", "Cost"], &["1", "Van", "9"]]);
         assert_eq!(header_row(&titled), Some(2));
         assert_eq!(header_row(&rows(&[&["1", "2"], &["3", "4"]])), None);
         assert_eq!(header_row(&rows(&[&["apples"], &["pears"]])), None);

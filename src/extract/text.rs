@@ -33,8 +33,7 @@ pub(super) fn read(
         }
         blocks(leaf, format == Format::Markdown, &mut pages);
     }
-    let properties =
-        BTreeMap::from([("encoding".to_owned(), decoded.encoding.name().to_owned())]);
+    let properties = BTreeMap::from([("encoding".to_owned(), decoded.encoding.name().to_owned())]);
     let pages = pages.finish(&mut warnings);
     let document = Document { format, pages, properties, remarks: Vec::new() };
     Ok(Warned { output: document, warnings })
@@ -45,7 +44,8 @@ fn blocks(text: &str, markdown: bool, pages: &mut Pages) {
     let mut fenced = false;
     let mut in_table = false;
     for line in text.split('\n') {
-        let fence = markdown && ["```", "~~~"].iter().any(|fence| line.trim_start().starts_with(fence));
+        let fence =
+            markdown && ["```", "~~~"].iter().any(|fence| line.trim_start().starts_with(fence));
         fenced ^= fence;
         let heading = if fenced || fence { None } else { heading_line(line, markdown, &paragraph) };
         let row = markdown && !fenced && line.trim_start().starts_with('|');
@@ -57,7 +57,11 @@ fn blocks(text: &str, markdown: bool, pages: &mut Pages) {
         in_table = false;
         if let Some(level) = heading {
             end_paragraph(&mut paragraph, markdown, pages);
-            pages.block(Role::Heading(level), line, printed_label(line.trim_start_matches(['#', ' '])));
+            pages.block(
+                Role::Heading(level),
+                line,
+                printed_label(line.trim_start_matches(['#', ' '])),
+            );
         } else if line.trim().is_empty() && !fenced {
             end_paragraph(&mut paragraph, markdown, pages);
         } else {
@@ -204,7 +208,11 @@ mod tests {
     #[test]
     fn form_feeds_part_pages_and_long_texts_are_cut() {
         let read = |text: &str| {
-            read(text.as_bytes(), Format::Text, &Limits::default()).expect("text").output.pages.len()
+            read(text.as_bytes(), Format::Text, &Limits::default())
+                .expect("text")
+                .output
+                .pages
+                .len()
         };
         assert_eq!(read("one\u{C}two\u{C}"), 2);
         assert_eq!(read(&"Some words and a line end.\n\n".repeat(10_000)), 5);

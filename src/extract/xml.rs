@@ -178,13 +178,15 @@ pub(super) fn parse(name: &str, bytes: &[u8], limits: &Limits) -> Result<Parsed,
             Ok(Event::Eof) => break,
             Ok(_) => {}
             Err(error) => {
-                damage = Some(format!("{name} breaks off at byte {}: {error}", reader.error_position()));
+                damage =
+                    Some(format!("{name} breaks off at byte {}: {error}", reader.error_position()));
                 break;
             }
         }
     }
     if damage.is_none() && !tree.open.is_empty() {
-        damage = Some(format!("{name} breaks off inside <{}>", tree.open[tree.open.len() - 1].name));
+        damage =
+            Some(format!("{name} breaks off inside <{}>", tree.open[tree.open.len() - 1].name));
     }
     while let Some(element) = tree.open.pop() {
         tree.close(element);

@@ -23,10 +23,13 @@ pub(super) fn read(
     options: &Options,
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
-    let mut package = Package { container: Container::open(bytes, limits)?, limits, warnings: vec![] };
+    let mut package =
+        Package { container: Container::open(bytes, limits)?, limits, warnings: vec![] };
     let main = package.main_part()?;
     let root = package.part(&main)?.ok_or_else(|| {
-        Refusal::damaged(format!("no {main} in the container: not a Word document, or a broken one"))
+        Refusal::damaged(format!(
+            "no {main} in the container: not a Word document, or a broken one"
+        ))
     })?;
     let Some(body) = root.child("body") else {
         return Err(Refusal::damaged(format!("{main} has no body")));
@@ -59,8 +62,12 @@ pub(super) fn read(
         return Err(Refusal::new(RefusalKind::Empty, "the document has no text and no picture"));
     }
     let properties = package.properties()?;
-    let document =
-        Document { format: Format::Docx, pages: reading.pages, properties, remarks: reading.remarks };
+    let document = Document {
+        format: Format::Docx,
+        pages: reading.pages,
+        properties,
+        remarks: reading.remarks,
+    };
     Ok(Warned { output: document, warnings: package.warnings })
 }
 
@@ -217,7 +224,8 @@ impl Reading<'_> {
             pages[0].state = PageState::ImageOnly;
         }
         self.pages.append(&mut pages);
-        self.remarks.extend(findings.remarks.into_iter().map(|remark| Remark { page: number, ..remark }));
+        self.remarks
+            .extend(findings.remarks.into_iter().map(|remark| Remark { page: number, ..remark }));
         if findings.pictures > 0 {
             let message = match findings.pictures {
                 1 => "1 picture or embedded object is not read".to_owned(),
@@ -228,7 +236,8 @@ impl Reading<'_> {
         let mut unread = findings.unread;
         unread.sort();
         for group in unread.chunk_by(|a, b| a == b) {
-            let times = if group.len() > 1 { format!(" ({} times)", group.len()) } else { String::new() };
+            let times =
+                if group.len() > 1 { format!(" ({} times)", group.len()) } else { String::new() };
             warnings.push(Warning::page(number, format!("not read: {}{times}", group[0])));
         }
     }
@@ -251,7 +260,8 @@ impl Reading<'_> {
             let mut pieces = Vec::new();
             let mut printed = HashSet::new();
             for mention in mentions.iter().filter(|mention| mention.is_endnote == is_endnote) {
-                let is_it = |note: &&Element| note.is_word(element) && note.word("id") == Some(&mention.id);
+                let is_it =
+                    |note: &&Element| note.is_word(element) && note.word("id") == Some(&mention.id);
                 let Some(note) = root.elements().find(is_it) else { continue };
                 if !printed.insert(&mention.id) {
                     continue;
@@ -282,16 +292,15 @@ impl Reading<'_> {
             return Ok(());
         }
         let even = match package.related(relations, "settings")? {
-            Some(settings) => {
-                styles::toggle(Some(&settings), "evenAndOddHeaders").unwrap_or(false)
-            }
+            Some(settings) => styles::toggle(Some(&settings), "evenAndOddHeaders").unwrap_or(false),
             None => false,
         };
         for is_footer in [false, true] {
             let mut printed = HashSet::new();
             let word = if is_footer { "footer" } else { "header" };
             for margin in margins.iter().filter(|margin| margin.is_footer == is_footer) {
-                let Some((_, _, target)) = relations.iter().find(|(id, _, _)| *id == margin.relation)
+                let Some((_, _, target)) =
+                    relations.iter().find(|(id, _, _)| *id == margin.relation)
                 else {
                     continue;
                 };
@@ -327,7 +336,11 @@ impl Reading<'_> {
     }
 
     /// Comments are remarks, not text.
-    fn comments(&mut self, package: &mut Package<'_>, relations: &Relations) -> Result<(), Refusal> {
+    fn comments(
+        &mut self,
+        package: &mut Package<'_>,
+        relations: &Relations,
+    ) -> Result<(), Refusal> {
         let Some(root) = package.related(relations, "comments")? else { return Ok(()) };
         for comment in root.elements().filter(|element| element.is_word("comment")) {
             let word = |name| comment.word(name).unwrap_or("").to_owned();

@@ -63,15 +63,16 @@ impl Numbering {
             .filter_map(|element| Some((element.word("abstractNumId")?, element)))
             .collect();
         let abstract_of = |num: &Element| num.child_val("abstractNumId").map(str::to_owned);
-        let abstract_by_num: HashMap<&str, String> = all("num")
-            .filter_map(|num| Some((num.word("numId")?, abstract_of(num)?)))
-            .collect();
+        let abstract_by_num: HashMap<&str, String> =
+            all("num").filter_map(|num| Some((num.word("numId")?, abstract_of(num)?))).collect();
         let mut nums = HashMap::new();
         for num in all("num") {
             let (Some(id), Some(mut abstract_id)) = (num.word("numId"), abstract_of(num)) else {
                 continue;
             };
-            let Some(mut definition) = abstracts.get(abstract_id.as_str()).copied() else { continue };
+            let Some(mut definition) = abstracts.get(abstract_id.as_str()).copied() else {
+                continue;
+            };
             // A numbering that only points to a numbering style is that style's numbering.
             let linked = definition
                 .child_val("numStyleLink")
@@ -179,9 +180,8 @@ fn read_levels(parent: &Element, levels: &mut [Option<Level>; LEVELS]) {
             .elements()
             .find(|child| child.ns == Ns::Compatibility && &*child.name == "AlternateContent");
         let choice = nested.and_then(|nested| nested.elements().next());
-        let format = element
-            .child("numFmt")
-            .or_else(|| choice.and_then(|choice| choice.child("numFmt")));
+        let format =
+            element.child("numFmt").or_else(|| choice.and_then(|choice| choice.child("numFmt")));
         levels[index] = Some(Level {
             start: element.child_val("start").and_then(|start| start.parse().ok()).unwrap_or(0),
             format: match format.and_then(|format| format.word("val")) {
@@ -302,8 +302,26 @@ fn ordinal(value: i64) -> String {
 }
 
 const UNITS: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 10] =
     ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
@@ -314,7 +332,9 @@ fn cardinal_text(value: i64) -> String {
         20..100 if value % 10 == 0 => TENS[value as usize / 10].to_owned(),
         20..100 => format!("{}-{}", TENS[value as usize / 10], UNITS[value as usize % 10]),
         100..1000 if value % 100 == 0 => format!("{} hundred", UNITS[value as usize / 100]),
-        100..1000 => format!("{} hundred {}", UNITS[value as usize / 100], cardinal_text(value % 100)),
+        100..1000 => {
+            format!("{} hundred {}", UNITS[value as usize / 100], cardinal_text(value % 100))
+        }
         _ => value.to_string(),
     }
 }
@@ -354,7 +374,10 @@ mod tests {
              <x:abstractNum x:abstractNumId='0'>{levels}</x:abstractNum>{nums}</x:numbering>"
         );
         let parsed = xml::parse("numbering.xml", part.as_bytes(), &Limits::default());
-        Numbering::of(&parsed.unwrap_or_else(|refusal| panic!("{refusal}")).root, &Styles::default())
+        Numbering::of(
+            &parsed.unwrap_or_else(|refusal| panic!("{refusal}")).root,
+            &Styles::default(),
+        )
     }
 
     fn level(ilvl: u8, format: &str, text: &str, more: &str) -> String {
@@ -384,10 +407,7 @@ mod tests {
             &list,
             &[("1", 0), ("1", 1), ("1", 2), ("1", 2), ("1", 1), ("1", 2), ("1", 0), ("1", 1)],
         );
-        assert_eq!(
-            found,
-            ["Article I", "1.1", "(a)", "(b)", "1.2", "(a)", "Article II", "2.1"]
-        );
+        assert_eq!(found, ["Article I", "1.1", "(a)", "(b)", "1.2", "(a)", "Article II", "2.1"]);
     }
 
     #[test]

@@ -379,7 +379,8 @@ impl<'a> Story<'a> {
             })
             .collect();
         let role = if header { Role::TableHeader } else { Role::TableRow };
-        let label = cells.first().and_then(|cell| cell.first()).and_then(|piece| piece.label.clone());
+        let label =
+            cells.first().and_then(|cell| cell.first()).and_then(|piece| piece.label.clone());
         self.blocks.push(Piece { role, text: texts.join("\t"), label });
     }
 
@@ -417,7 +418,12 @@ impl<'a> Story<'a> {
 
     /// Reads what this view does not show, for the remark alone. A field that begins or ends in it
     /// does not do so here.
-    fn dropped_content(&mut self, change: &Element, kind: RemarkKind, read: impl FnOnce(&mut Self)) {
+    fn dropped_content(
+        &mut self,
+        change: &Element,
+        kind: RemarkKind,
+        read: impl FnOnce(&mut Self),
+    ) {
         self.changes.push(change_of(change, kind));
         self.dropped += 1;
         let fields = std::mem::take(&mut self.fields);
@@ -434,7 +440,8 @@ impl<'a> Story<'a> {
         };
         let last = self.findings.remarks.last_mut().filter(|last| {
             self.remark_open
-                && (last.kind, &last.author, &last.date) == (change.kind, &change.author, &change.date)
+                && (last.kind, &last.author, &last.date)
+                    == (change.kind, &change.author, &change.date)
         });
         match last {
             Some(last) => last.text.push_str(text),
@@ -488,10 +495,9 @@ impl<'a> Story<'a> {
     }
 
     fn run(&mut self, run: &Element) {
-        let properties = run.child("rPr");
-        let why = self.hidden_why(properties);
+        let why = self.hidden_why(run.child("rPr"));
         for element in run.elements() {
-            self.run_content(element, properties, why);
+            self.run_content(element, why);
         }
     }
 
@@ -510,18 +516,17 @@ impl<'a> Story<'a> {
         }
         let colour = properties.child_val("color").unwrap_or("auto");
         let is_white = colour.eq_ignore_ascii_case("ffffff");
-        let on_ground = self.on_ground > 0
-            || is_shaded(properties)
-            || styles.shaded(style, Some(properties));
+        let on_ground =
+            self.on_ground > 0 || is_shaded(properties) || styles.shaded(style, Some(properties));
         (is_white && !on_ground).then_some("white on white")
     }
 
-    fn run_content(&mut self, element: &Element, properties: Option<&Element>, why: Option<&'static str>) {
+    fn run_content(&mut self, element: &Element, why: Option<&'static str>) {
         match element.ns {
             Ns::Compatibility if &*element.name == "AlternateContent" => {
                 if let Some(branch) = chosen_branch(element) {
                     for element in branch.elements() {
-                        self.run_content(element, properties, why);
+                        self.run_content(element, why);
                     }
                 }
                 return;
@@ -583,7 +588,8 @@ impl<'a> Story<'a> {
                 if let Some(state) = state {
                     self.text(&state, why);
                 }
-                let field = Field { instruction: String::new(), in_result: false, has_result: false };
+                let field =
+                    Field { instruction: String::new(), in_result: false, has_result: false };
                 self.fields.push(field);
             }
             Some("separate") => {
@@ -611,9 +617,8 @@ impl<'a> Story<'a> {
         }
         let is_endnote = &*reference.name == "endnoteReference";
         let by_hand = reference.word("customMarkFollows").is_some_and(is_on);
-        let same_kind = |mention: &&NoteMention| {
-            mention.is_endnote == is_endnote && !mention.mark.is_empty()
-        };
+        let same_kind =
+            |mention: &&NoteMention| mention.is_endnote == is_endnote && !mention.mark.is_empty();
         let count = self.findings.mentions.iter().filter(same_kind).count() as i64 + 1;
         let mark = match (by_hand, is_endnote) {
             (true, _) => String::new(),
@@ -697,7 +702,10 @@ fn collect<'e>(parent: &'e Element, name: &str, found: &mut Vec<&'e Element>) {
     for element in parent.elements() {
         if element.is_word(name) {
             found.push(element);
-        } else if ["sdt", "sdtContent", "customXml", "ins", "moveTo"].iter().any(|n| element.is_word(n)) {
+        } else if ["sdt", "sdtContent", "customXml", "ins", "moveTo"]
+            .iter()
+            .any(|n| element.is_word(n))
+        {
             collect(element, name, found);
         }
     }

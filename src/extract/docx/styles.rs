@@ -138,9 +138,8 @@ impl Styles {
         if let Some(direct) = toggle(run, "vanish") {
             return direct;
         }
-        let style = |id: Option<&str>| {
-            self.chain(id).find_map(|(_, style)| style.vanish).unwrap_or(false)
-        };
+        let style =
+            |id: Option<&str>| self.chain(id).find_map(|(_, style)| style.vanish).unwrap_or(false);
         let character = run.and_then(|run| run.child_val("rStyle"));
         style(self.paragraph_id(paragraph)) != (character.is_some() && style(character))
     }
@@ -170,7 +169,9 @@ pub(super) fn is_shaded(properties: &Element) -> bool {
                 matches!(value.to_ascii_lowercase().as_str(), "auto" | "ffffff" | "clear" | "nil")
             })
         };
-        !plain(shading.word("fill")) || !plain(shading.word("val")) || shading.word("themeFill").is_some()
+        !plain(shading.word("fill"))
+            || !plain(shading.word("val"))
+            || shading.word("themeFill").is_some()
     });
     shading || properties.child_val("highlight").is_some_and(|colour| colour != "none")
 }
