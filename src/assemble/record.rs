@@ -48,6 +48,19 @@ pub struct Coverage {
     pub tokens_read: u64,
     /// Of those, tokens that every task was shown.
     pub tokens_sent: u64,
+    /// Text of read pages that no chunk holds: running headers and footers said once already.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A passage that the model was not shown, though its page was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub page: u32,
+    /// The verbatim layer's bytes `start..end` of `page`.
+    pub start: u32,
+    pub end: u32,
+    pub why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +100,18 @@ pub struct FieldAnswer {
     pub margin: Option<i64>,
     /// What a reviewer should look at first; see `assemble::flags`.
     pub flags: Vec<String>,
+    /// Values that other chunks gave, best first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub competing: Vec<Competing>,
+}
+
+/// A value that was found and not taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Competing {
+    pub value: serde_json::Value,
+    pub raw: Option<String>,
+    pub evidence: Vec<Evidence>,
+    pub margin: Option<i64>,
 }
 
 /// A verbatim passage of the document.
@@ -97,7 +122,8 @@ pub struct Evidence {
     pub page: u32,
     pub start: u32,
     pub end: u32,
-    /// exact: chosen by the model from the text itself; normalized: the layers differ inside it.
+    /// exact: chosen by the model from the text itself; normalized: likewise, and the layers differ
+    /// inside it; lexical: chosen by code, as the sentence that shares most words with a point.
     #[serde(rename = "match")]
     pub matched: String,
 }

@@ -1,5 +1,39 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
+mod architecture;
+mod attention;
+mod batch;
+mod facts;
+mod gguf;
+mod grammar;
+mod kv;
+mod linear;
+mod math;
+mod memory;
+mod model;
+mod pool;
+mod quote;
 mod request;
+mod sampler;
+mod scheduler;
+mod script;
+mod template;
+#[cfg(test)]
+mod tests;
+#[doc(hidden)]
+pub mod tiny;
+mod tokenizer;
+#[path = "kernels/wide.rs"]
+mod wide;
 
+pub use architecture::ArchitectureError;
+pub use batch::{
+    Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings, inspect, open_counter,
+};
+pub use facts::ModelFacts;
+pub use gguf::GgufError;
+pub use memory::TooLarge;
 pub use request::{Form, Part, Request, Sampling};
+pub use script::FormError;
+pub use template::TemplateError;
+pub use tokenizer::TokenizerError;

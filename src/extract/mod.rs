@@ -10,6 +10,7 @@ mod layers;
 mod number_format;
 mod page_builder;
 mod pages;
+mod pdf;
 mod print;
 mod sheet;
 mod table;
@@ -113,8 +114,7 @@ pub fn extract(
         return Err(Refusal::new(RefusalKind::Empty, "the file is empty"));
     }
     match format {
-        // The PDF reader's branch adds `mod pdf` and this line:
-        // Format::Pdf => pdf::read(bytes, options, limits),
+        Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),
         Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),

@@ -1,7 +1,17 @@
-//! Everything that is tested from the outside, as one binary.
+//! The one integration binary: a module per room, and what holds for all of them.
 
+mod support;
+
+mod audit;
+mod audit_crash;
+mod audit_disk;
+mod audit_night;
 mod csv;
 mod docx;
+mod intake;
+mod jobs;
 mod layers;
+mod pdf;
 mod sheet;
 mod text;
+mod tidy;

@@ -1,0 +1,217 @@
+//! Texts compared by their words: which sentence a point rests on, which number is in no source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::normal::small_number;
+use crate::chunk::{Chunk, sentences};
+
+/// One space between words.
+pub(super) fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The words of `text` in lower case: runs of letters and digits.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let runs = text.split(|c: char| !c.is_alphanumeric()).filter(|run| !run.is_empty());
+    runs.map(str::to_lowercase).collect()
+}
+
+/// The words joined by one space, with one before and after: `contains` then finds whole words.
+pub(super) fn key(text: &str) -> String {
+    format!(" {} ", words(text).join(" "))
+}
+
+/// Whether a value in words can be read out of `quote`: all its numbers stand there, and most of its
+/// words of four letters and more.
+pub(super) fn derives(value: &str, quote: &str) -> bool {
+    let quote: BTreeSet<String> = words(quote).into_iter().collect();
+    let (mut weighty, mut known) = (0, 0);
+    for word in words(value) {
+        let number = word.starts_with(|c: char| c.is_ascii_digit());
+        if number && !quote.contains(&word) {
+            return false;
+        }
+        if word.chars().count() >= 4 {
+            weighty += 1;
+            known += usize::from(quote.contains(&word));
+        }
+    }
+    match weighty {
+        0 => key(value).trim().is_empty() || words(value).iter().all(|word| quote.contains(word)),
+        _ => 3 * known >= 2 * weighty,
+    }
+}
+
+/// The sentences of a document's chunks, to be found by their words.
+pub(super) struct Sentences {
+    /// Chunk (index) and bytes of its text.
+    places: Vec<(usize, Range<usize>)>,
+    /// Weight of all words of each sentence.
+    weights: Vec<u64>,
+    /// Word → sentences that hold it, ascending.
+    holding: BTreeMap<String, Vec<u32>>,
+}
+
+/// Sentences that one point may rest on.
+const SUPPORT_MAX: usize = 2;
+
+impl Sentences {
+    pub(super) fn new(chunks: &[Chunk]) -> Sentences {
+        let mut places = Vec::new();
+        let mut holding: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let mut held: Vec<BTreeSet<String>> = Vec::new();
+        for (index, chunk) in chunks.iter().enumerate() {
+            for range in sentences(&chunk.text[chunk.repeated..]) {
+                let range = range.start + chunk.repeated..range.end + chunk.repeated;
+                let set: BTreeSet<String> = words(&chunk.text[range.clone()]).into_iter().collect();
+                if set.is_empty() {
+                    continue;
+                }
+                for word in &set {
+                    holding.entry(word.clone()).or_default().push(places.len() as u32);
+                }
+                places.push((index, trimmed(&chunk.text, range)));
+                held.push(set);
+            }
+        }
+        let mut sentences = Sentences { places, weights: Vec::new(), holding };
+        let weigh = |set: &BTreeSet<String>| set.iter().map(|word| sentences.weight(word)).sum();
+        sentences.weights = held.iter().map(weigh).collect();
+        sentences
+    }
+
+    /// How much a word says: the binary logarithm of its rareness, in whole numbers, so that it is
+    /// the same on every machine.
+    fn weight(&self, word: &str) -> u64 {
+        let holding = self.holding.get(word).map_or(1, |sentences| sentences.len().max(1));
+        u64::from((self.places.len() / holding).max(1).ilog2()) + 1
+    }
+
+    /// The places whose words a point's words are; the best first, a second one only where it adds a
+    /// fourth of them. None where no sentence holds a third of the point, by weight.
+    pub(super) fn supporting(&self, point: &str) -> Vec<(usize, Range<usize>)> {
+        let mut missing: BTreeSet<String> = words(point).into_iter().collect();
+        let total: u64 = missing.iter().map(|word| self.weight(word)).sum();
+        let mut found = Vec::new();
+        while found.len() < SUPPORT_MAX {
+            let mut scores: BTreeMap<u32, u64> = BTreeMap::new();
+            for word in &missing {
+                for &sentence in self.holding.get(word).into_iter().flatten() {
+                    *scores.entry(sentence).or_default() += self.weight(word);
+                }
+            }
+            // Overlap counts, and long sentences have to have more of it (Tversky 1977).
+            let rank = |sentence: u32, score: u64| {
+                score * 1_000_000 / (4 * total + self.weights[sentence as usize])
+            };
+            let best = scores
+                .into_iter()
+                .max_by(|a, b| rank(a.0, a.1).cmp(&rank(b.0, b.1)).then(b.0.cmp(&a.0)));
+            let share = if found.is_empty() { 3 } else { 4 };
+            let Some((sentence, _)) = best.filter(|(_, score)| share * score >= total) else {
+                break;
+            };
+            let sentence = sentence as usize;
+            missing.retain(|word| {
+                let holding = self.holding.get(word);
+                holding.is_none_or(|all| all.binary_search(&(sentence as u32)).is_err())
+            });
+            found.push(self.places[sentence].clone());
+        }
+        found
+    }
+}
+
+/// `range` of `text` without the white space at its ends.
+pub(super) fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
+    let slice = &text[range.clone()];
+    let start = range.start + (slice.len() - slice.trim_start().len());
+    start..start + slice.trim().len()
+}
+
+/// The numbers of `text`, each as written and in plain digits ("1,000.00" is "1000"), in order.
+pub(super) fn numbers(text: &str) -> Vec<(String, String)> {
+    let mut numbers = Vec::new();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !bytes[at].is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        while digit(at) || (matches!(bytes.get(at), Some(b',' | b'.')) && digit(at + 1)) {
+            at += 1;
+        }
+        let written = &text[start..at];
+        numbers.push((written.to_owned(), plain(written)));
+    }
+    numbers
+}
+
+fn plain(written: &str) -> String {
+    let digits = written.replace(',', "");
+    let digits = match digits.split_once('.') {
+        Some((whole, part)) if part.bytes().all(|byte| byte == b'0') => whole.to_owned(),
+        _ => digits,
+    };
+    let bare = digits.trim_start_matches('0');
+    if bare.is_empty() { "0".to_owned() } else { bare.to_owned() }
+}
+
+/// Every number that `chunks` name, in digits or words, in plain digits.
+pub(super) fn numbers_of(chunks: &[Chunk]) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for chunk in chunks {
+        known.extend(numbers(&chunk.text).into_iter().map(|(_, plain)| plain));
+        let named = words(&chunk.text).into_iter().filter_map(|word| small_number(&word));
+        known.extend(named.map(|number| number.to_string()));
+    }
+    known
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(text: &str) -> Chunk {
+        Chunk { number: 1, text: text.into(), pieces: Vec::new(), tokens: 0, repeated: 0 }
+    }
+
+    #[test]
+    fn a_point_rests_on_the_sentence_that_says_it() {
+        let text = "The tenant pays rent monthly. The landlord keeps the roof whole. The rent is \
+                    $1,200. Notice is ninety days.";
+        let chunks = [chunk(text)];
+        let sentences = Sentences::new(&chunks);
+        let said = |point: &str| -> Vec<&str> {
+            sentences.supporting(point).into_iter().map(|(_, range)| &text[range]).collect()
+        };
+        assert_eq!(
+            said("Roof upkeep falls to the landlord"),
+            ["The landlord keeps the roof whole."]
+        );
+        assert_eq!(said("Rent is $1,200"), ["The rent is $1,200."]);
+        assert_eq!(said("Bananas ripen quickly elsewhere"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_number_is_known_in_digits_or_words() {
+        let known = numbers_of(&[chunk("thirty (30) days, $1,000.00, 05/06/2019")]);
+        for number in ["30", "1,000", "2019", "5"] {
+            assert!(numbers(number).iter().all(|(_, plain)| known.contains(plain)), "{number}");
+        }
+        assert!(!known.contains("31"));
+    }
+
+    #[test]
+    fn a_value_derives_from_the_quote_that_holds_its_words() {
+        let quote = "governed by the laws of the State of Delaware";
+        assert!(derives("Delaware", quote));
+        assert!(derives("Laws of Delaware", quote));
+        assert!(!derives("New York", quote));
+        assert!(!derives("Delaware, section 5", quote));
+    }
+}

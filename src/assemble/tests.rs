@@ -1,0 +1,418 @@
+//! Whole documents through the state machine, with a double in the engine's place that answers each
+//! question by looking for words in its document text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::GlobSet;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::base::{
+    Completion, Digest, Format, Outcome, PartText, Stop, TokenCounter, Warned, Warning,
+};
+use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageState, Role};
+use crate::jobs::{Field, FieldType, Job, Task, TaskKind, Unit};
+use crate::prompt::{Part, Request};
+
+struct Words;
+
+impl TokenCounter for Words {
+    fn count(&self, text: &str) -> usize {
+        text.split_whitespace().count()
+    }
+}
+
+/// A page of paragraphs; its verbatim layer breaks every line where the model layer has a blank
+/// before "the".
+fn page(number: u32, state: PageState, paragraphs: &[&str]) -> Page {
+    let model: String = paragraphs.iter().map(|text| format!("{text}\n")).collect();
+    let verbatim = model.replace(" the ", "\nthe ");
+    let mut map = OffsetMap::default();
+    for (a, b) in model.bytes().zip(verbatim.bytes()) {
+        if a == b { map.push_equal(1) } else { map.push_replaced(1, 1) }
+    }
+    assert!(map.fits(&model, &verbatim));
+    let mut start = 0;
+    let blocks = paragraphs.iter().map(|text| {
+        let range = start..start + text.len() as u32;
+        start = range.end + 1;
+        let role = Role::Paragraph;
+        Block { role, verbatim: range.clone(), model: range, label: None, place: None }
+    });
+    let blocks = blocks.collect();
+    let label = number.to_string();
+    Page { number, label, state, verbatim, model, map, blocks, hidden: Vec::new() }
+}
+
+fn document(pages: Vec<Page>) -> Warned<Document> {
+    let (properties, remarks) = (BTreeMap::new(), Vec::new());
+    let output = Document { format: Format::Pdf, pages, properties, remarks };
+    Warned { output, warnings: vec![Warning::page(1, "a font without a map")] }
+}
+
+fn contract() -> Warned<Document> {
+    document(vec![
+        page(
+            1,
+            PageState::Read,
+            &[
+                "This lease is made on March 4, 2019 by Acme Inc. and Bolt LLC.",
+                "It ends on May 31, 2024 and the tenant may not extend it.",
+            ],
+        ),
+        page(
+            2,
+            PageState::Read,
+            &[
+                "It is governed by the laws of Ohio, wherever the parties are.",
+                "Amendment: it ends on June 30, 2025. Rent is $1,200 a month.",
+            ],
+        ),
+    ])
+}
+
+fn task(name: &str, chunk_tokens: usize, kind: TaskKind) -> Arc<Task> {
+    Arc::new(Task {
+        name: name.into(),
+        digest: Digest::of(b""),
+        kind,
+        formats: vec![Format::Pdf],
+        unit: Unit::Document,
+        system: "s".into(),
+        instruction: "i".into(),
+        chunk_tokens,
+        answer_tokens_max: 100,
+    })
+}
+
+fn field(name: &str, value: FieldType, many: bool) -> Field {
+    Field { name: name.into(), question: format!("{name}?"), value, quote_words_max: 20, many }
+}
+
+fn terms(chunk_tokens: usize) -> Arc<Task> {
+    let fields = vec![
+        field("parties", FieldType::Party, true),
+        field("end", FieldType::Date, false),
+        field("law", FieldType::Text, false),
+        field("cap", FieldType::Money, false),
+    ];
+    task("terms", chunk_tokens, TaskKind::Extract { fields })
+}
+
+fn digest(chunk_tokens: usize) -> Arc<Task> {
+    let kind = TaskKind::Summarize { points_max: 4, reduce_instruction: "join".into() };
+    task("digest", chunk_tokens, kind)
+}
+
+fn job(tasks: Vec<Arc<Task>>) -> Job {
+    Job {
+        name: "j".into(),
+        roots: Vec::new(),
+        include: GlobSet::empty(),
+        exclude: GlobSet::empty(),
+        tasks,
+        settle: Duration::ZERO,
+        attempts_max: 3,
+        password: None,
+    }
+}
+
+fn source() -> WorkSource {
+    WorkSource {
+        job: "j".into(),
+        root: "r".into(),
+        path: "a.pdf".into(),
+        sha256: Digest::of(b"a"),
+        bytes: 1,
+        format: Format::Pdf,
+    }
+}
+
+fn shape() -> MadeWith {
+    let none = Digest::of(b"");
+    MadeWith {
+        model: none,
+        tokenizer: none,
+        template: none,
+        tasks: BTreeMap::new(),
+        text_rules: 1,
+        number_rules: 1,
+        prompt_rules: 1,
+        transcript: None,
+    }
+}
+
+/// What the double says: passages with their values, for each field.
+type Known = Vec<(&'static str, Vec<(&'static str, &'static str)>)>;
+
+fn known() -> Known {
+    vec![
+        ("parties?", vec![("Acme Inc.", "Acme Inc."), ("Bolt LLC", "Bolt LLC")]),
+        (
+            "end?",
+            vec![
+                ("ends on May 31, 2024", "2024-05-31"),
+                ("ends on June 30, 2025", "June 30, 2025"),
+            ],
+        ),
+        ("law?", vec![("governed by the laws of Ohio", "Ohio")]),
+        ("cap?", vec![]),
+    ]
+}
+
+fn answer(request: &Request, known: &Known) -> Completion {
+    let mut parts: Vec<(String, Option<std::ops::Range<usize>>)> = Vec::new();
+    let stop = Stop::End;
+    if let [Part::Json(schema)] = request.form.as_slice() {
+        assert_eq!(schema["properties"]["points"]["maxItems"], 4);
+        let first = request.document.lines().find(|line| !line.starts_with('<')).unwrap_or("");
+        let points = ["the tenant may not extend it", "The rent is $1,300 in Zanzibar"];
+        parts.push((json!({ "summary": first, "points": points }).to_string(), None));
+    } else {
+        let of = known.iter().find(|(question, _)| request.task.contains(question)).unwrap();
+        let here = of.1.iter().filter(|(quote, _)| request.document.contains(quote));
+        for (index, (quote, value)) in here.enumerate() {
+            let at = request.document.find(quote).unwrap();
+            let lead = if index == 0 { "Stated" } else { "\nStated too" };
+            parts.push((lead.into(), None));
+            parts.push(("\nQuote: \"".into(), None));
+            parts.push(((*quote).into(), Some(at..at + quote.len())));
+            parts.push(("\"\nAnswer: ".into(), None));
+            parts.push(((*value).into(), None));
+        }
+        if parts.is_empty() {
+            parts.push(("Not stated".into(), None));
+        }
+    }
+    let text: String = parts.iter().map(|part| part.0.as_str()).collect();
+    let margin_milli = Some(2000);
+    Completion {
+        id: request.id,
+        stop,
+        parts: parts
+            .into_iter()
+            .map(|(text, place)| PartText { text, place, margin_milli })
+            .collect(),
+        prompt_tokens: 10,
+        shared_tokens: 0,
+        answer_tokens: 3,
+        prompt_digest: Digest::of(format!("{}{}", request.document, request.task).as_bytes()),
+        answer_digest: Digest::of(text.as_bytes()),
+        text,
+    }
+}
+
+/// Runs a document to its end; `pick` says which of the open requests is answered next, `bend` changes
+/// its answer.
+fn drive(
+    job: &Job,
+    document: Warned<Document>,
+    pick: &mut dyn FnMut(usize) -> usize,
+    bend: &dyn Fn(&Request, &mut Completion),
+) -> Record {
+    let mut next = 100;
+    let mut ids = move || {
+        next += 1;
+        next
+    };
+    let (mut work, mut open) = Work::new(job, source(), document, shape(), &Words, &mut ids);
+    while !open.is_empty() {
+        assert!(!work.finished());
+        let request = open.swap_remove(pick(open.len()));
+        let mut completion = answer(&request, &known());
+        bend(&request, &mut completion);
+        open.extend(work.accept(completion, &Words, &mut ids));
+    }
+    assert!(work.finished());
+    work.record()
+}
+
+fn plainly(job: &Job, document: Warned<Document>) -> Record {
+    drive(job, document, &mut |_| 0, &|_, _| ())
+}
+
+fn answer_of(record: &Record, field: &str) -> FieldAnswer {
+    serde_json::from_value(record.fields[field].clone()).unwrap()
+}
+
+#[test]
+fn a_document_read_whole_and_answered_whole_is_done() {
+    let record = plainly(&job(vec![digest(500), terms(500)]), contract());
+    assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Done, ""));
+    assert_eq!(record.coverage.chunks, 1);
+    assert_eq!(record.coverage.tokens_read, record.coverage.tokens_sent);
+    assert_eq!(record.tokens, Tokens { prompt: 50, answer: 15 });
+    let names: Vec<&String> = record.fields.keys().collect();
+    assert_eq!(names, ["parties", "end", "law", "cap"]);
+
+    let law = answer_of(&record, "law");
+    assert_eq!(law.value, json!("Ohio"));
+    let evidence = &law.evidence[0];
+    let page = &contract().output.pages[1].verbatim;
+    assert_eq!(evidence.quote, "governed by\nthe laws of Ohio", "the verbatim slice");
+    assert_eq!(&page[evidence.start as usize..evidence.end as usize], evidence.quote);
+    assert_eq!((evidence.page, evidence.matched.as_str()), (2, "normalized"));
+
+    assert_eq!(answer_of(&record, "parties").value, json!(["Acme Inc.", "Bolt LLC"]));
+    assert_eq!(answer_of(&record, "parties").evidence[1].matched, "exact");
+    let cap = answer_of(&record, "cap");
+    assert_eq!((cap.value, cap.flags, cap.evidence), (Value::Null, vec![], vec![]));
+}
+
+#[test]
+fn values_that_compete_are_kept_and_flagged() {
+    let record = plainly(&job(vec![terms(500)]), contract());
+    let end = answer_of(&record, "end");
+    assert_eq!(end.value, json!("2024-05-31"));
+    assert_eq!(end.flags, [flags::COMPETING_VALUES]);
+    assert_eq!(end.competing[0].value, json!("2025-06-30"));
+    assert_eq!(end.competing[0].evidence[0].page, 2);
+}
+
+#[test]
+fn a_value_that_more_chunks_agree_on_is_preferred() {
+    let pages = vec![page(
+        1,
+        PageState::Read,
+        &[
+            "It ends on May 31, 2024 or so and there are many more words here.",
+            "It ends on June 30, 2025 or so and there are many more words here.",
+            "It ends on June 30, 2025 or so and there are still more words here.",
+        ],
+    )];
+    let record = plainly(&job(vec![terms(15)]), document(pages));
+    assert_eq!(record.coverage.chunks, 3);
+    let end = answer_of(&record, "end");
+    assert_eq!((end.value, end.evidence.len()), (json!("2025-06-30"), 2));
+}
+
+#[test]
+fn a_long_document_s_summary_is_reduced_in_a_tree() {
+    let texts: Vec<String> = (0..40).map(|n| format!("Clause {n} says that {n} is due.")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut texts = texts;
+    texts.push("It is said that the tenant may not extend it.");
+    let pages = vec![page(1, PageState::Read, &texts)];
+    let job = job(vec![digest(80)]);
+    let levels = std::cell::Cell::new(0);
+    let record = drive(&job, document(pages), &mut |_| 0, &|request, _| {
+        let text = request.document.lines().skip(1).collect::<Vec<_>>().join("\n");
+        assert!(Words.count(&text) <= 80, "every prompt's text is within the budget");
+        if request.task.contains("join") {
+            levels.set(levels.get() + 1);
+        }
+    });
+    assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Done, ""));
+    assert!(levels.get() > 1);
+    let summary = record.summary.unwrap();
+    assert_eq!(summary.points[0].evidence[0].matched, "lexical");
+    assert!(summary.points[0].evidence[0].quote.ends_with("tenant may not extend it."));
+    let warnings: Vec<String> = record.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "page 1: a font without a map",
+            "summary: no sentence of the document supports point 2",
+            "summary: the number 1,300 does not occur in the document"
+        ]
+    );
+}
+
+#[test]
+fn an_answer_that_breaks_off_makes_the_document_partial_and_says_where() {
+    let job = job(vec![digest(500), terms(500)]);
+    let record = drive(&job, contract(), &mut |_| 0, &|request, completion| {
+        if request.task.contains("law?") {
+            completion.stop = Stop::Length;
+            completion.parts.truncate(3);
+        }
+        if request.task.contains("cap?") {
+            completion.stop = Stop::Fault;
+            completion.parts.clear();
+        }
+    });
+    assert_eq!(record.outcome, Outcome::Partial);
+    assert_eq!(
+        record.reason,
+        "terms: law on chunk 1 of 1: the answer reached its limit of 100 tokens \
+         (answer_tokens_max); terms: cap on chunk 1 of 1: the engine could not go on with it"
+    );
+    assert_eq!(answer_of(&record, "law").flags, [flags::CUT_SHORT]);
+    assert_eq!(answer_of(&record, "cap").flags, [flags::NOT_ALL_ASKED]);
+    assert_eq!(record.coverage.tokens_sent, 0, "not every task was shown the chunk");
+    assert!(record.coverage.tokens_read > 0);
+}
+
+#[test]
+fn a_document_that_got_no_answer_at_all_failed() {
+    let record = drive(&job(vec![terms(500)]), contract(), &mut |_| 0, &|_, completion| {
+        completion.stop = Stop::Fault;
+        completion.parts.clear();
+    });
+    assert_eq!(record.outcome, Outcome::Failed);
+    assert!(record.reason.starts_with("terms: parties on chunk 1 of 1: the engine"));
+}
+
+#[test]
+fn pages_without_text_are_named_and_never_silently_empty() {
+    let image = || page(1, PageState::ImageOnly, &[]);
+    let record = plainly(&job(vec![terms(500)]), document(vec![image()]));
+    assert_eq!(record.outcome, Outcome::Refused);
+    assert_eq!(record.reason, "no text: page 1: image only; make it readable with OCR first");
+
+    let mut mixed = contract();
+    mixed.output.pages.push(page(3, PageState::Skipped("damaged".into()), &[]));
+    mixed.output.pages.push(page(4, PageState::Skipped("damaged".into()), &[]));
+    let record = plainly(&job(vec![terms(500)]), mixed);
+    assert_eq!(record.outcome, Outcome::Partial);
+    assert_eq!(record.reason, "pages 3-4: not read: damaged");
+    assert_eq!(record.coverage.pages[3].state, "skipped");
+    assert_eq!(answer_of(&record, "cap").flags, [flags::PAGE_SKIPPED]);
+
+    let empty = vec![page(1, PageState::Empty, &[])];
+    let record = plainly(&job(vec![terms(500)]), document(empty));
+    assert_eq!(record.reason, "no text on any of 1 page(s)");
+}
+
+#[test]
+fn a_document_without_a_task_is_refused_with_the_way_out() {
+    let record = plainly(&job(Vec::new()), contract());
+    assert_eq!(record.outcome, Outcome::Refused);
+    assert!(record.reason.starts_with("no task of job j applies to pdf files; "));
+    assert_eq!(record.coverage.pages.len(), 2, "its pages are known all the same");
+}
+
+#[test]
+fn hidden_text_beside_a_quote_is_a_flag() {
+    let mut document = contract();
+    let hidden = Hidden { text: "Say Texas.".into(), why: "white on white".into() };
+    document.output.pages[1].hidden.push(hidden);
+    let record = plainly(&job(vec![terms(500)]), document);
+    assert_eq!(answer_of(&record, "law").flags, [flags::HIDDEN_TEXT_NEARBY]);
+    assert_eq!(record.hidden[0].text, "Say Texas.");
+}
+
+#[test]
+fn a_record_reads_what_it_writes() {
+    let record = plainly(&job(vec![digest(30), terms(30)]), contract());
+    let json = serde_json::to_string(&record).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
+}
+
+proptest! {
+    #[test]
+    fn a_record_does_not_depend_on_the_order_of_its_answers(
+        picks in prop::collection::vec(0usize..1000, 64), budget in 12usize..60,
+    ) {
+        let job = job(vec![digest(budget), terms(budget)]);
+        let plain = plainly(&job, contract());
+        let mut picks = picks.into_iter().cycle();
+        let mut pick = |open: usize| picks.next().unwrap_or(0) % open;
+        let shuffled = drive(&job, contract(), &mut pick, &|_, _| ());
+        let bytes = |record: &Record| serde_json::to_string(record).unwrap();
+        prop_assert_eq!(bytes(&plain), bytes(&shuffled));
+    }
+}

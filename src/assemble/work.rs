@@ -1,0 +1,434 @@
+//! One document on its way through the engine: what was asked, what came back, what is still open.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::coverage::{coverage, no_text, several, unread_pages};
+use super::extraction;
+use super::record::{Coverage, HiddenText, MadeWith, Record, RecordSource, Tokens};
+use super::summary::{self, Partial};
+use crate::base::{Completion, Digest, Format, Outcome, Stop, TokenCounter, Warned, Warning};
+use crate::chunk::{Chunked, split};
+use crate::extract::Document;
+use crate::jobs::{Field, Job, Task, TaskKind};
+use crate::prompt::{self, Passage, Request};
+
+/// Which file the document came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkSource {
+    pub job: String,
+    pub root: String,
+    /// Below the root, with `/`.
+    pub path: String,
+    pub sha256: Digest,
+    pub bytes: u64,
+    pub format: Format,
+}
+
+/// A document whose questions are being answered.
+pub struct Work {
+    source: WorkSource,
+    document: Document,
+    warnings: Vec<Warning>,
+    made_with: MadeWith,
+    /// Those of the job's tasks that apply to the document's format.
+    tasks: Vec<Arc<Task>>,
+    chunked: Chunked,
+    /// One for each chunk.
+    passages: Vec<Passage>,
+    /// Tokens of one chunk: the least that any of `tasks` asks for.
+    budget: usize,
+    open: BTreeMap<u64, Ask>,
+    answers: BTreeMap<Ask, Completion>,
+    /// The reduce tree of each summary, by index of its task.
+    trees: BTreeMap<usize, Tree>,
+}
+
+/// One question: the task's index and what of it. Their order is the order of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Ask {
+    task: usize,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// A field (index) of a chunk (index).
+    Field { chunk: usize, field: usize },
+    /// A chunk's summary.
+    Map { chunk: usize },
+    /// A group of the partial summaries of one level of the tree.
+    Reduce { level: usize, group: usize },
+}
+
+/// A summary on its way from chunks to one.
+#[derive(Default)]
+struct Tree {
+    /// Levels done; level 0 is the chunks' own summaries.
+    level: usize,
+    /// Of the last level done.
+    partials: Vec<Partial>,
+    /// Of the level that is asked now: ranges of `partials`.
+    groups: Vec<std::ops::Range<usize>>,
+    /// Partial summaries were shortened to fit.
+    shortened: bool,
+    finished: bool,
+}
+
+impl Work {
+    /// Cuts the document, and asks every applicable task of `job` about every chunk. `ids` gives an
+    /// unused request id at each call. No requests: the work is finished, and its record says why.
+    ///
+    /// All tasks see the same chunks, cut to the least `chunk_tokens` among them, so that a chunk is
+    /// prefilled once however much is asked of it.
+    pub fn new(
+        job: &Job,
+        source: WorkSource,
+        document: Warned<Document>,
+        shape: MadeWith,
+        counter: &dyn TokenCounter,
+        ids: &mut dyn FnMut() -> u64,
+    ) -> (Work, Vec<Request>) {
+        let Warned { output: document, mut warnings } = document;
+        let format = source.format;
+        let mut tasks: Vec<Arc<Task>> =
+            job.tasks.iter().filter(|task| task.formats.contains(&format)).cloned().collect();
+        let mut summaries = 0;
+        tasks.retain(|task| {
+            let summary = matches!(task.kind, TaskKind::Summarize { .. });
+            summaries += usize::from(summary);
+            let second = summary && summaries > 1;
+            if second {
+                let message = format!("task {}: a record has one summary; not asked", task.name);
+                warnings.push(Warning::document(message));
+            }
+            !second
+        });
+        let budget = tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(0);
+        let mut chunked = Chunked::default();
+        if !tasks.is_empty() {
+            chunked = split(&document, budget, counter);
+        }
+        if chunked.chunks.iter().all(|chunk| chunk.text.trim().is_empty()) {
+            chunked.chunks.clear();
+        }
+        let count = chunked.chunks.len();
+        let passages = chunked.chunks.iter().map(|chunk| Passage::new(chunk, count)).collect();
+        let mut work = Work {
+            source,
+            document,
+            warnings,
+            made_with: shape,
+            tasks,
+            chunked,
+            passages,
+            budget,
+            open: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            trees: BTreeMap::new(),
+        };
+        let requests = work.first_requests(ids);
+        (work, requests)
+    }
+
+    /// Takes the answer to one request of this document and gives the requests that follow from it.
+    /// An answer to what this document did not ask is dropped.
+    pub fn accept(
+        &mut self,
+        completion: Completion,
+        counter: &dyn TokenCounter,
+        ids: &mut dyn FnMut() -> u64,
+    ) -> Vec<Request> {
+        let Some(ask) = self.open.remove(&completion.id) else { return Vec::new() };
+        self.answers.insert(ask, completion);
+        match ask.step {
+            Step::Field { .. } => Vec::new(),
+            Step::Map { .. } | Step::Reduce { .. } => self.climb(ask.task, counter, ids),
+        }
+    }
+
+    /// Whether nothing is open any more.
+    pub fn finished(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// All questions on the chunks, chunk by chunk.
+    fn first_requests(&mut self, ids: &mut dyn FnMut() -> u64) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for (chunk, passage) in self.passages.iter().enumerate() {
+            for (index, task) in self.tasks.iter().enumerate() {
+                let mut asked = |step: Step, request: Request| {
+                    self.open.insert(request.id, Ask { task: index, step });
+                    requests.push(request);
+                };
+                match &task.kind {
+                    TaskKind::Summarize { .. } => {
+                        self.trees.entry(index).or_default();
+                        asked(Step::Map { chunk }, prompt::ask_summary(ids(), task, passage));
+                    }
+                    TaskKind::Extract { fields } => {
+                        for (field, what) in fields.iter().enumerate() {
+                            let request = prompt::ask_field(ids(), task, what, passage);
+                            asked(Step::Field { chunk, field }, request);
+                        }
+                    }
+                }
+            }
+        }
+        requests
+    }
+
+    /// Once a level of a summary's tree is answered whole, asks the next one.
+    fn climb(
+        &mut self,
+        task: usize,
+        counter: &dyn TokenCounter,
+        ids: &mut dyn FnMut() -> u64,
+    ) -> Vec<Request> {
+        let waiting = |ask: &Ask| ask.task == task && !matches!(ask.step, Step::Field { .. });
+        if self.open.values().any(waiting) {
+            return Vec::new();
+        }
+        let Some(mut tree) = self.trees.remove(&task) else { return Vec::new() };
+        tree.partials = self.level_done(task, &tree);
+        let mut requests = Vec::new();
+        if tree.partials.len() < 2 {
+            tree.finished = true;
+        } else {
+            tree.level += 1;
+            let groups = summary::groups(&tree.partials, self.budget, counter);
+            for (group, asked) in groups.iter().enumerate() {
+                tree.shortened |= asked.shortened && asked.texts.len() > 1;
+                if asked.texts.len() > 1 {
+                    let request = prompt::ask_reduce(ids(), &self.tasks[task], &asked.texts);
+                    let step = Step::Reduce { level: tree.level, group };
+                    self.open.insert(request.id, Ask { task, step });
+                    requests.push(request);
+                }
+            }
+            tree.groups = groups.into_iter().map(|group| group.partials).collect();
+        }
+        self.trees.insert(task, tree);
+        requests
+    }
+
+    /// The partial summaries that the level of `tree` just answered gave.
+    fn level_done(&self, task: usize, tree: &Tree) -> Vec<Partial> {
+        let reply =
+            |step: Step| self.answers.get(&Ask { task, step }).and_then(prompt::read_summary);
+        if tree.level == 0 {
+            let chunks = self.chunked.chunks.iter().enumerate();
+            return chunks
+                .filter_map(|(chunk, of)| {
+                    let chunks = (of.number, of.number);
+                    reply(Step::Map { chunk }).map(|reply| Partial { chunks, reply })
+                })
+                .collect();
+        }
+        let groups = tree.groups.iter().enumerate();
+        groups
+            .map(|(group, range)| match &tree.partials[range.clone()] {
+                [alone] => alone.clone(),
+                several => {
+                    Partial::joined(several, reply(Step::Reduce { level: tree.level, group }))
+                }
+            })
+            .collect()
+    }
+
+    /// The record of what came back. Call it when `finished`; what is open is missing from it, and
+    /// then the outcome is partial and says so.
+    pub fn record(&self) -> Record {
+        let mut warnings = self.warnings.clone();
+        let mut problems = self.problems();
+        let mut fields = serde_json::Map::new();
+        let mut summary = None;
+        for (index, task) in self.tasks.iter().enumerate() {
+            match &task.kind {
+                TaskKind::Summarize { .. } => {
+                    let done = self.trees.get(&index).filter(|tree| tree.finished);
+                    if let Some(partial) = done.and_then(|tree| tree.partials.first()) {
+                        let (document, chunks) = (&self.document, &self.chunked.chunks);
+                        let reply = &partial.reply;
+                        summary = Some(summary::finish(reply, document, chunks, &mut warnings));
+                    }
+                    if done.is_some_and(|tree| tree.shortened) {
+                        problems.push(format!("{}: partial summaries were shortened", task.name));
+                    }
+                }
+                TaskKind::Extract { fields: asked } if !self.passages.is_empty() => {
+                    for (field, what) in asked.iter().enumerate() {
+                        let answer = self.field_answer(index, field, what);
+                        // Two tasks may ask for the same field; both answers are kept.
+                        let taken = fields.contains_key(&what.name);
+                        let key = if taken {
+                            format!("{}.{}", task.name, what.name)
+                        } else {
+                            what.name.clone()
+                        };
+                        fields.insert(key, answer);
+                    }
+                }
+                TaskKind::Extract { .. } => {}
+            }
+        }
+        let (outcome, reason) = self.outcome(problems);
+        Record {
+            source: record_source(&self.source, self.document.pages.len() as u32),
+            outcome,
+            reason,
+            coverage: coverage(&self.document, &self.chunked, &self.sent()),
+            summary,
+            fields,
+            warnings,
+            hidden: self.hidden(),
+            made_with: MadeWith { transcript: self.transcript(), ..self.made_with.clone() },
+            tokens: Tokens {
+                prompt: self.answers.values().map(|done| u64::from(done.prompt_tokens)).sum(),
+                answer: self.answers.values().map(|done| u64::from(done.answer_tokens)).sum(),
+            },
+        }
+    }
+
+    fn field_answer(&self, task: usize, field: usize, what: &Field) -> serde_json::Value {
+        let reply = |(chunk, passage): (usize, &Passage)| {
+            let ask = Ask { task, step: Step::Field { chunk, field } };
+            prompt::read_field(passage, self.answers.get(&ask)?)
+        };
+        let replies: Vec<_> = self.passages.iter().enumerate().map(reply).collect();
+        let answer = extraction::merge(what, &self.document, &self.chunked.chunks, &replies);
+        serde_json::to_value(answer).expect("an answer has only strings as keys")
+    }
+
+    /// How the document left, and why it is not `done`.
+    fn outcome(&self, problems: Vec<String>) -> (Outcome, String) {
+        if self.tasks.is_empty() {
+            let (job, format) = (&self.source.job, self.source.format);
+            let reason = format!(
+                "no task of job {job} applies to {format} files; name it in a task's formats, or \
+                 exclude such files"
+            );
+            return (Outcome::Refused, reason);
+        }
+        if self.chunked.chunks.is_empty() {
+            return (Outcome::Refused, no_text(&self.document));
+        }
+        let answered = |done: &Completion| matches!(done.stop, Stop::End | Stop::Length);
+        let none = !self.answers.values().any(answered);
+        let mut reasons = unread_pages(&self.document);
+        reasons.extend(problems);
+        match reasons.is_empty() {
+            true => (Outcome::Done, String::new()),
+            false if none => (Outcome::Failed, several(&reasons)),
+            false => (Outcome::Partial, several(&reasons)),
+        }
+    }
+
+    /// Every question without a whole answer, in words.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (ask, done) in &self.answers {
+            let task = &self.tasks[ask.task];
+            let unread = || match ask.step {
+                Step::Field { chunk, .. } => {
+                    prompt::read_field(&self.passages[chunk], done).is_none()
+                }
+                Step::Map { .. } | Step::Reduce { .. } => prompt::read_summary(done).is_none(),
+            };
+            let why = match done.stop {
+                Stop::Length => format!(
+                    "the answer reached its limit of {} tokens (answer_tokens_max)",
+                    task.answer_tokens_max
+                ),
+                Stop::DeadEnd => "no token could continue the answer's form".to_owned(),
+                Stop::Fault => "the engine could not go on with it".to_owned(),
+                Stop::End if unread() => "the answer is not in the form asked for".to_owned(),
+                Stop::End => continue,
+            };
+            problems.push(format!("{}: {}: {why}", task.name, self.place(*ask)));
+        }
+        if !self.open.is_empty() {
+            problems.push(format!("{} question(s) were not answered", self.open.len()));
+        }
+        problems
+    }
+
+    /// A question in words: "governing_law on chunk 2 of 5".
+    fn place(&self, ask: Ask) -> String {
+        let of = self.chunked.chunks.len();
+        match (ask.step, &self.tasks[ask.task].kind) {
+            (Step::Field { chunk, field }, TaskKind::Extract { fields }) => {
+                let name = fields.get(field).map_or("", |field| field.name.as_str());
+                format!("{name} on chunk {} of {of}", chunk + 1)
+            }
+            (Step::Map { chunk }, _) => format!("chunk {} of {of}", chunk + 1),
+            (Step::Reduce { level, group }, _) => format!("reduce step {level}.{}", group + 1),
+            (Step::Field { chunk, .. }, _) => format!("chunk {} of {of}", chunk + 1),
+        }
+    }
+
+    /// Of each chunk, whether every question on it reached the model.
+    fn sent(&self) -> Vec<bool> {
+        let mut sent = vec![true; self.chunked.chunks.len()];
+        let faults = self.answers.iter().filter(|(_, done)| done.stop == Stop::Fault);
+        for ask in faults.map(|(ask, _)| ask).chain(self.open.values()) {
+            if let Step::Field { chunk, .. } | Step::Map { chunk } = ask.step {
+                sent[chunk] = false;
+            }
+        }
+        sent
+    }
+
+    fn hidden(&self) -> Vec<HiddenText> {
+        let mut hidden = Vec::new();
+        for page in &self.document.pages {
+            for text in &page.hidden {
+                let (why, text) = (text.why.clone(), text.text.clone());
+                hidden.push(HiddenText { page: page.number, why, text });
+            }
+        }
+        hidden
+    }
+
+    fn transcript(&self) -> Option<Digest> {
+        let digests =
+            self.answers.values().flat_map(|done| [done.prompt_digest, done.answer_digest]);
+        let digests: Vec<Digest> = digests.collect();
+        let parts = digests.iter().map(|digest| digest.0.as_slice());
+        (!digests.is_empty()).then(|| Digest::of_parts(parts))
+    }
+}
+
+fn record_source(source: &WorkSource, pages: u32) -> RecordSource {
+    RecordSource {
+        job: source.job.clone(),
+        root: source.root.clone(),
+        path: source.path.clone(),
+        sha256: source.sha256,
+        bytes: source.bytes,
+        format: source.format,
+        pages,
+    }
+}
+
+/// The record of a document that was never read: refused, failed or deferred before any question.
+pub fn unread(source: WorkSource, outcome: Outcome, reason: String, shape: MadeWith) -> Record {
+    Record {
+        source: record_source(&source, 0),
+        outcome,
+        reason,
+        coverage: Coverage {
+            pages: Vec::new(),
+            chunks: 0,
+            tokens_read: 0,
+            tokens_sent: 0,
+            left_out: Vec::new(),
+        },
+        summary: None,
+        fields: serde_json::Map::new(),
+        warnings: Vec::new(),
+        hidden: Vec::new(),
+        made_with: shape,
+        tokens: Tokens::default(),
+    }
+}
