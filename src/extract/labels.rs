@@ -43,9 +43,9 @@ fn is_letter(text: &str) -> bool {
 /// One letter, a doubled one, or a Roman numeral.
 fn is_letters(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    is_letter(&lower)
-        || (lower.len() == 2 && is_letter(&lower[..1]) && lower[..1] == lower[1..])
-        || (matches!(lower.len(), 2..=6) && lower.bytes().all(|b| b"ivxlc".contains(&b)))
+    let doubled = matches!(lower.as_bytes(), [a, b] if a == b && a.is_ascii_lowercase());
+    let is_roman = |b: u8| b"ivxlc".contains(&b);
+    is_letter(&lower) || doubled || (matches!(lower.len(), 2..=6) && lower.bytes().all(is_roman))
 }
 
 #[cfg(test)]

@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn numbers_look_as_on_the_sheet() {
-        // Expected texts as LibreOffice 7.4 displays these values under these codes (en-US).
+        // Expected texts as LibreOffice 7.4 exports these values under these codes to CSV "as shown"
+        // (en-US), but for the last: it prints the fraction 1/2.
         for (value, code, text) in [
             (1234.0, "General", "1234"),
             (0.1 + 0.2, "General", "0.3"),

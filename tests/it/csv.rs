@@ -26,7 +26,8 @@ fn the_ledger_keeps_its_umlauts_sums_and_columns() {
 fn a_picture_under_the_name_of_a_table_is_refused() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/damaged/mislabelled.csv");
     let bytes = std::fs::read(path).expect(path);
-    let refusal = extract(&bytes, Format::Csv, &Options::default(), &Limits::default()).expect_err("a PNG");
+    let refusal =
+        extract(&bytes, Format::Csv, &Options::default(), &Limits::default()).expect_err("a PNG");
     assert_eq!(refusal.kind, RefusalKind::Damaged);
 }
 
@@ -37,7 +38,8 @@ fn a_long_table_repeats_its_header_on_each_page() {
         text += &format!("{id},Name of number {id}\n");
     }
     let limits = Limits { page_bytes_max: 32 << 10, ..Limits::default() };
-    let read = extract(text.as_bytes(), Format::Csv, &Options::default(), &limits).expect("a table");
+    let read =
+        extract(text.as_bytes(), Format::Csv, &Options::default(), &limits).expect("a table");
     layers_hold(&read.output);
     assert!(read.output.pages.len() > 3);
     for page in &read.output.pages {

@@ -89,7 +89,8 @@ fn both_sides_of_the_changes_are_kept_with_author_and_date() {
     assert_eq!(count(RemarkKind::Insertion), 3);
     assert_eq!(count(RemarkKind::Deletion), 4);
     assert_eq!(count(RemarkKind::Comment), 1);
-    let term = document.remarks.iter().find(|remark| remark.text == "3 March 2027").expect("the new end");
+    let term =
+        document.remarks.iter().find(|remark| remark.text == "3 March 2027").expect("the new end");
     assert_eq!((&*term.author, &*term.date), ("Anna Lindqvist", "2024-02-19T10:12:00Z"));
 }
 
@@ -123,7 +124,8 @@ fn content_controls_text_boxes_and_alternate_content_are_read_once() {
 #[test]
 fn moves_are_printed_once_and_removed_paragraph_marks_merge() {
     let run = |text: &str| format!("<q:r><q:t xml:space='preserve'>{text}</q:t></q:r>");
-    let mark = |kind: &str| format!("<q:pPr><q:rPr><q:{kind} q:author='A' q:date='D'/></q:rPr></q:pPr>");
+    let mark =
+        |kind: &str| format!("<q:pPr><q:rPr><q:{kind} q:author='A' q:date='D'/></q:rPr></q:pPr>");
     let body = format!(
         "<q:p>{}<q:moveFrom q:author='A'>{}</q:moveFrom></q:p>{}\
          <q:p>{}<q:moveTo q:author='A'>{}</q:moveTo></q:p>\
@@ -138,7 +140,7 @@ fn moves_are_printed_once_and_removed_paragraph_marks_merge() {
         run("line."),
     );
     assert_eq!(text_of(&body, View::Accepted), "Stays.\n\nMoved.\n\nOne line.");
-    assert_eq!(text_of(&body, View::Original), "Moved.\n\nStays.\n\nOne \n\nline.".replace("One \n", "One\n"));
+    assert_eq!(text_of(&body, View::Original), "Moved.\n\nStays.\n\nOne\n\nline.");
 }
 
 #[test]
@@ -220,8 +222,8 @@ fn damaged_and_hostile_files_are_refused_by_name_and_limit() {
         ("mislabelled.csv", RefusalKind::Damaged, "ZIP container"),
     ] {
         let bytes = fixture(&format!("damaged/{name}"));
-        let refusal = extract(&bytes, Format::Docx, &Options::default(), &Limits::default())
-            .expect_err(name);
+        let refusal =
+            extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect_err(name);
         assert_eq!(refusal.kind, kind, "{name}: {refusal}");
         assert!(refusal.message.contains(says), "{name}: {refusal}");
     }
@@ -231,18 +233,18 @@ fn damaged_and_hostile_files_are_refused_by_name_and_limit() {
 fn a_document_type_declaration_is_refused() {
     let part = "<!DOCTYPE x [<!ENTITY a 'b'>]><q:styles xmlns:q='NS'/>";
     let bytes = package(TRANSITIONAL, &p("Body"), &[("styles", part)]);
-    let read = extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("the body");
-    assert!(read.warnings.iter().any(|warning| warning.message.contains("document type declaration")));
+    let read =
+        extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("the body");
+    assert!(
+        read.warnings.iter().any(|warning| warning.message.contains("document type declaration"))
+    );
 }
 
 #[test]
 fn a_body_that_breaks_off_is_read_that_far_and_said_so() {
-    let whole = package(TRANSITIONAL, &(p("First") + &p("Second")), &[]);
-    // The same part, cut inside the second paragraph; the entry is stored, so its bytes are the text.
-    let body = String::from_utf8_lossy(&whole).into_owned();
-    assert!(body.contains("Second"));
     let bytes = package(TRANSITIONAL, &(p("First") + "<q:p><q:r><q:t>Sec<"), &[]);
-    let read = extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("a part");
+    let read =
+        extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("a part");
     assert!(read.output.pages[0].verbatim.starts_with("First"));
     assert!(read.warnings.iter().any(|warning| warning.message.contains("breaks off")));
 }

@@ -19,7 +19,8 @@ fn the_asset_register_reads_as_it_is_displayed() {
     layers_hold(&read.output);
     expect_file!["golden/assets.txt"].assert_eq(&read.output.paged_text(Layer::Verbatim));
     let register = &read.output.pages[0];
-    let header = register.blocks.iter().find(|block| block.role == Role::TableHeader).expect("a header");
+    let header =
+        register.blocks.iter().find(|block| block.role == Role::TableHeader).expect("a header");
     let range = header.verbatim.start as usize..header.verbatim.end as usize;
     assert!(register.verbatim[range].starts_with("No.\tDescription"));
     assert!(!register.model.contains("scrapped") && !register.model.contains("K-7731"));

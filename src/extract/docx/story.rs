@@ -495,10 +495,9 @@ impl<'a> Story<'a> {
     }
 
     fn run(&mut self, run: &Element) {
-        let properties = run.child("rPr");
-        let why = self.hidden_why(properties);
+        let why = self.hidden_why(run.child("rPr"));
         for element in run.elements() {
-            self.run_content(element, properties, why);
+            self.run_content(element, why);
         }
     }
 
@@ -522,17 +521,12 @@ impl<'a> Story<'a> {
         (is_white && !on_ground).then_some("white on white")
     }
 
-    fn run_content(
-        &mut self,
-        element: &Element,
-        properties: Option<&Element>,
-        why: Option<&'static str>,
-    ) {
+    fn run_content(&mut self, element: &Element, why: Option<&'static str>) {
         match element.ns {
             Ns::Compatibility if &*element.name == "AlternateContent" => {
                 if let Some(branch) = chosen_branch(element) {
                     for element in branch.elements() {
-                        self.run_content(element, properties, why);
+                        self.run_content(element, why);
                     }
                 }
                 return;
