@@ -66,6 +66,8 @@ pub enum LoadError {
     Architecture(ArchitectureError),
     Tokenizer(TokenizerError),
     Template(TemplateError),
+    /// The grammar library does not take the model's vocabulary.
+    Forms(FormError),
     Memory(TooLarge),
     /// `Settings::date` is no date.
     Date(String),
@@ -78,6 +80,7 @@ impl fmt::Display for LoadError {
             LoadError::Architecture(error) => error.fmt(f),
             LoadError::Tokenizer(error) => error.fmt(f),
             LoadError::Template(error) => error.fmt(f),
+            LoadError::Forms(error) => error.fmt(f),
             LoadError::Memory(error) => error.fmt(f),
             LoadError::Date(date) => write!(f, "{date:?} is no date such as \"2026-01-31\""),
         }
@@ -227,7 +230,7 @@ impl Engine {
             model: model.map_err(LoadError::Gguf)?,
             kv: KvStore::new(heads, layers, division.kv_blocks),
             pool: Pool::new(settings.threads),
-            forms: Forms::new(tokenizer.clone()),
+            forms: Forms::new(tokenizer.clone()).map_err(LoadError::Forms)?,
             tokenizer,
             template,
             facts,

@@ -10,6 +10,7 @@ mod bpe;
 mod merge;
 mod pretokenizer;
 mod spm;
+mod trie;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -20,6 +21,8 @@ use self::bpe::Bpe;
 use self::pretokenizer::Pretokenizer;
 use self::spm::Spm;
 use crate::base::{Digest, TokenCounter};
+
+pub use trie::{ROOT, Trie};
 
 /// The tokenizer of one model.
 pub struct Tokenizer {
