@@ -2,5 +2,6 @@
 
 pub mod kernels;
 mod request;
+mod weights;
 
 pub use request::{Form, Part, Request, Sampling};
