@@ -148,7 +148,7 @@ pub(super) struct Tile {
     pub q: [u8; 64 * UNIT],
     /// K types: the scale of each 16 columns.
     pub scale: [[i32; PANEL]; 16],
-    /// K types: the minima of two times 16 columns, as VPDPWSSD takes them.
+    /// K types: the minima of two times 16 columns.
     pub min: [[[i16; 2]; PANEL]; 8],
     /// Block scales; K types use the first only.
     pub d: [[f32; PANEL]; 8],
@@ -185,7 +185,7 @@ impl Tile {
 }
 
 /// Bytes that 32 columns of a panel take, K types on the average of 256.
-const fn bytes_per_32(kind: Kind) -> usize {
+pub(super) const fn bytes_per_32(kind: Kind) -> usize {
     match kind {
         Kind::F32 => 32 * PANEL * 4,
         Kind::F16 | Kind::Bf16 => 32 * PANEL * 2,
@@ -210,7 +210,7 @@ fn panel_bytes(kind: Kind, k: usize) -> usize {
 }
 
 /// How the bits of `q` lie: low bits in planes of this width, then high bits.
-const fn planes(kind: Kind) -> (usize, usize) {
+pub(super) const fn planes(kind: Kind) -> (usize, usize) {
     match kind {
         Kind::Q2K => (2, 0),
         Kind::Q3K => (2, 1),
@@ -255,8 +255,8 @@ fn unpack_32<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
     }
 }
 
-/// 64 units of `q`, [parts][32] scales, [parts][32] minima, d, dmin. The types whose scales hold for 32
-/// columns have eight parts; Q2_K has scale and minimum in the halves of one byte.
+/// 64 units of `q`, [16][32] scales, d, dmin. The types whose scales hold for 32 columns have [8][32] of
+/// them, then minima of two times 32 columns [4][32][2]; Q2_K has both in the halves of one byte.
 #[inline(always)]
 fn unpack_256<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
     let kind = kind_of(KIND);
@@ -271,7 +271,7 @@ fn unpack_256<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
             for j in 0..8 {
                 for row in 0..PANEL {
                     tile.scale[2 * j][row] = scales[j * PANEL + row] as i32;
-                    tile.min[j][row] = [mins[j * PANEL + row] as i16; 2];
+                    tile.min[j][row] = [mins[(j / 2 * PANEL + row) * 2 + j % 2] as i16; 2];
                 }
                 tile.scale[2 * j + 1] = tile.scale[2 * j];
             }
@@ -404,7 +404,7 @@ fn pack_256(kind: Kind, row: usize, block: &Block256, out: &mut [u8]) {
         match kind {
             Kind::Q4K | Kind::Q5K => {
                 scales[j / 2 * PANEL + row] = block.scale[j] as u8;
-                scales[256 + j / 2 * PANEL + row] = block.min[j];
+                scales[256 + (j / 4 * PANEL + row) * 2 + j / 2 % 2] = block.min[j];
             }
             Kind::Q2K => scales[j * PANEL + row] = block.scale[j] as u8 | block.min[j] << 4,
             _ => scales[j * PANEL + row] = block.scale[j] as u8,

@@ -11,6 +11,9 @@ use super::scalar::AMAX_MIN;
 /// Columns in one group.
 pub(in crate::engine) const GROUP: usize = 256;
 
+/// Items of `IntRows::sum` in one group of one row.
+pub(super) const SUMS: usize = 16 + 8;
+
 /// Rows that one task quantizes.
 const ROWS_PER_TASK: usize = 8;
 
@@ -39,7 +42,7 @@ pub(super) struct IntRows {
     pub d: Vec<f32>,
     /// Negated sums of `q`. By 256: of each 16, [groups][m][16]; by 32: of each 32, [groups][m][8].
     pub minus_sum: Vec<i32>,
-    /// By 256 only: sums of each 16, [groups][m][16].
+    /// By 256 only: sums of `q`, of each 16 and then of each 32, [groups][m][16 + 8].
     pub sum: Vec<i16>,
 }
 
@@ -120,7 +123,7 @@ fn set_int(
     rows.q.resize(groups * m * GROUP, 0);
     rows.d.resize(groups * m * scales, 0.0);
     rows.minus_sum.resize(groups * m * sums, 0);
-    rows.sum.resize(if block == 256 { groups * m * sums } else { 0 }, 0);
+    rows.sum.resize(if block == 256 { groups * m * SUMS } else { 0 }, 0);
     let q = SharedMut(rows.q.as_mut_ptr());
     let d = SharedMut(rows.d.as_mut_ptr());
     let minus_sum = SharedMut(rows.minus_sum.as_mut_ptr());
@@ -138,7 +141,7 @@ fn set_int(
                     unsafe { std::slice::from_raw_parts_mut(minus_sum.at(slot * sums), sums) };
                 if block == 256 {
                     // SAFETY: as above; only by 256 has `sum` any items.
-                    let sum = unsafe { std::slice::from_raw_parts_mut(sum.at(slot * sums), sums) };
+                    let sum = unsafe { std::slice::from_raw_parts_mut(sum.at(slot * SUMS), SUMS) };
                     tier.quantize_256(part, q, d, minus_sum, sum);
                 } else {
                     tier.quantize_32(part, q, d, minus_sum);
@@ -158,9 +161,12 @@ pub(super) fn quantize_256(
     sum: &mut [i16],
 ) {
     d[0] = quantize_block(x, q);
-    for ((q, minus), sum) in q.chunks_exact(16).zip(minus_sum).zip(sum) {
+    for ((q, minus), sum) in q.chunks_exact(16).zip(minus_sum).zip(&mut *sum) {
         let total: i32 = q.iter().map(|q| *q as i32).sum();
         (*minus, *sum) = (-total, total as i16);
+    }
+    for j in 0..8 {
+        sum[16 + j] = sum[2 * j] + sum[2 * j + 1];
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::super::weights::{Matrix, PANEL, Tile, UNIT, unpack};
-use super::activations::{self, Activations, GROUP, IntRows};
+use super::super::weights::{Matrix, PANEL, UNIT, bytes_per_32, planes};
+use super::activations::{self, Activations, GROUP, IntRows, SUMS};
 use super::block::{Form, Kind};
 
 /// Evidence that this machine has the features named on the functions below.
@@ -97,11 +97,8 @@ fn run_int<const KIND: u8>(
     from: usize,
     acc: &mut [[f32; PANEL]],
 ) {
-    let mut tile = Tile::new();
     for group in 0..w.groups() {
         let packed = w.group(panel, group);
-        unpack(Kind::ALL[KIND as usize], packed, &mut tile);
-        let blocks = 8.min(w.cols() / 32 - group * 8);
         let mut slot = group * m + from;
         let mut rest = &mut acc[..];
         // Blocks of nearly equal height: 16 rows are 6 + 5 + 5.
@@ -109,12 +106,12 @@ fn run_int<const KIND: u8>(
             let rows = rest.len().div_ceil(left);
             let (now, later) = rest.split_at_mut(rows);
             match rows {
-                1 => block::<KIND, 1>(&tile, blocks, x, slot, now),
-                2 => block::<KIND, 2>(&tile, blocks, x, slot, now),
-                3 => block::<KIND, 3>(&tile, blocks, x, slot, now),
-                4 => block::<KIND, 4>(&tile, blocks, x, slot, now),
-                5 => block::<KIND, 5>(&tile, blocks, x, slot, now),
-                _ => block::<KIND, 6>(&tile, blocks, x, slot, now),
+                1 => block::<KIND, 1>(packed, x, slot, now),
+                2 => block::<KIND, 2>(packed, x, slot, now),
+                3 => block::<KIND, 3>(packed, x, slot, now),
+                4 => block::<KIND, 4>(packed, x, slot, now),
+                5 => block::<KIND, 5>(packed, x, slot, now),
+                _ => block::<KIND, 6>(packed, x, slot, now),
             }
             slot += rows;
             rest = later;
@@ -125,31 +122,21 @@ fn run_int<const KIND: u8>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block<const KIND: u8, const M: usize>(
-    tile: &Tile,
-    blocks: usize,
+    packed: &[u8],
     x: &IntRows,
     slot: usize,
     acc: &mut [[f32; PANEL]],
 ) {
     let acc = acc.first_chunk_mut::<M>().expect("as many accumulators as rows");
     let q = &x.q[slot * GROUP..(slot + M) * GROUP];
-    match Kind::ALL[KIND as usize].form() {
-        Form::By32 => block_32::<KIND, M>(
-            tile,
-            blocks,
-            q,
-            x.d[slot * 8..(slot + M) * 8].as_chunks().0,
-            x.minus_sum[slot * 8..(slot + M) * 8].as_chunks().0,
-            acc,
-        ),
-        _ => block_256::<KIND, M>(
-            tile,
-            q,
-            &x.d[slot..slot + M],
-            x.minus_sum[slot * 16..(slot + M) * 16].as_chunks().0,
-            x.sum[slot * 16..(slot + M) * 16].as_chunks().0,
-            acc,
-        ),
+    if Kind::ALL[KIND as usize].form() == Form::By32 {
+        let d = x.d[slot * 8..(slot + M) * 8].as_chunks().0;
+        let minus_sum = x.minus_sum[slot * 8..(slot + M) * 8].as_chunks().0;
+        block_32::<KIND, M>(packed, q, d, minus_sum, acc);
+    } else {
+        let minus_sum = x.minus_sum[slot * 16..(slot + M) * 16].as_chunks().0;
+        let sum = x.sum[slot * SUMS..(slot + M) * SUMS].as_chunks().0;
+        block_256::<KIND, M>(packed, q, &x.d[slot..slot + M], minus_sum, sum, acc);
     }
 }
 
@@ -157,62 +144,106 @@ fn block<const KIND: u8, const M: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block_256<const KIND: u8, const M: usize>(
-    tile: &Tile,
+    packed: &[u8],
     q: &[i8],
     dx: &[f32],
     minus_sum: &[[i32; 16]],
-    sum: &[[i16; 16]],
+    sum: &[[i16; SUMS]],
     acc: &mut [[f32; PANEL]; M],
 ) {
     let kind = Kind::ALL[KIND as usize];
-    // Units that share a scale.
-    let units = if matches!(kind, Kind::Q4K | Kind::Q5K) { 8 } else { 4 };
+    let (low_bits, high_bits) = planes(kind);
     assert!(q.len() == M * GROUP && minus_sum.len() == M && sum.len() == M && dx.len() == M);
+    assert!(packed.len() == 8 * bytes_per_32(kind));
+    let (low, rest) = packed.split_at(8 * low_bits * UNIT);
+    let (high, rest) = rest.split_at(8 * high_bits * UNIT);
+    let (scales, rest) = rest.split_at(512);
     let zero = _mm512_setzero_si512();
     let mut total = [[zero; 2]; M];
-    for part in 0..64 / units {
-        let mut s = [[zero; 2]; M];
-        if kind.offset() > 0 {
-            for r in 0..M {
-                let minus = _mm512_set1_epi32(minus_sum[r][part]);
-                s[r] = [times_offset::<KIND>(minus); 2];
-            }
-        }
-        multiply(tile, part * units, units, q, &mut s);
-        let scale = &tile.scale[part * units / 4];
-        let scale = [load_i32(scale, 0), load_i32(scale, 1)];
-        for r in 0..M {
-            for h in 0..2 {
-                let scaled = _mm512_mullo_epi32(s[r][h], scale[h]);
-                total[r][h] = _mm512_add_epi32(total[r][h], scaled);
+    for octet in 0..8 {
+        let low = &low[octet * low_bits * UNIT..][..low_bits * UNIT];
+        let high = &high[octet * high_bits * UNIT..][..high_bits * UNIT];
+        // SAFETY: `q` is M rows of 256 bytes, and octet < 8.
+        let x = unsafe { q.as_ptr().add(octet * 32) };
+        if matches!(kind, Kind::Q4K | Kind::Q5K) {
+            let mut s = [[zero; 2]; M];
+            multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+            multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+            let scale = [0, 1].map(|h| load_u8(&scales[octet * PANEL..], h));
+            add_scaled(&mut total, &s, scale);
+        } else {
+            for half in 0..2 {
+                let part = octet * 2 + half;
+                let mut s = [[zero; 2]; M];
+                if kind.offset() > 0 {
+                    for r in 0..M {
+                        s[r] = [times_offset::<KIND>(_mm512_set1_epi32(minus_sum[r][part])); 2];
+                    }
+                }
+                if half == 0 {
+                    multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+                } else {
+                    multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+                }
+                let scale = &scales[part * PANEL..];
+                let scale = [0, 1].map(|h| match kind {
+                    Kind::Q2K => _mm512_and_si512(load_u8(scale, h), _mm512_set1_epi32(15)),
+                    _ => load_i8(scale, h),
+                });
+                add_scaled(&mut total, &s, scale);
             }
         }
     }
     let mut min_total = [[zero; 2]; M];
     if kind.has_min() {
-        for (pair, min) in tile.min.iter().enumerate() {
-            let min = min.as_flattened().as_chunks::<PANEL>().0;
-            // SAFETY: each is 64 bytes.
-            let min = unsafe { [_mm512_loadu_si512(min[0].as_ptr().cast()), _mm512_loadu_si512(min[1].as_ptr().cast())] };
+        // Sums of 16 for Q2_K, of 32 for the others, in pairs as VPDPWSSD takes them.
+        let (first, pairs) = if kind == Kind::Q2K { (0, 8) } else { (8, 4) };
+        for pair in 0..pairs {
+            let min = [0, 1].map(|h| {
+                if kind == Kind::Q2K {
+                    let even = load_u8(&scales[pair * 2 * PANEL..], h);
+                    let odd = load_u8(&scales[(pair * 2 + 1) * PANEL..], h);
+                    let even = _mm512_srli_epi32::<4>(even);
+                    _mm512_or_si512(even, _mm512_slli_epi32::<16>(_mm512_srli_epi32::<4>(odd)))
+                } else {
+                    load_u8_pairs(&scales[256 + pair * 2 * PANEL..], h)
+                }
+            });
             for r in 0..M {
-                // SAFETY: pair < 8, and `sum[r]` holds eight pairs.
-                let x = unsafe { sum[r].as_ptr().cast::<i32>().add(pair).read_unaligned() };
+                // SAFETY: `sum[r]` holds twelve pairs.
+                let x = unsafe { sum[r].as_ptr().cast::<i32>().add(first + pair).read_unaligned() };
+                let x = _mm512_set1_epi32(x);
                 for h in 0..2 {
-                    min_total[r][h] =
-                        _mm512_dpwssd_epi32(min_total[r][h], min[h], _mm512_set1_epi32(x));
+                    min_total[r][h] = _mm512_dpwssd_epi32(min_total[r][h], min[h], x);
                 }
             }
         }
     }
     for h in 0..2 {
-        let (d, m) = (load_f32(&tile.d[0], h), load_f32(&tile.m[0], h));
+        let d = load_f16(rest, h);
         for r in 0..M {
             let mut term = _mm512_mul_ps(d, _mm512_cvtepi32_ps(total[r][h]));
             if kind.has_min() {
-                term = _mm512_fmadd_ps(m, _mm512_cvtepi32_ps(min_total[r][h]), term);
+                let dmin = load_f16(&rest[64..], h);
+                term = _mm512_fnmadd_ps(dmin, _mm512_cvtepi32_ps(min_total[r][h]), term);
             }
             let sum = _mm512_fmadd_ps(_mm512_set1_ps(dx[r]), term, load_f32(&acc[r], h));
             store_f32(&mut acc[r], h, sum);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn add_scaled<const M: usize>(
+    total: &mut [[__m512i; 2]; M],
+    s: &[[__m512i; 2]; M],
+    scale: [__m512i; 2],
+) {
+    for r in 0..M {
+        for h in 0..2 {
+            let scaled = _mm512_mullo_epi32(s[r][h], scale[h]);
+            total[r][h] = _mm512_add_epi32(total[r][h], scaled);
         }
     }
 }
@@ -221,37 +252,41 @@ fn block_256<const KIND: u8, const M: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block_32<const KIND: u8, const M: usize>(
-    tile: &Tile,
-    blocks: usize,
+    packed: &[u8],
     q: &[i8],
     dx: &[[f32; 8]],
     minus_sum: &[[i32; 8]],
     acc: &mut [[f32; PANEL]; M],
 ) {
     let kind = Kind::ALL[KIND as usize];
-    assert!(q.len() == M * GROUP && minus_sum.len() == M && dx.len() == M && blocks <= 8);
+    let (low_bits, high_bits) = planes(kind);
+    assert!(q.len() == M * GROUP && minus_sum.len() == M && dx.len() == M);
     let mut y = [[_mm512_setzero_ps(); 2]; M];
     for r in 0..M {
         y[r] = [load_f32(&acc[r], 0), load_f32(&acc[r], 1)];
     }
-    for b in 0..blocks {
+    for (b, block) in packed.chunks_exact(bytes_per_32(kind)).take(8).enumerate() {
+        let (low, rest) = block.split_at(low_bits * UNIT);
+        let (high, rest) = rest.split_at(high_bits * UNIT);
         let mut s = [[_mm512_setzero_si512(); 2]; M];
         if kind.offset() > 0 {
             for r in 0..M {
                 s[r] = [times_offset::<KIND>(_mm512_set1_epi32(minus_sum[r][b])); 2];
             }
         }
-        multiply(tile, b * 8, 8, q, &mut s);
-        let d = [load_f32(&tile.d[b], 0), load_f32(&tile.d[b], 1)];
-        let m = [load_f32(&tile.m[b], 0), load_f32(&tile.m[b], 1)];
+        // SAFETY: `q` is M rows of 256 bytes, and b < 8.
+        let x = unsafe { q.as_ptr().add(b * 32) };
+        multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+        multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+        let d = [load_f16(rest, 0), load_f16(rest, 1)];
         for r in 0..M {
             let scale = _mm512_set1_ps(dx[r][b]);
-            let minus = _mm512_cvtepi32_ps(_mm512_set1_epi32(minus_sum[r][b]));
             for h in 0..2 {
                 let mut term = _mm512_mul_ps(d[h], _mm512_cvtepi32_ps(s[r][h]));
                 if kind.has_min() {
-                    // m * x_sum, exactly as m * -(minus).
-                    term = _mm512_fnmadd_ps(m[h], minus, term);
+                    // min * x_sum, exactly as -(min * -x_sum).
+                    let minus = _mm512_cvtepi32_ps(_mm512_set1_epi32(minus_sum[r][b]));
+                    term = _mm512_fnmadd_ps(load_f16(&rest[64..], h), minus, term);
                 }
                 y[r][h] = _mm512_fmadd_ps(scale, term, y[r][h]);
             }
@@ -263,29 +298,75 @@ fn block_32<const KIND: u8, const M: usize>(
     }
 }
 
-/// Adds to `s` the products of `count` units from `first` on with M rows of activations.
+/// Adds to `s` the products of units FIRST..FIRST + 4 of an octet with M rows of activations; `x` is where
+/// the octet begins in the first of them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn multiply<const M: usize>(
-    tile: &Tile,
-    first: usize,
-    count: usize,
-    q: &[i8],
+fn multiply_4<const KIND: u8, const M: usize, const FIRST: usize>(
+    low: &[u8],
+    high: &[u8],
+    x: *const i8,
     s: &mut [[__m512i; 2]; M],
 ) {
-    debug_assert!(first + count <= 64 && q.len() == M * GROUP);
-    for unit in first..first + count {
-        // SAFETY: a tile has 64 units of 128 bytes, and is aligned to 64.
-        let w0 = unsafe { _mm512_load_si512(tile.q.as_ptr().add(unit * UNIT).cast()) };
-        // SAFETY: as above.
-        let w1 = unsafe { _mm512_load_si512(tile.q.as_ptr().add(unit * UNIT + 64).cast()) };
+    let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
+    assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
+    for unit in FIRST..FIRST + 4 {
+        let w = [0, 1].map(|h| load_unit::<KIND>(low, high, unit, h));
         for r in 0..M {
-            // SAFETY: unit < 64, r < M, and `q` holds M rows of 256 bytes.
-            let x = unsafe { q.as_ptr().add(r * GROUP + unit * 4).cast::<i32>().read_unaligned() };
+            // SAFETY: the caller's `x` has 32 bytes in each of M rows, 256 bytes apart.
+            let x = unsafe { x.add(r * GROUP + unit * 4).cast::<i32>().read_unaligned() };
             let x = _mm512_set1_epi32(x);
-            s[r][0] = _mm512_dpbusd_epi32(s[r][0], w0, x);
-            s[r][1] = _mm512_dpbusd_epi32(s[r][1], w1, x);
+            s[r][0] = _mm512_dpbusd_epi32(s[r][0], w[0], x);
+            s[r][1] = _mm512_dpbusd_epi32(s[r][1], w[1], x);
         }
+    }
+}
+
+/// Half `h` of one unit of an octet, its bits put together from the planes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_unit<const KIND: u8>(low: &[u8], high: &[u8], unit: usize, h: usize) -> __m512i {
+    let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
+    let per_low = 8 / low_bits;
+    let at = unit / per_low * UNIT + h * 64;
+    // SAFETY: `low` holds low_bits planes of 128 bytes, and unit < 8.
+    let q = unsafe { _mm512_loadu_si512(low.as_ptr().add(at).cast()) };
+    if low_bits == 8 {
+        return q;
+    }
+    // Shifts cross bytes; the masks drop what came from the neighbour.
+    let q = shift(q, -((unit % per_low * low_bits) as i32));
+    let q = _mm512_and_si512(q, _mm512_set1_epi8((1 << low_bits) - 1));
+    if high_bits == 0 {
+        return q;
+    }
+    let per_high = 8 / high_bits;
+    let at = unit / per_high * UNIT + h * 64;
+    // SAFETY: `high` holds high_bits planes of 128 bytes, and unit < 8.
+    let top = unsafe { _mm512_loadu_si512(high.as_ptr().add(at).cast()) };
+    let top = shift(top, low_bits as i32 - (unit % per_high * high_bits) as i32);
+    let mask = _mm512_set1_epi8((((1 << high_bits) - 1) << low_bits) as i8);
+    // q | top & mask
+    _mm512_ternarylogic_epi32::<0b1111_1000>(q, top, mask)
+}
+
+/// Bits of 16-bit lanes to the left, or to the right where `by` is negative; a constant once unrolled.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn shift(v: __m512i, by: i32) -> __m512i {
+    match by {
+        4 => _mm512_slli_epi16::<4>(v),
+        3 => _mm512_slli_epi16::<3>(v),
+        2 => _mm512_slli_epi16::<2>(v),
+        1 => _mm512_slli_epi16::<1>(v),
+        0 => v,
+        -1 => _mm512_srli_epi16::<1>(v),
+        -2 => _mm512_srli_epi16::<2>(v),
+        -3 => _mm512_srli_epi16::<3>(v),
+        -4 => _mm512_srli_epi16::<4>(v),
+        -5 => _mm512_srli_epi16::<5>(v),
+        -6 => _mm512_srli_epi16::<6>(v),
+        _ => unreachable!("no plane lies {by} bits away"),
     }
 }
 
@@ -363,12 +444,41 @@ fn load_float<const TYPE: u8>(column: &[u8], h: usize) -> __m512 {
     }
 }
 
+/// Half `h` of 32 bytes.
 #[inline]
-#[target_feature(enable = "avx512f")]
-fn load_i32(row: &[i32; PANEL], h: usize) -> __m512i {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_128(row: &[u8], h: usize) -> __m128i {
     let half = &row[h * 16..h * 16 + 16];
-    // SAFETY: `half` is 64 bytes.
-    unsafe { _mm512_loadu_si512(half.as_ptr().cast()) }
+    // SAFETY: `half` is 16 bytes.
+    unsafe { _mm_loadu_si128(half.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_u8(row: &[u8], h: usize) -> __m512i {
+    _mm512_cvtepu8_epi32(load_128(row, h))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_i8(row: &[u8], h: usize) -> __m512i {
+    _mm512_cvtepi8_epi32(load_128(row, h))
+}
+
+/// Half `h` of 32 f16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_f16(row: &[u8], h: usize) -> __m512 {
+    load_float::<1>(&row[..64], h)
+}
+
+/// Half `h` of 32 pairs of bytes, as pairs of int16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_u8_pairs(row: &[u8], h: usize) -> __m512i {
+    let half = &row[h * 32..h * 32 + 32];
+    // SAFETY: `half` is 32 bytes.
+    _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(half.as_ptr().cast()) })
 }
 
 #[inline]

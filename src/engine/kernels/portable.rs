@@ -1,7 +1,7 @@
 //! The tier for every machine: plain loops over unpacked groups, which compilers turn into vectors.
 
 use super::super::weights::{Matrix, PANEL, Tile, UNIT, f16_to_f32, unpack};
-use super::activations::{Activations, FloatRows, GROUP, IntRows};
+use super::activations::{Activations, FloatRows, GROUP, IntRows, SUMS};
 use super::block::{Form, Kind};
 
 /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
@@ -71,7 +71,7 @@ fn by_256(kind: Kind, t: &Tile, x: &IntRows, slot: usize, acc: &mut [f32; PANEL]
         multiply(&t.q[j * 4 * UNIT..(j + 1) * 4 * UNIT], &x.q[slot * GROUP + j * 16..], &mut sum);
         for row in 0..PANEL {
             total[row] += sum[row] * t.scale[j][row];
-            min_total[row] += t.min[j / 2][row][j % 2] as i32 * x.sum[slot * 16 + j] as i32;
+            min_total[row] += t.min[j / 2][row][j % 2] as i32 * x.sum[slot * SUMS + j] as i32;
         }
     }
     for row in 0..PANEL {

@@ -271,10 +271,12 @@ fn bench() {
             // As many as leave the caches, so that decoding reads memory.
             let copies: Vec<Matrix> = (0..(100_000_000 / w.bytes()).min(24))
                 .map(|_| Matrix::pack(&pool, *kind, &bytes, n, k).unwrap())
+                .take(if std::env::var_os("BENCH_HOT").is_some() { 0 } else { 99 })
                 .chain([w])
                 .collect();
             print!("{kind:?} {n:>6} x {k:<5}");
-            for m in [1, 4, 8, 16, 32, 512] {
+            let rows = std::env::var("BENCH_M").unwrap_or("1 4 8 16 32 512".into());
+            for m in rows.split(' ').map(|m| m.parse::<usize>().unwrap()) {
                 let x = random_rows(m * k, 2);
                 let mut y = vec![0.0; m * n];
                 let mut best = f64::MAX;
