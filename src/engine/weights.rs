@@ -6,7 +6,9 @@
 //! vectors; a weight takes as many bits as in the file (Q4_K and Q5_K 0.125 more, Q3_K too: their 6-bit
 //! scales lie in bytes here).
 
+use std::alloc::Layout;
 use std::fmt;
+use std::ptr::NonNull;
 
 use super::kernels::Pool;
 use super::kernels::activations::GROUP;
@@ -435,28 +437,53 @@ fn put_f16(out: &mut [u8], value: f32) {
     out[..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
 }
 
-/// Bytes that start on a cache line.
+/// Zeroed bytes that start on a cache line, or on a huge page where there are enough of them.
 struct Aligned {
-    lines: Vec<Line>,
-    len: usize,
+    start: NonNull<u8>,
+    layout: Layout,
 }
 
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
+/// A huge page of x86-64 and of most aarch64 kernels.
+const HUGE_PAGE: usize = 2 << 20;
+
+// SAFETY: the bytes are owned by this value and reached through it alone.
+unsafe impl Send for Aligned {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for Aligned {}
 
 impl Aligned {
     fn zeroed(len: usize) -> Aligned {
-        Aligned { lines: vec![Line([0; 64]); len.div_ceil(64)], len }
+        let align = if len >= 2 * HUGE_PAGE { HUGE_PAGE } else { 64 };
+        let layout = Layout::from_size_align(len, align).expect("a tensor is far below isize::MAX");
+        assert!(len > 0, "a matrix has weights");
+        // SAFETY: the layout is not empty.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
+        #[cfg(target_os = "linux")]
+        if align == HUGE_PAGE {
+            // Prefetchers and the TLB stop at small pages. Advice: a refusal changes only the speed.
+            // SAFETY: the range is ours; only whole huge pages of it are named.
+            unsafe {
+                libc::madvise(start.as_ptr().cast(), len & !(HUGE_PAGE - 1), libc::MADV_HUGEPAGE)
+            };
+        }
+        Aligned { start, layout }
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the lines are plain bytes without padding, and `len` of them exist.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        // SAFETY: so many bytes were allocated, and zeroed.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
+    }
+}
+
+impl Drop for Aligned {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
     }
 }

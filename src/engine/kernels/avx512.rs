@@ -101,17 +101,20 @@ fn run_int<const KIND: u8>(
         let packed = w.group(panel, group);
         let mut slot = group * m + from;
         let mut rest = &mut acc[..];
+        let blocks = rest.len().div_ceil(ROWS);
+        let mut ahead = Ahead::new(packed, blocks);
         // Blocks of nearly equal height: 16 rows are 6 + 5 + 5.
-        for left in (1..=rest.len().div_ceil(ROWS)).rev() {
+        for left in (1..=blocks).rev() {
+
             let rows = rest.len().div_ceil(left);
             let (now, later) = rest.split_at_mut(rows);
             match rows {
-                1 => block::<KIND, 1>(packed, x, slot, now),
-                2 => block::<KIND, 2>(packed, x, slot, now),
-                3 => block::<KIND, 3>(packed, x, slot, now),
-                4 => block::<KIND, 4>(packed, x, slot, now),
-                5 => block::<KIND, 5>(packed, x, slot, now),
-                _ => block::<KIND, 6>(packed, x, slot, now),
+                1 => block::<KIND, 1>(packed, &mut ahead, x, slot, now),
+                2 => block::<KIND, 2>(packed, &mut ahead, x, slot, now),
+                3 => block::<KIND, 3>(packed, &mut ahead, x, slot, now),
+                4 => block::<KIND, 4>(packed, &mut ahead, x, slot, now),
+                5 => block::<KIND, 5>(packed, &mut ahead, x, slot, now),
+                _ => block::<KIND, 6>(packed, &mut ahead, x, slot, now),
             }
             slot += rows;
             rest = later;
@@ -119,10 +122,41 @@ fn run_int<const KIND: u8>(
     }
 }
 
+/// What is still to be asked of memory for the next group: panels follow each other there, and the
+/// hardware's own prefetching ends at each page.
+struct Ahead {
+    next: *const u8,
+    lines: usize,
+    /// Lines asked for at a time; more would fill the miss buffers and hold up everything.
+    step: usize,
+}
+
+impl Ahead {
+    /// Spread over `blocks` row blocks of eight octets each.
+    fn new(packed: &[u8], blocks: usize) -> Ahead {
+        let lines = packed.len() / 64;
+        let next = packed.as_ptr().wrapping_add(packed.len());
+        Ahead { next, lines, step: lines.div_ceil(8 * blocks) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+    fn step(&mut self) {
+        let lines = self.step.min(self.lines);
+        for _ in 0..lines {
+            // A prefetch of an address that is not ours does nothing.
+            _mm_prefetch::<_MM_HINT_T0>(self.next.cast());
+            self.next = self.next.wrapping_add(64);
+        }
+        self.lines -= lines;
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block<const KIND: u8, const M: usize>(
     packed: &[u8],
+    ahead: &mut Ahead,
     x: &IntRows,
     slot: usize,
     acc: &mut [[f32; PANEL]],
@@ -132,11 +166,11 @@ fn block<const KIND: u8, const M: usize>(
     if Kind::ALL[KIND as usize].form() == Form::By32 {
         let d = x.d[slot * 8..(slot + M) * 8].as_chunks().0;
         let minus_sum = x.minus_sum[slot * 8..(slot + M) * 8].as_chunks().0;
-        block_32::<KIND, M>(packed, q, d, minus_sum, acc);
+        block_32::<KIND, M>(packed, ahead, q, d, minus_sum, acc);
     } else {
         let minus_sum = x.minus_sum[slot * 16..(slot + M) * 16].as_chunks().0;
         let sum = x.sum[slot * SUMS..(slot + M) * SUMS].as_chunks().0;
-        block_256::<KIND, M>(packed, q, &x.d[slot..slot + M], minus_sum, sum, acc);
+        block_256::<KIND, M>(packed, ahead, q, &x.d[slot..slot + M], minus_sum, sum, acc);
     }
 }
 
@@ -145,6 +179,7 @@ fn block<const KIND: u8, const M: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block_256<const KIND: u8, const M: usize>(
     packed: &[u8],
+    ahead: &mut Ahead,
     q: &[i8],
     dx: &[f32],
     minus_sum: &[[i32; 16]],
@@ -161,6 +196,7 @@ fn block_256<const KIND: u8, const M: usize>(
     let zero = _mm512_setzero_si512();
     let mut total = [[zero; 2]; M];
     for octet in 0..8 {
+        ahead.step();
         let low = &low[octet * low_bits * UNIT..][..low_bits * UNIT];
         let high = &high[octet * high_bits * UNIT..][..high_bits * UNIT];
         // SAFETY: `q` is M rows of 256 bytes, and octet < 8.
@@ -253,6 +289,7 @@ fn add_scaled<const M: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn block_32<const KIND: u8, const M: usize>(
     packed: &[u8],
+    ahead: &mut Ahead,
     q: &[i8],
     dx: &[[f32; 8]],
     minus_sum: &[[i32; 8]],
@@ -266,6 +303,7 @@ fn block_32<const KIND: u8, const M: usize>(
         y[r] = [load_f32(&acc[r], 0), load_f32(&acc[r], 1)];
     }
     for (b, block) in packed.chunks_exact(bytes_per_32(kind)).take(8).enumerate() {
+        ahead.step();
         let (low, rest) = block.split_at(low_bits * UNIT);
         let (high, rest) = rest.split_at(high_bits * UNIT);
         let mut s = [[_mm512_setzero_si512(); 2]; M];
@@ -308,43 +346,67 @@ fn multiply_4<const KIND: u8, const M: usize, const FIRST: usize>(
     x: *const i8,
     s: &mut [[__m512i; 2]; M],
 ) {
-    let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
-    assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
-    for unit in FIRST..FIRST + 4 {
-        let w = [0, 1].map(|h| load_unit::<KIND>(low, high, unit, h));
-        for r in 0..M {
-            // SAFETY: the caller's `x` has 32 bytes in each of M rows, 256 bytes apart.
-            let x = unsafe { x.add(r * GROUP + unit * 4).cast::<i32>().read_unaligned() };
-            let x = _mm512_set1_epi32(x);
-            s[r][0] = _mm512_dpbusd_epi32(s[r][0], w[0], x);
-            s[r][1] = _mm512_dpbusd_epi32(s[r][1], w[1], x);
-        }
+    // Written out, because shifts want constants and the compiler will not unroll a loop this long.
+    if FIRST == 0 {
+        multiply::<KIND, M, 0>(low, high, x, s);
+        multiply::<KIND, M, 1>(low, high, x, s);
+        multiply::<KIND, M, 2>(low, high, x, s);
+        multiply::<KIND, M, 3>(low, high, x, s);
+    } else {
+        multiply::<KIND, M, 4>(low, high, x, s);
+        multiply::<KIND, M, 5>(low, high, x, s);
+        multiply::<KIND, M, 6>(low, high, x, s);
+        multiply::<KIND, M, 7>(low, high, x, s);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn multiply<const KIND: u8, const M: usize, const UNIT_OF_8: usize>(
+    low: &[u8],
+    high: &[u8],
+    x: *const i8,
+    s: &mut [[__m512i; 2]; M],
+) {
+    let w0 = load_unit::<KIND, UNIT_OF_8>(low, high, 0);
+    let w1 = load_unit::<KIND, UNIT_OF_8>(low, high, 1);
+    for r in 0..M {
+        // SAFETY: the caller's `x` has 32 bytes in each of M rows, 256 bytes apart.
+        let x = unsafe { x.add(r * GROUP + UNIT_OF_8 * 4).cast::<i32>().read_unaligned() };
+        let x = _mm512_set1_epi32(x);
+        s[r][0] = _mm512_dpbusd_epi32(s[r][0], w0, x);
+        s[r][1] = _mm512_dpbusd_epi32(s[r][1], w1, x);
     }
 }
 
 /// Half `h` of one unit of an octet, its bits put together from the planes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_unit<const KIND: u8>(low: &[u8], high: &[u8], unit: usize, h: usize) -> __m512i {
+fn load_unit<const KIND: u8, const UNIT_OF_8: usize>(
+    low: &[u8],
+    high: &[u8],
+    h: usize,
+) -> __m512i {
     let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
+    assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
     let per_low = 8 / low_bits;
-    let at = unit / per_low * UNIT + h * 64;
-    // SAFETY: `low` holds low_bits planes of 128 bytes, and unit < 8.
+    let at = UNIT_OF_8 / per_low * UNIT + h * 64;
+    // SAFETY: `low` holds low_bits planes of 128 bytes, and the unit is one of 8.
     let q = unsafe { _mm512_loadu_si512(low.as_ptr().add(at).cast()) };
     if low_bits == 8 {
         return q;
     }
     // Shifts cross bytes; the masks drop what came from the neighbour.
-    let q = shift(q, -((unit % per_low * low_bits) as i32));
+    let q = shift(q, -((UNIT_OF_8 % per_low * low_bits) as i32));
     let q = _mm512_and_si512(q, _mm512_set1_epi8((1 << low_bits) - 1));
     if high_bits == 0 {
         return q;
     }
     let per_high = 8 / high_bits;
-    let at = unit / per_high * UNIT + h * 64;
-    // SAFETY: `high` holds high_bits planes of 128 bytes, and unit < 8.
+    let at = UNIT_OF_8 / per_high * UNIT + h * 64;
+    // SAFETY: `high` holds high_bits planes of 128 bytes, and the unit is one of 8.
     let top = unsafe { _mm512_loadu_si512(high.as_ptr().add(at).cast()) };
-    let top = shift(top, low_bits as i32 - (unit % per_high * high_bits) as i32);
+    let top = shift(top, low_bits as i32 - (UNIT_OF_8 % per_high * high_bits) as i32);
     let mask = _mm512_set1_epi8((((1 << high_bits) - 1) << low_bits) as i8);
     // q | top & mask
     _mm512_ternarylogic_epi32::<0b1111_1000>(q, top, mask)
