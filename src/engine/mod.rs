@@ -1,7 +1,32 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
-pub mod kernels;
+mod architecture;
+mod attention;
+mod gguf;
+mod kernels;
+mod kv;
+mod linear;
+mod math;
+mod model;
 mod request;
+mod sampler;
+mod scheduler;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod script;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod template;
+#[expect(dead_code, reason = "nothing submits requests yet")]
+mod tokenizer;
 mod weights;
+#[path = "kernels/wide.rs"]
+mod wide;
+#[doc(hidden)]
+pub mod tiny;
+#[cfg(test)]
+mod tests;
 
+use kernels::pool;
+
+pub use architecture::ArchitectureError;
+pub use gguf::GgufError;
 pub use request::{Form, Part, Request, Sampling};

@@ -18,8 +18,8 @@ pub(super) const SUMS: usize = 16 + 8;
 const ROWS_PER_TASK: usize = 8;
 
 /// The input of one or more matrix products, in the forms that their weights ask for.
-#[derive(Default)]
 pub struct Activations {
+    tier: Tier,
     m: usize,
     k: usize,
     float: Option<FloatRows>,
@@ -47,8 +47,13 @@ pub(super) struct IntRows {
 }
 
 impl Activations {
-    pub fn new() -> Activations {
-        Activations::default()
+    /// Empty; what it holds is written and multiplied by `tier`.
+    pub fn new(tier: Tier) -> Activations {
+        Activations { tier, m: 0, k: 0, float: None, by_32: None, by_256: None }
+    }
+
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// Rows held.
@@ -61,16 +66,20 @@ impl Activations {
         self.k
     }
 
+    /// Bytes that a row of `k` takes in the two integer forms.
+    pub fn row_bytes(k: usize) -> usize {
+        k.div_ceil(GROUP) * (GROUP + 4 + 16 * 4 + SUMS * 2 + GROUP + 8 * (4 + 4))
+    }
+
     /// Takes over `x` [m, k] in each of `forms`; what was held before is gone. `k` is a multiple of the
     /// block length of each form.
-    pub fn set(&mut self, pool: &Pool, tier: Tier, x: &[f32], k: usize, forms: &[Form]) {
-        assert!(k > 0 && x.len() % k == 0, "{} values are no rows of {k}", x.len());
+    pub fn set(&mut self, pool: &Pool, x: &[f32], k: usize, forms: &[Form]) {
+        let tier = self.tier;
+        assert!(k > 0 && x.len().is_multiple_of(k), "{} values are no rows of {k}", x.len());
         self.m = x.len() / k;
         self.k = k;
         if forms.contains(&Form::Float) {
             self.float.get_or_insert_default().set(x, k);
-        } else {
-            self.float = None;
         }
         set_int(&mut self.by_32, pool, tier, x, k, 32, forms.contains(&Form::By32));
         set_int(&mut self.by_256, pool, tier, x, k, 256, forms.contains(&Form::By256));
@@ -116,7 +125,7 @@ fn set_int(
     if !wanted {
         return;
     }
-    assert!(k % block == 0, "rows of {k} have no whole blocks of {block}");
+    assert!(k.is_multiple_of(block), "rows of {k} have no whole blocks of {block}");
     let (m, groups) = (x.len() / k, k.div_ceil(GROUP));
     let rows = rows.get_or_insert_default();
     let (scales, sums) = if block == 256 { (1, 16) } else { (8, 8) };

@@ -115,11 +115,15 @@ impl fmt::Debug for Tier {
     }
 }
 
-/// out[m, n] = x[m, k] · w[n, k], bit for bit as `scalar::matmul`. `x` holds the form of `w`.
-pub fn matmul(pool: &Pool, tier: Tier, w: &Matrix, x: &Activations, out: &mut [f32]) {
-    let (m, n) = (x.rows(), w.rows());
+/// out[m, n] = x[m, k] · w[n, k], bit for bit as `scalar::matmul`. `x` holds the form of `w`
+/// and names the tier.
+pub fn matmul(pool: &Pool, w: &Matrix, x: &Activations, out: &mut [f32]) {
+    let (m, n, tier) = (x.rows(), w.rows(), x.tier());
     assert_eq!(x.cols(), w.cols(), "activations and weights differ in their columns");
     assert_eq!(out.len(), m * n, "out is not [{m}, {n}]");
+    if m == 0 {
+        return;
+    }
     let panels = w.panels();
     let per_task = (panels / (pool.threads() * TASKS_PER_THREAD)).clamp(1, 16);
     let out = SharedMut(out.as_mut_ptr());

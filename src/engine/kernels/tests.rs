@@ -85,10 +85,10 @@ fn check(pool: &Pool, tier: Tier, kind: Kind, m: usize, n: usize, k: usize) {
     let mut want = vec![0.0; m * n];
     scalar::matmul(kind, &bytes, &x, k, &mut want);
     let w = Matrix::pack(pool, kind, &bytes, n, k).unwrap();
-    let mut rows = Activations::new();
-    rows.set(pool, tier, &x, k, &[kind.form()]);
+    let mut rows = Activations::new(tier);
+    rows.set(pool, &x, k, &[kind.form()]);
     let mut got = vec![f32::NAN; m * n];
-    matmul(pool, tier, &w, &rows, &mut got);
+    matmul(pool, &w, &rows, &mut got);
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
         let (r, c) = (i / n, i % n);
         assert_eq!(
@@ -136,10 +136,10 @@ fn outputs_do_not_depend_on_threads() {
         for threads in 1..=4 {
             let pool = Pool::new(threads);
             let w = Matrix::pack(&pool, kind, &bytes, n, k).unwrap();
-            let mut rows = Activations::new();
-            rows.set(&pool, Tier::best(), &x, k, &[kind.form()]);
+            let mut rows = Activations::new(Tier::best());
+            rows.set(&pool, &x, k, &[kind.form()]);
             let mut y = vec![0.0; m * n];
-            matmul(&pool, Tier::best(), &w, &rows, &mut y);
+            matmul(&pool, &w, &rows, &mut y);
             let bits: Vec<u32> = y.iter().map(|v| v.to_bits()).collect();
             assert_eq!(*first.get_or_insert_with(|| bits.clone()), bits, "{kind:?} {threads}");
         }
@@ -160,10 +160,10 @@ fn activations_that_are_zero_tiny_or_not_finite_are_treated_alike_by_every_tier(
             let mut want = vec![0.0; 40];
             scalar::matmul(kind, &bytes, &x, k, &mut want);
             for tier in Tier::available() {
-                let mut rows = Activations::new();
-                rows.set(&pool, tier, &x, k, &[kind.form()]);
+                let mut rows = Activations::new(tier);
+                rows.set(&pool, &x, k, &[kind.form()]);
                 let mut got = vec![0.0; 40];
-                matmul(&pool, tier, &w, &rows, &mut got);
+                matmul(&pool, &w, &rows, &mut got);
                 for (got, want) in got.iter().zip(&want) {
                     assert!(
                         got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan(),
@@ -285,9 +285,9 @@ fn bench() {
                     let mut done = 0;
                     while done == 0 || cpu_seconds() - start < 0.03 {
                         for w in &copies {
-                            let mut rows = Activations::new();
-                            rows.set(&pool, tier, &x, k, &[kind.form()]);
-                            matmul(&pool, tier, w, &rows, &mut y);
+                            let mut rows = Activations::new(tier);
+                            rows.set(&pool, &x, k, &[kind.form()]);
+                            matmul(&pool, w, &rows, &mut y);
                             done += 1;
                         }
                     }
