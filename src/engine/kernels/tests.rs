@@ -300,3 +300,44 @@ fn bench() {
         }
     }
 }
+
+#[test]
+fn outputs_are_as_near_to_the_exact_product_as_candles() {
+    let (m, n, k) = (8, 64, 2048);
+    let pool = Pool::new(2);
+    let device = candle_core::Device::Cpu;
+    let x = random_rows(m * k, 21);
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.form() != Form::Float) {
+        let bytes = random_bytes(kind, n * k, 22);
+        let w = Matrix::pack(&pool, kind, &bytes, n, k).unwrap();
+        let mut rows = Activations::new(Tier::best());
+        rows.set(&pool, &x, k, &[kind.form()]);
+        let mut ours = vec![0.0; m * n];
+        matmul(&pool, &w, &rows, &mut ours);
+        let tensor = candle_core::quantized::ggml_file::qtensor_from_ggml(
+            ggml_type(kind),
+            &bytes,
+            vec![n, k],
+            &device,
+        );
+        let tensor = std::sync::Arc::new(tensor.unwrap());
+        let theirs = candle_core::quantized::QMatMul::QTensor(tensor);
+        let input = candle_core::Tensor::from_slice(&x, (m, k), &device).unwrap();
+        let theirs = candle_core::Module::forward(&theirs, &input).unwrap();
+        let theirs: Vec<f32> = theirs.flatten_all().unwrap().to_vec1().unwrap();
+        let mut row = vec![0.0; k];
+        let (mut our_error, mut their_error) = (0.0, 0.0);
+        for j in 0..n {
+            w.row_f32(j, &mut row);
+            for i in 0..m {
+                let exact: f64 =
+                    row.iter().zip(&x[i * k..]).map(|(w, x)| *w as f64 * *x as f64).sum();
+                our_error += (ours[i * n + j] as f64 - exact).powi(2);
+                their_error += (theirs[i * n + j] as f64 - exact).powi(2);
+            }
+        }
+        let ratio = (our_error / their_error).sqrt();
+        println!("{kind:?}: error {ratio:.3} of candle's");
+        assert!(ratio < 1.05, "{kind:?}: {ratio}");
+    }
+}
