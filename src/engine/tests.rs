@@ -48,7 +48,7 @@ fn test_model() -> PathBuf {
 fn load(path: &Path) -> Model {
     let mut gguf = Gguf::open(path).unwrap();
     let architecture = Architecture::from_gguf(&gguf).unwrap();
-    Model::load(&mut gguf, architecture, (512, 512), &mut |_| {}).unwrap()
+    Model::load(&mut gguf, architecture, (512, 512), &Pool::new(1), &mut |_| {}).unwrap()
 }
 
 /// Logits at every position, the tokens fed in chunks of `chunk`.
@@ -452,11 +452,76 @@ fn logits_agree_with_both_on_qwen() {
 }
 
 #[test]
+#[ignore = "by hand: NIGHTCLERK_QWEN_MODEL names a model; prints tokens a second"]
+fn speed() {
+    let path = PathBuf::from(std::env::var_os("NIGHTCLERK_QWEN_MODEL").unwrap());
+    let mut model = load(&path);
+    let a = model.architecture();
+    let (heads, layers, vocabulary) = (a.heads, a.layers, a.vocabulary as u32);
+    let (sequences, blocks) = (32, 20);
+    let mut kv = KvStore::new(heads, layers, sequences * blocks);
+    let pool = Pool::new(0);
+    let tokens = tokens(512, vocabulary);
+    let blocks: Vec<Vec<u32>> =
+        (0..sequences).map(|s| (0..blocks).map(|b| (s * blocks + b) as u32).collect()).collect();
+    for (position, sequences) in [(0, 1), (512, 1), (512, 1), (512, 8), (512, 32)] {
+        let count = if position == 0 { 512 } else { 1 };
+        let run = |blocks| Run { tokens: &tokens[..count], position, blocks, logits: 1 };
+        let runs: Vec<_> = blocks[..sequences].iter().map(|blocks| run(blocks)).collect();
+        let start = std::time::Instant::now();
+        model.forward(&runs, &mut kv, &pool);
+        let (rows, elapsed) = (count * sequences, start.elapsed().as_secs_f64());
+        println!("{rows} rows at {position}: {:.1} tokens a second", rows as f64 / elapsed);
+    }
+}
+
+#[test]
 #[ignore = "by hand: writes the models that the golden logits are made of to NIGHTCLERK_TINY_FOLDER"]
 fn write_tiny_models() {
     let folder = PathBuf::from(std::env::var_os("NIGHTCLERK_TINY_FOLDER").unwrap());
     for family in Family::ALL {
         let path = folder.join(format!("{family:?}.gguf"));
         tiny::write_as(&path, family, &[GgmlDType::F32], 7).unwrap();
+    }
+}
+
+/// `BENCH_MODEL=… cargo test --release --lib engine::tests::bench -- --ignored --nocapture`: the columns of
+/// llama-batched-bench (S_PP, S_TG) at -npp 256 -ntg 16.
+#[test]
+#[ignore = "a measurement"]
+fn bench() {
+    let path = std::env::var_os("BENCH_MODEL").expect("BENCH_MODEL names a GGUF");
+    let start = std::time::Instant::now();
+    let mut model = load(Path::new(&path));
+    println!("load {:.2} s", start.elapsed().as_secs_f64());
+    let threads = std::env::var("BENCH_THREADS").map_or(2, |n| n.parse().unwrap());
+    let pool = Pool::new(threads);
+    let a = model.architecture().clone();
+    let batches = std::env::var("BENCH_BATCH").unwrap_or("1 8 16 32".into());
+    for batch in batches.split(' ').map(|b| b.parse::<usize>().unwrap()) {
+        let prompt = tokens(256, 30_000);
+        let each = blocks_for(256 + 16);
+        let blocks: Vec<Vec<u32>> =
+            (0..batch).map(|s| (0..each).map(|b| (s * each + b) as u32).collect()).collect();
+        let mut kv = KvStore::new(a.heads, a.layers, batch * each);
+        let start = std::time::Instant::now();
+        for pair in blocks.chunks(2) {
+            let runs: Vec<Run> = pair
+                .iter()
+                .map(|blocks| Run { tokens: &prompt, position: 0, blocks, logits: 1 })
+                .collect();
+            model.forward(&runs, &mut kv, &pool);
+        }
+        let prefill = (256 * batch) as f64 / start.elapsed().as_secs_f64();
+        let start = std::time::Instant::now();
+        for step in 0..16 {
+            let runs: Vec<Run> = blocks
+                .iter()
+                .map(|blocks| Run { tokens: &prompt[..1], position: 256 + step, blocks, logits: 1 })
+                .collect();
+            model.forward(&runs, &mut kv, &pool);
+        }
+        let decode = (16 * batch) as f64 / start.elapsed().as_secs_f64();
+        println!("batch {batch:>3}: S_PP {prefill:>7.1}  S_TG {decode:>7.1}");
     }
 }
