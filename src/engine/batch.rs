@@ -71,9 +71,9 @@ pub enum LoadError {
     Architecture(ArchitectureError),
     Tokenizer(TokenizerError),
     Template(TemplateError),
+    /// The grammar library does not take the model's vocabulary.
+    Forms(FormError),
     Memory(TooLarge),
-    /// The grammar cannot work with this vocabulary.
-    Form(FormError),
     /// `Settings::date` is no date.
     Date(String),
 }
@@ -85,8 +85,8 @@ impl fmt::Display for LoadError {
             LoadError::Architecture(error) => error.fmt(f),
             LoadError::Tokenizer(error) => error.fmt(f),
             LoadError::Template(error) => error.fmt(f),
+            LoadError::Forms(error) => error.fmt(f),
             LoadError::Memory(error) => error.fmt(f),
-            LoadError::Form(error) => error.fmt(f),
             LoadError::Date(date) => write!(f, "{date:?} is no date such as \"2026-01-31\""),
         }
     }
@@ -270,7 +270,8 @@ impl Engine {
             progress(done, facts.weights_bytes);
         };
         let (heads, layers) = (architecture.heads, architecture.layers);
-        let model = Model::load(&mut gguf, architecture, (rows, slots), &mut count);
+        let pool = Pool::new(settings.threads);
+        let model = Model::load(&mut gguf, architecture, (rows, slots), &pool, &mut count);
         let tokenizer = Arc::new(tokenizer);
         let bounds = Bounds {
             blocks: division.kv_blocks,
@@ -281,8 +282,8 @@ impl Engine {
         Ok(Engine {
             model: model.map_err(LoadError::Gguf)?,
             kv: KvStore::new(heads, layers, division.kv_blocks),
-            pool: Pool::new(settings.threads),
-            forms: Forms::new(tokenizer.clone()).map_err(LoadError::Form)?,
+            pool,
+            forms: Forms::new(tokenizer.clone()).map_err(LoadError::Forms)?,
             tokenizer,
             template,
             facts,

@@ -129,6 +129,12 @@ impl Gguf {
         })
     }
 
+    /// The error that says why the tensor `name` is of no use.
+    pub(super) fn refuse(&self, name: &str, message: &str) -> GgufError {
+        let message = format!("tensor {name}: {message}");
+        GgufError::Read { path: self.path.clone(), message }
+    }
+
     /// The small tensor `name` as f32.
     pub(super) fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, GgufError> {
         let tensor = self.tensor(name, &[len])?;

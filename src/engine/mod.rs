@@ -6,12 +6,12 @@ mod batch;
 mod facts;
 mod gguf;
 mod grammar;
+mod kernels;
 mod kv;
 mod linear;
 mod math;
 mod memory;
 mod model;
-mod pool;
 mod quote;
 mod request;
 mod sampler;
@@ -23,8 +23,11 @@ mod tests;
 #[doc(hidden)]
 pub mod tiny;
 mod tokenizer;
+mod weights;
 #[path = "kernels/wide.rs"]
 mod wide;
+
+use kernels::pool;
 
 pub use architecture::ArchitectureError;
 pub use batch::{
@@ -37,3 +40,8 @@ pub use request::{Form, Part, Request, Sampling};
 pub use script::FormError;
 pub use template::TemplateError;
 pub use tokenizer::TokenizerError;
+
+/// The name of the instruction tier that this machine's matrix products run on.
+pub fn tier() -> &'static str {
+    kernels::Tier::best().name()
+}

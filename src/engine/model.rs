@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use super::architecture::{Architecture, Pairing};
 use super::attention;
 use super::gguf::{Gguf, GgufError};
+use super::kernels::{Activations, Tier};
 use super::kv::{BlockId, KvStore};
 use super::linear::Linear;
 use super::math::{dot, silu, sin_cos_f64};
@@ -71,6 +72,8 @@ struct Buffers {
     /// [rows, inner]
     gate: Vec<f32>,
     up: Vec<f32>,
+    /// What the next matrices read.
+    input: Activations,
     /// [rows that want them, vocabulary]
     logits: Vec<f32>,
 }
@@ -81,6 +84,7 @@ impl Model {
         gguf: &mut Gguf,
         mut architecture: Architecture,
         (rows, logits_rows): (usize, usize),
+        pool: &Pool,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Model, GgufError> {
         let a = &architecture;
@@ -89,8 +93,11 @@ impl Model {
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
         let mut matrix = |gguf: &mut Gguf, name: &str, n: usize, k: usize| {
             let tensor = gguf.tensor(name, &[n, k])?;
-            progress(tensor.storage_size_in_bytes() as u64);
-            Ok::<_, GgufError>(Linear::new(tensor))
+            let bytes = tensor.storage_size_in_bytes() as u64;
+            let linear =
+                Linear::new(pool, tensor).map_err(|message| gguf.refuse(name, &message))?;
+            progress(bytes);
+            Ok::<_, GgufError>(linear)
         };
         let embedding = matrix(gguf, "token_embd.weight", vocabulary, width)?;
         let output = match a.tied_embedding {
@@ -136,7 +143,8 @@ impl Model {
         let q = a.heads.heads * a.heads.head_dim;
         let kv = a.heads.kv_heads * a.heads.head_dim;
         let row = 1 + a.heads.head_dim + 2 * a.width + 3 * q + 2 * kv + 2 * a.inner;
-        (size_of::<f32>() * (rows * row + logits_rows * a.vocabulary)) as u64
+        let input = rows * Activations::row_bytes(a.width.max(q).max(a.inner));
+        (size_of::<f32>() * (rows * row + logits_rows * a.vocabulary) + input) as u64
     }
 
     pub(super) fn architecture(&self) -> &Architecture {
@@ -150,7 +158,7 @@ impl Model {
         let rows: usize = runs.iter().map(|run| run.tokens.len()).sum();
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
         let scale = 1.0 / (a.heads.head_dim as f32).sqrt();
-        let b = &mut self.buffers.cut(a, rows);
+        let b = self.buffers.cut(a, rows);
 
         b.tokens.clear();
         b.tokens.extend(runs.iter().flat_map(|run| run.tokens));
@@ -159,9 +167,11 @@ impl Model {
 
         for (index, layer) in self.layers.iter().enumerate() {
             norm(pool, a, &layer.attention_norm, b.stream, b.normed);
-            layer.q.forward(b.normed, rows, b.q);
-            layer.k.forward(b.normed, rows, b.k);
-            layer.v.forward(b.normed, rows, b.v);
+            let forms = [&layer.q, &layer.k, &layer.v].map(Linear::form);
+            b.input.set(pool, b.normed, a.width, &forms);
+            layer.q.forward(pool, b.input, b.q);
+            layer.k.forward(pool, b.input, b.k);
+            layer.v.forward(pool, b.input, b.v);
             if let Some([q, k, v]) = &layer.bias {
                 add_bias(b.q, q);
                 add_bias(b.k, k);
@@ -181,16 +191,20 @@ impl Model {
                 }
             }
             attention::attend(pool, a.heads, (kv, index), runs, b.q, b.split, b.attended);
-            layer.attention_output.forward(b.attended, rows, b.normed);
+            let q_width = a.heads.heads * a.heads.head_dim;
+            b.input.set(pool, b.attended, q_width, &[layer.attention_output.form()]);
+            layer.attention_output.forward(pool, b.input, b.normed);
             add(b.stream, b.normed);
 
             norm(pool, a, &layer.inner_norm, b.stream, b.normed);
-            layer.gate.forward(b.normed, rows, b.gate);
-            layer.up.forward(b.normed, rows, b.up);
+            b.input.set(pool, b.normed, a.width, &[&layer.gate, &layer.up].map(Linear::form));
+            layer.gate.forward(pool, b.input, b.gate);
+            layer.up.forward(pool, b.input, b.up);
             by_rows(pool, a.inner, b.gate, &|first, gate| {
                 swiglu(gate, &b.up[first * a.inner..][..gate.len()]);
             });
-            layer.down.forward(b.gate, rows, b.normed);
+            b.input.set(pool, b.gate, a.inner, &[layer.down.form()]);
+            layer.down.forward(pool, b.input, b.normed);
             add(b.stream, b.normed);
         }
 
@@ -207,9 +221,10 @@ impl Model {
         }
         let stream = &mut b.stream[..wanted * a.width];
         norm(pool, a, &self.output_norm, &b.normed[..wanted * a.width], stream);
-        let logits = &mut self.buffers.logits[..wanted * a.vocabulary];
         let output = self.output.as_ref().unwrap_or(&self.embedding);
-        output.forward(&self.buffers.stream, wanted, logits);
+        b.input.set(pool, stream, a.width, &[output.form()]);
+        let logits = &mut b.logits[..wanted * a.vocabulary];
+        output.forward(pool, b.input, logits);
         logits
     }
 }
@@ -227,6 +242,8 @@ struct Cut<'a> {
     v: &'a mut [f32],
     gate: &'a mut [f32],
     up: &'a mut [f32],
+    input: &'a mut Activations,
+    logits: &'a mut [f32],
 }
 
 impl Buffers {
@@ -246,6 +263,7 @@ impl Buffers {
             v: zeros(kv),
             gate: zeros(a.inner),
             up: zeros(a.inner),
+            input: Activations::new(Tier::best()),
             logits: vec![0.0; logits_rows * a.vocabulary],
         }
     }
@@ -265,6 +283,8 @@ impl Buffers {
             v: &mut self.v[..kv],
             gate: &mut self.gate[..rows * a.inner],
             up: &mut self.up[..rows * a.inner],
+            input: &mut self.input,
+            logits: &mut self.logits,
         }
     }
 }

@@ -395,7 +395,7 @@ impl Scheduler {
 
     /// What must hold at every step.
     #[cfg(test)]
-    pub(super) fn check(&self, step: &Step) {
+    fn check(&self, step: &Step) {
         let mut holders = vec![0; self.bounds.blocks];
         for strand in self.strands.values() {
             strand.blocks.iter().for_each(|&block| holders[block as usize] += 1);
@@ -406,13 +406,18 @@ impl Scheduler {
         let used = holders.iter().filter(|&&count| count > 0).count();
         assert_eq!(self.blocks.free() + used, self.blocks.total(), "no block is lost");
         assert!(step.rows <= self.bounds.rows && self.sequences.len() <= self.bounds.slots);
-        for run in self.runs(step) {
-            let first = run.position / KV_BLOCK_TOKENS;
-            let written = &run.blocks[first..];
-            assert!(written.iter().all(|&block| self.blocks.holders(block) == 1), "copy on write");
+        for (part, run) in step.parts.iter().zip(self.runs(step)) {
+            let written = &run.blocks[run.position / KV_BLOCK_TOKENS..];
+            let others = self.strands.iter().filter(|&(id, _)| *id != part.strand);
+            // Those that wait for this prefix hold its blocks already, and read them later.
+            let mut started = others.filter(|(_, strand)| strand.parent.is_none());
+            let shared = started.any(|(_, s)| s.blocks.iter().any(|b| written.contains(b)));
+            assert!(!shared, "copy on write");
         }
-        let copied = step.copies.iter().all(|&(_, to)| self.blocks.holders(to) == 1);
-        assert!(copied, "a copy goes to a block of one's own");
+        let started = self.strands.values().filter(|strand| strand.parent.is_none());
+        let holders = |block| started.clone().filter(|s| s.blocks.contains(&block)).count();
+        let alone = step.copies.iter().all(|&(_, to)| holders(to) == 1);
+        assert!(alone, "a copy goes to a block of one's own");
         assert!(step.rows > 0 || self.sequences.is_empty(), "what is admitted goes on");
         let children: usize = self.strands.values().map(|strand| strand.children).sum();
         let parents = self.strands.values().filter(|strand| strand.parent.is_some()).count();
@@ -442,4 +447,105 @@ impl Strand {
 pub(super) fn digest_of_tokens(tokens: &[u32]) -> Digest {
     let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
     Digest::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONTEXT: usize = 200;
+
+    /// A request: system text, document, tokens of its own, answer, and how much of it comes.
+    type Shape = (u32, u32, usize, usize, usize);
+
+    fn waiting(ticket: u64, (system, document, own, answer_max, _): Shape) -> Waiting {
+        // The number of a text sets its length and its tokens.
+        let text = |kind: u32, number: u32| vec![kind + number; number as usize * 13 % 83];
+        let (system, document) = (text(1000, system), text(2000, document));
+        let prefixes = [system.len(), system.len() + document.len()];
+        let prompt = [system, document, vec![ticket as u32; own]].concat();
+        Waiting { ticket, prompt, prefixes, answer_max }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        /// `plan` checks after every step that no block is lost, freed twice or written by two.
+        #[test]
+        fn every_request_is_answered_within_the_blocks_and_none_leaks(
+            shapes in prop::collection::vec((0u32..3, 0u32..6, 1usize..25, 1usize..9, 0usize..9), 1..40),
+            spare in 0usize..40,
+            slots in 1usize..9,
+            rows in 1usize..70,
+            at_once in 1usize..20,
+            share_prefixes: bool,
+        ) {
+            let blocks = blocks_for(CONTEXT) + SPARE_BLOCKS + spare;
+            let mut scheduler = Scheduler::new(Bounds { blocks, slots, rows, share_prefixes });
+            let mut left: BTreeMap<u64, usize> = BTreeMap::new();
+            let mut arrived = 0;
+            let mut computed: usize = 0;
+            let mut shared = 0;
+            loop {
+                for _ in 0..at_once.min(shapes.len() - arrived) {
+                    let waiting = waiting(arrived as u64, shapes[arrived]);
+                    arrived += 1;
+                    prop_assume!(waiting.prompt.len() + waiting.answer_max <= CONTEXT);
+                    scheduler.enqueue(waiting);
+                }
+                let admitted = scheduler.admit();
+                let moves = !admitted.is_empty();
+                for admitted in admitted {
+                    let (_, _, _, answer_max, answered) = shapes[admitted.ticket as usize];
+                    left.insert(admitted.ticket, answered.min(answer_max));
+                    shared += admitted.shared;
+                    // Some answers are over before they begin.
+                    if answered == 0 {
+                        scheduler.finish(admitted.ticket);
+                    }
+                }
+                let step = scheduler.plan();
+                computed += step.prompt_rows;
+                scheduler.settle(&step);
+                for ticket in step.samples {
+                    let left = left.get_mut(&ticket).unwrap();
+                    *left -= 1;
+                    match *left {
+                        0 => scheduler.finish(ticket),
+                        _ => scheduler.append(ticket, &[7]),
+                    }
+                }
+                if step.rows == 0 && scheduler.waiting() == 0 && arrived == shapes.len() {
+                    break;
+                }
+                prop_assert!(moves || step.rows > 0 || scheduler.waiting() == 0, "stuck");
+            }
+            prop_assert_eq!(left.len(), shapes.len());
+            prop_assert_eq!(scheduler.running(), 0);
+            let prompts: usize =
+                (0..).zip(&shapes).map(|(ticket, &shape)| waiting(ticket, shape).prompt.len()).sum();
+            if !share_prefixes {
+                prop_assert_eq!(shared, 0);
+            }
+            prop_assert!(computed + shared <= prompts);
+            // What is left are prefixes that a later request may use.
+            let prefixes: Vec<u64> = scheduler.prefixes.values().copied().collect();
+            prefixes.into_iter().for_each(|id| scheduler.drop_strand(id));
+            prop_assert_eq!(scheduler.blocks.free(), blocks);
+        }
+    }
+
+    #[test]
+    fn a_group_is_admitted_together_and_the_longest_first() {
+        let bounds = Bounds { blocks: 1000, slots: 9, rows: 512, share_prefixes: true };
+        let mut scheduler = Scheduler::new(bounds);
+        for (ticket, document, own) in [(0, 1, 5), (1, 5, 20), (2, 5, 30), (3, 1, 9), (4, 2, 90)] {
+            scheduler.enqueue(waiting(ticket, (1, document, own, 4, 1)));
+        }
+        let order: Vec<u64> = scheduler.admit().iter().map(|admitted| admitted.ticket).collect();
+        // Document 5 has the most tokens, then 4 alone; 3 is longer than 0.
+        assert_eq!(order, [2, 1, 4, 3, 0]);
+    }
 }

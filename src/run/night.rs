@@ -250,7 +250,7 @@ impl Night<'_> {
                 threads: engine.threads as u64,
                 slots: engine.slots as u64,
                 memory_bytes: engine.memory_bytes,
-                isa: "candle".to_owned(),
+                isa: engine::tier().to_owned(),
                 number_rules: u64::from(engine::NUMBER_RULES),
             },
             host: Host::of_machine(),
