@@ -187,7 +187,7 @@ impl Night<'_> {
             }
         }
         let model = if due.is_empty() { None } else { Some(self.model()?) };
-        self.log.append(&self.run_start(model.as_ref(), &due))?;
+        self.log.append(&self.run_start(model.as_ref()))?;
         for (index, outcome, reason, rests_on) in skips {
             self.skip(index, outcome, reason, rests_on)?;
         }
@@ -218,19 +218,16 @@ impl Night<'_> {
         Ok((path, bytes))
     }
 
-    fn run_start(
-        &self,
-        model: Option<&(PathBuf, u64)>,
-        due: &[(usize, MadeWith, Digest)],
-    ) -> Event {
+    fn run_start(&self, model: Option<&(PathBuf, u64)>) -> Event {
         let inputs =
             self.sources.iter().map(|(_, source)| (source.id, source.digest, source.bytes));
         let path = model.map_or(self.plan.model.path.as_path(), |(path, _)| path);
-        let mut shapes: Vec<Shape> = due
-            .iter()
-            .map(|(index, _, shape)| {
-                let (job, source) = &self.sources[*index];
-                Shape { name: format!("{}/{}", job.name, source.format), sha256: *shape }
+        let ready = self.sources.iter().filter(|(_, source)| source.state == SourceState::Ready);
+        let mut shapes: Vec<Shape> = ready
+            .map(|(job, source)| {
+                let made_with = shape::made_with(self.plan, job, source.format);
+                let sha256 = shape::digest(self.plan, &made_with);
+                Shape { name: format!("{}/{}", job.name, source.format), sha256 }
             })
             .collect();
         shapes.sort_by(|a, b| a.name.cmp(&b.name));
