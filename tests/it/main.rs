@@ -11,6 +11,7 @@ mod docx;
 mod intake;
 mod jobs;
 mod layers;
+mod night;
 mod pdf;
 mod sheet;
 mod text;
