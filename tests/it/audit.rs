@@ -395,7 +395,7 @@ fn two_verifiers_agree_on_six_hundred_mutated_logs() {
 #[test]
 #[ignore = "minutes"]
 fn two_verifiers_agree_on_many_mutated_logs() {
-    (1..=50).for_each(|seed| mutated_logs(2000, seed * 0x9e37_79b9));
+    (1..=10).for_each(|seed| mutated_logs(2000, seed * 0x9e37_79b9));
 }
 
 fn mutated_logs(count: usize, seed: u64) {
