@@ -1,3 +1,7 @@
 //! The thin binary: everything is in the library's `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nightclerk::cli::main()
+}

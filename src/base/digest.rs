@@ -161,6 +161,20 @@ impl FromStr for DocId {
     }
 }
 
+impl Serialize for DocId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DocId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DocId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|_| serde::de::Error::custom("32 lower-case hexadecimal digits expected"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,8 +19,9 @@ pub trait Disk: Send + Sync {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// Replaces `to` by `from` in one step.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Appends `bytes` to `path`, created with mode 0600 if need be, and makes them durable.
-    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Opens `path` for appending, created with mode 0600 if need be. A new name is durable only after
+    /// `sync_folder`.
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>>;
     /// Cuts `path` to `len` bytes and makes that durable.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -29,8 +30,21 @@ pub trait Disk: Send + Sync {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
+/// A file that only grows, held open over many appends.
+pub trait Appender: Send {
+    /// Writes `bytes` at the end and makes them durable (fdatasync) before it returns.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
 /// The machine's disk.
 pub struct RealDisk;
+
+impl Appender for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)?;
+        self.sync_data()
+    }
+}
 
 impl Disk for RealDisk {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -51,12 +65,10 @@ impl Disk for RealDisk {
         std::fs::rename(from, to)
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>> {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o600);
-        let mut file = options.open(path)?;
-        file.write_all(bytes)?;
-        file.sync_data()
+        Ok(Box::new(options.open(path)?))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens in one block of the KV cache. Attention reduces over such blocks in order, so this number is
 /// part of what shapes an answer's bits.
 pub const KV_BLOCK_TOKENS: usize = 32;
@@ -31,8 +33,43 @@ pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// jobs.toml and task files: a person writes them.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
+/// Sequences in a step where `[engine] slots` is not given: decode gains little beyond (DESIGN.md 8).
+pub const SLOTS_DEFAULT: usize = 64;
+
+/// `[engine] memory` where it is not given: a laptop of 8 GiB keeps 2 for everything else.
+pub const MEMORY_BYTES_DEFAULT: u64 = 6 << 30;
+
+/// Less than this holds no model with its buffers.
+pub const MEMORY_BYTES_MIN: u64 = 128 << 20;
+
+/// `[engine] context_tokens` where it is not given, and the least that makes sense.
+pub const CONTEXT_TOKENS_DEFAULT: usize = 8192;
+pub const CONTEXT_TOKENS_MIN: usize = 512;
+
+/// `chunk_tokens` of a task that does not say: small models lose the thread in longer texts, and a
+/// page or five still go in whole.
+pub const CHUNK_TOKENS_DEFAULT: usize = 3072;
+pub const CHUNK_TOKENS_MIN: usize = 64;
+
+/// `answer_tokens_max` of a task that does not say.
+pub const ANSWER_TOKENS_DEFAULT: u32 = 512;
+
+/// Points of a summary.
+pub const POINTS_DEFAULT: usize = 8;
+pub const POINTS_MAX: usize = 64;
+
+/// Words of an evidence quote: a long sentence of a contract; a clause at most.
+pub const QUOTE_WORDS_DEFAULT: usize = 40;
+pub const QUOTE_WORDS_MAX: usize = 200;
+
+/// Bytes of a file's beginning that are kept to name its format by content.
+pub const SNIFF_BYTES: usize = 64 * 1024;
+
+/// Bytes of a ZIP's or OLE2 container's directory that are looked at to name its format.
+pub const SNIFF_DIRECTORY_BYTES: usize = 1 << 20;
+
 /// What reading one document may cost. Passed to the child that parses it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// A larger input is refused unread.
     pub input_bytes_max: u64,
@@ -53,6 +90,12 @@ pub struct Limits {
     pub zip_entries_max: usize,
     /// One inflated ZIP entry.
     pub zip_entry_bytes_max: u64,
+    /// All entries of one ZIP container together, inflated.
+    pub zip_total_bytes_max: u64,
+    /// Inflated over deflated size, where more than `zip_ratio_bytes_min` come out: nothing that a
+    /// person wrote is that repetitive.
+    pub zip_ratio_max: u64,
+    pub zip_ratio_bytes_min: u64,
     /// Depth of nested XML elements.
     pub xml_depth_max: usize,
     /// Cells of one sheet, and of one document: a 2 KB file can name 2^34 of them.
@@ -73,6 +116,9 @@ impl Default for Limits {
             page_bytes_max: 2 << 20,
             zip_entries_max: 10_000,
             zip_entry_bytes_max: 256 << 20,
+            zip_total_bytes_max: 1 << 30,
+            zip_ratio_max: 200,
+            zip_ratio_bytes_min: 50 << 20,
             xml_depth_max: 256,
             sheet_cells_max: 2_000_000,
             document_cells_max: 16_000_000,

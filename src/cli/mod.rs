@@ -1,1 +1,241 @@
-//! Argv in, words and exit codes out.
+//! Argv in, words and exit codes out. The only room that prints results; it reaches the others through
+//! `run`.
+
+mod args;
+mod exit;
+mod show;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde::Serialize;
+
+use self::args::{
+    Cli, Command, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs, RunArgs, Style, TextArgs,
+    ViewArg,
+};
+use self::exit::Exit;
+use crate::audit::{LogError, Report, Verdict};
+use crate::base::{Clock, Limits, RealDisk, SystemClock};
+use crate::jobs::{self, ModelOverride, Plan};
+use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools};
+
+/// Runs the program with the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; everything else is a usage error, 1 and not clap's 2.
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Where neither stream can be written there is nobody to tell.
+            let _ = error.print();
+            return if asked { Exit::Done } else { Exit::CouldNot }.into();
+        }
+    };
+    let outcome = match &cli.command {
+        Command::Run(args) => night(args, cli.format),
+        Command::Plan(args) => plan(args, cli.format),
+        Command::Text(args) => text(args, cli.format),
+        Command::Verify(args) => verify(args, cli.format),
+        Command::Status(args) => status(args, cli.format),
+        Command::Model(args) => model(args, cli.format),
+    };
+    outcome.unwrap_or_else(|failure| failure.tell()).into()
+}
+
+/// Why a command ends without its result.
+enum Failure {
+    /// Said in full, with the place shown.
+    Plan(jobs::PlanError),
+    Broken(Broken),
+    /// Standard output could not be written.
+    Output(io::Error),
+}
+
+impl From<jobs::PlanError> for Failure {
+    fn from(error: jobs::PlanError) -> Failure {
+        Failure::Plan(error)
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(error: Broken) -> Failure {
+        Failure::Broken(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Output(error)
+    }
+}
+
+impl Failure {
+    /// Tells the person on standard error.
+    fn tell(&self) -> Exit {
+        let (message, exit) = match self {
+            Failure::Plan(error) => (error.report(colour()), Exit::CouldNot),
+            Failure::Broken(error) => {
+                let exit = match error {
+                    Broken::Log(LogError::Locked { .. }) => Exit::WorkLeft,
+                    Broken::Log(LogError::Broken(_)) => Exit::ChainBroken,
+                    _ => Exit::CouldNot,
+                };
+                (format!("error: {error}"), exit)
+            }
+            // A reader that has read enough (head, less) is no error.
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Exit::Done;
+            }
+            Failure::Output(error) => (format!("error: standard output: {error}"), Exit::CouldNot),
+        };
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
+        exit
+    }
+}
+
+/// Whether standard error takes colour.
+fn colour() -> bool {
+    use std::io::IsTerminal;
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn load(jobs_file: &JobsFile, model: &ModelChoice) -> Result<Plan, Failure> {
+    Ok(match (&model.model, model.sha256) {
+        (Some(path), Some(sha256)) => {
+            jobs::load_with(&jobs_file.config, ModelOverride { path: path.clone(), sha256 })?
+        }
+        _ => jobs::load(&jobs_file.config)?,
+    })
+}
+
+/// The parse server, before any thread.
+fn parse_server() -> Result<run::ParseServer, Failure> {
+    let broken = |error| Broken::Disk(format!("the parse server cannot be started: {error}"));
+    Ok(run::start_parse_server().map_err(broken)?)
+}
+
+fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
+    let server = parse_server()?;
+    let plan = load(&args.jobs, &args.model)?;
+    let signals = |error| Broken::Disk(format!("signals cannot be received: {error}"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut tools = Tools {
+        server,
+        disk: Arc::new(RealDisk),
+        progress: Progress::new(clock.clone(), style == Style::Json),
+        clock,
+        stop: StopFlag::armed().map_err(signals)?,
+    };
+    let redo = match args.redo {
+        Some(args::Redo::Failed) => Redo::Failed,
+        Some(args::Redo::All) => Redo::All,
+        Some(args::Redo::Changed) | None => Redo::Changed,
+    };
+    let choice = Choice { only: args.only.clone(), limit: args.limit, redo };
+    let closing = run::run(&plan, &choice, &mut tools)?;
+    match style {
+        Style::Json => print_json(&closing.facts())?,
+        Style::Text => {
+            let mut out = io::stdout().lock();
+            write!(out, "{}", closing.table())?;
+            writeln!(out, "\nrecords and summaries: {}", plan.output.display())?;
+            for table in &closing.tables {
+                writeln!(out, "table: {}", plan.output.join(table).display())?;
+            }
+            writeln!(out, "check it: nightclerk verify -c {}", plan.file.display())?;
+        }
+    }
+    Ok(match closing.exit_code() {
+        0 => Exit::Done,
+        3 => Exit::Incomplete,
+        _ => Exit::WorkLeft,
+    })
+}
+
+fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
+    let mut server = parse_server()?;
+    let plan = load(&args.jobs, &args.model)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let progress = Progress::new(clock.clone(), true);
+    let sheet = run::plan_sheet(&plan, &mut server, clock.as_ref(), &progress)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
+    let mut server = parse_server()?;
+    let options = run::TextOptions {
+        password: args.password.clone(),
+        original: args.view == ViewArg::Original,
+    };
+    let text = run::text_of(&mut server, &args.file, &options, &Limits::default())?;
+    let model_layer = args.layer == Layer::Model;
+    let mut out = io::stdout().lock();
+    match style {
+        Style::Json => {
+            serde_json::to_writer_pretty(&mut out, &text.json()).map_err(io::Error::from)?
+        }
+        Style::Text => out.write_all(text.print(model_layer, args.pages).as_bytes())?,
+    }
+    out.flush()?;
+    for warning in &text.warnings {
+        // Warnings go beside the text, not into it; a closed standard error loses only them.
+        let _ = writeln!(io::stderr().lock(), "warning: {}: {warning}", args.file.display());
+    }
+    Ok(if text.is_whole() { Exit::Done } else { Exit::Incomplete })
+}
+
+fn verify(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
+    let plan = load(args, &ModelChoice { model: None, sha256: None })?;
+    let report = run::verify(&plan)?;
+    match style {
+        Style::Json => print_json(&report)?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::report(&report))?,
+    }
+    Ok(verdict(&report))
+}
+
+fn verdict(report: &Report) -> Exit {
+    match report.verdict {
+        Verdict::Ok if report.is_sound() => Exit::Done,
+        Verdict::Unfinished if report.files.is_sound() => Exit::Incomplete,
+        _ => Exit::ChainBroken,
+    }
+}
+
+fn status(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
+    let plan = load(args, &ModelChoice { model: None, sha256: None })?;
+    let sheet = run::status_sheet(&plan)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn model(args: &ModelArgs, style: Style) -> Result<Exit, Failure> {
+    let memory_bytes = jobs::parse_bytes(&args.memory).ok_or_else(|| {
+        Broken::Usage(format!("--memory {}: not a size like 6GiB or 800MiB", args.memory))
+    })?;
+    let sheet = run::model_sheet(&args.file, memory_bytes)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::model(&sheet))?,
+    }
+    Ok(if sheet.refused.is_empty() { Exit::Done } else { Exit::CouldNot })
+}
+
+fn print_json(facts: &impl Serialize) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, facts).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,5 +1,47 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
+mod architecture;
+mod attention;
+mod batch;
+mod facts;
+mod gguf;
+mod grammar;
+mod kernels;
+mod kv;
+mod linear;
+mod math;
+mod memory;
+mod model;
+mod quote;
 mod request;
+mod sampler;
+mod scheduler;
+mod script;
+mod template;
+#[cfg(test)]
+mod tests;
+#[doc(hidden)]
+pub mod tiny;
+mod tokenizer;
+mod weights;
+#[path = "kernels/wide.rs"]
+mod wide;
 
+use kernels::pool;
+
+pub use architecture::ArchitectureError;
+pub use batch::{
+    Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings, inspect, open_counter,
+};
+pub use facts::ModelFacts;
+pub use gguf::GgufError;
+pub use memory::TooLarge;
 pub use request::{Form, Part, Request, Sampling};
+pub use script::FormError;
+pub use template::TemplateError;
+pub use tokenizer::TokenizerError;
+
+/// The name of the instruction tier that this machine's matrix products run on.
+pub fn tier() -> &'static str {
+    kernels::Tier::best().name()
+}

@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::layers::OffsetMap;
-use crate::base::Format;
+use crate::base::{Format, Limits};
 
 /// A document as read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,46 @@ pub struct Document {
     pub properties: BTreeMap<String, String>,
     /// Tracked changes, comments and the like, as facts beside the text.
     pub remarks: Vec<Remark>,
+}
+
+impl Document {
+    /// What is wrong with a document that another process made, or nothing. A document that passes
+    /// can be indexed by its own ranges.
+    pub fn unsound(&self, limits: &Limits) -> Option<String> {
+        if self.pages.len() > limits.pages_max {
+            return Some(format!("{} pages, more than {}", self.pages.len(), limits.pages_max));
+        }
+        self.pages.iter().enumerate().find_map(|(index, page)| {
+            let fault = if page.number as usize != index + 1 {
+                "is misnumbered"
+            } else if page.verbatim.len() > u32::MAX as usize
+                || page.model.len() > u32::MAX as usize
+            {
+                "is too long"
+            } else if !page.map.fits(&page.model, &page.verbatim) {
+                "has layers that do not fit its map"
+            } else if !page.blocks_are_ordered() {
+                "has blocks outside its text"
+            } else {
+                return None;
+            };
+            Some(format!("page {} {fault}", index + 1))
+        })
+    }
+}
+
+impl Page {
+    fn blocks_are_ordered(&self) -> bool {
+        let (mut verbatim, mut model) = (0, 0);
+        self.blocks.iter().all(|block| {
+            let ordered = block.verbatim.start >= verbatim && block.model.start >= model;
+            (verbatim, model) = (block.verbatim.end, block.model.end);
+            let inside = |text: &str, range: &Range<u32>| {
+                text.get(range.start as usize..range.end as usize).is_some()
+            };
+            ordered && inside(&self.verbatim, &block.verbatim) && inside(&self.model, &block.model)
+        })
+    }
 }
 
 /// A page of a PDF, a sheet of a workbook, or a part of a DOCX (body, footnotes, …).

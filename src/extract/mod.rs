@@ -1,10 +1,25 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
+mod container;
+mod csv;
 mod document;
+mod docx;
+mod encoding;
+mod labels;
 mod layers;
+mod number_format;
+mod page_builder;
+mod pages;
+mod pdf;
+mod print;
+mod sheet;
+mod table;
+mod text;
+mod xml;
 
 pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
 pub use layers::OffsetMap;
+pub use print::Layer;
 
 use std::fmt;
 
@@ -44,11 +59,38 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Refusal {
+    fn new(kind: RefusalKind, message: impl Into<String>) -> Refusal {
+        Refusal { kind, message: message.into() }
+    }
+
+    fn damaged(message: impl Into<String>) -> Refusal {
+        Refusal::new(RefusalKind::Damaged, message)
+    }
+
+    fn limit(message: impl Into<String>) -> Refusal {
+        Refusal::new(RefusalKind::Limit, message)
+    }
+}
+
 /// What the reader needs to know beside the bytes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// Tried after the empty user password.
     pub password: Option<String>,
+    /// Which side of a document's tracked changes is its text.
+    pub view: View,
+}
+
+/// How tracked changes are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// As if every change had been accepted: what the model reads.
+    #[default]
+    Accepted,
+    /// As if every change had been rejected.
+    Original,
 }
 
 /// Reads `bytes` as `format`.
@@ -61,6 +103,41 @@ pub fn extract(
     options: &Options,
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
-    let _ = (bytes, options, limits);
-    Err(Refusal { kind: RefusalKind::Unsupported, message: format!("no reader for {format} yet") })
+    if bytes.len() as u64 > limits.input_bytes_max {
+        return Err(Refusal::limit(format!(
+            "{} bytes, more than the {} that are read; split the file",
+            bytes.len(),
+            limits.input_bytes_max
+        )));
+    }
+    if bytes.is_empty() {
+        return Err(Refusal::new(RefusalKind::Empty, "the file is empty"));
+    }
+    match format {
+        Format::Pdf => pdf::read(bytes, options, limits),
+        Format::Docx => docx::read(bytes, options, limits),
+        Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
+        Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
+        Format::Text | Format::Markdown => text::read(bytes, format, limits),
+        other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),
+    }
+}
+
+/// Why a format is not read, and what a person can do about it.
+fn way_out(format: Format) -> String {
+    let advice = match format {
+        Format::Doc => "save it as DOCX",
+        Format::Xlsb => "save it as XLSX",
+        Format::Pptx => "save it as PDF",
+        Format::Odt | Format::Rtf => "save it as DOCX or PDF",
+        Format::Html => "print it to PDF or save it as text",
+        Format::Eml | Format::Msg => "save its text and its attachments as files of their own",
+        Format::Zip => "unpack it into the input folder",
+        Format::Image => "run a text recognition over it and save the result as PDF",
+        _ => "convert it to PDF, DOCX, XLSX, CSV or text",
+    };
+    match format {
+        Format::Unknown => format!("not a format that is known here; {advice}"),
+        format => format!("no reader for {format} yet; {advice}"),
+    }
 }

@@ -29,8 +29,11 @@ pub struct Plan {
 /// Which model answers.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Absolute; found beside `jobs.toml` or in the user's cache.
+    /// Absolute: the first of `sought` that was there when the plan was made, else the first of them.
+    /// Whoever opens it goes through `locate`.
     pub path: PathBuf,
+    /// Where it may lie, in order: beside `jobs.toml`, then in the user's cache. Absolute.
+    pub sought: Vec<PathBuf>,
     /// Refused on mismatch.
     pub sha256: Digest,
 }

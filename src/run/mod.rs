@@ -1,1 +1,95 @@
-//! Wires the rooms: queues, threads, resume, signals, the closing table.
+//! Wires the rooms: queues, threads, resume, signals, the closing table. Knows all of them but `cli`.
+
+mod closing;
+mod look;
+mod night;
+mod pipeline;
+mod progress;
+mod read;
+mod shape;
+mod signal;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+pub use look::{
+    ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
+    text_of, verify,
+};
+pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
+pub use progress::Progress;
+pub use read::{Reading, start as start_parse_server};
+pub use signal::StopFlag;
+
+pub use crate::isolate::ParseServer;
+
+use crate::audit::LogError;
+use crate::engine;
+use crate::intake::IntakeError;
+use crate::jobs;
+use crate::output::OutputError;
+
+/// The folder of log and lock below the output folder.
+pub const STATE_FOLDER: &str = ".nightclerk";
+
+/// Why a command could not start or go on. What was committed before is kept.
+#[derive(Debug)]
+pub enum Broken {
+    Usage(String),
+    Model(String),
+    /// A folder or file that the program itself needs.
+    Disk(String),
+    Log(LogError),
+    Intake(IntakeError),
+    Output(OutputError),
+}
+
+impl Broken {
+    fn disk(path: &Path, error: &io::Error) -> Broken {
+        Broken::Disk(format!("{}: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Usage(message) | Broken::Model(message) | Broken::Disk(message) => {
+                f.write_str(message)
+            }
+            Broken::Log(error) => error.fmt(f),
+            Broken::Intake(error) => error.fmt(f),
+            Broken::Output(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl From<LogError> for Broken {
+    fn from(error: LogError) -> Broken {
+        Broken::Log(error)
+    }
+}
+
+impl From<IntakeError> for Broken {
+    fn from(error: IntakeError) -> Broken {
+        Broken::Intake(error)
+    }
+}
+
+impl From<OutputError> for Broken {
+    fn from(error: OutputError) -> Broken {
+        Broken::Output(error)
+    }
+}
+
+/// What the plan says of the engine, in the engine's own words.
+fn settings(engine: &jobs::Engine) -> engine::Settings {
+    engine::Settings {
+        threads: engine.threads,
+        slots: engine.slots,
+        context_tokens: engine.context_tokens,
+        ..engine::Settings::new(engine.memory_bytes, &engine.date)
+    }
+}

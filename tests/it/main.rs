@@ -1,1 +1,18 @@
+//! The one integration binary: a module per room, and what holds for all of them.
 
+mod support;
+
+mod audit;
+mod audit_crash;
+mod audit_disk;
+mod audit_night;
+mod csv;
+mod docx;
+mod intake;
+mod jobs;
+mod layers;
+mod pdf;
+mod sheet;
+mod text;
+mod tidy;
+mod output;

@@ -1,0 +1,288 @@
+//! What the log says about documents and files, folded entry by entry. The log is the only store of
+//! what was done; this is its reading. It judges nothing: that is `rules`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::LogError;
+use super::event::{Counts, Event, Inventory, OutputFile, RunEnd, RunStart};
+use super::line::{Entry, RunId};
+use super::segments;
+use crate::base::{Digest, DocId, Outcome};
+
+/// The state of all documents after the last entry.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    docs: BTreeMap<DocId, DocState>,
+    /// Failures by document, input digest and shape.
+    failures: BTreeMap<(DocId, Digest, Digest), u64>,
+    /// Files that the log vouches for.
+    outputs: BTreeMap<String, Digest>,
+    /// Tables of each job: vouched for, and kept as a person's.
+    tables: BTreeMap<String, (Vec<String>, Vec<String>)>,
+    last_run: Option<RunFacts>,
+    /// Torn bytes that a `recovered` entry already names, by `good_entries` and digest.
+    pub(super) torn: BTreeSet<(u64, Digest)>,
+}
+
+/// What the log last said of one document.
+#[derive(Clone, Debug)]
+pub struct DocState {
+    /// Job, root and path, joined by `/`.
+    pub path: String,
+    /// The last entry that gave it an outcome; none if it was only ever begun.
+    pub last: Option<LastOutcome>,
+    /// The answer that stands in its files now.
+    pub done: Option<Done>,
+    /// The last `doc_done`, superseded or not; 0 for none.
+    pub done_seq: u64,
+    /// The last `doc_fail`; 0 for none.
+    pub failed_seq: u64,
+    /// Times in a row that it was begun and the run ended without a word on it.
+    pub interrupted: u64,
+    /// Its files that the log vouches for.
+    files: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct LastOutcome {
+    pub seq: u64,
+    pub outcome: Outcome,
+    pub input: Digest,
+    /// The entry's reason, or class and detail of a failure; empty for an answer.
+    pub reason: String,
+}
+
+/// A `doc_done` entry whose files are the current ones.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub seq: u64,
+    pub outcome: Outcome,
+    pub input: Digest,
+    pub shape: Digest,
+    pub outputs: Vec<OutputFile>,
+}
+
+impl Done {
+    /// Whether its files stand under `output` with the digests logged.
+    pub fn is_intact(&self, output: &Path) -> bool {
+        self.outputs.iter().all(|file| {
+            std::fs::read(output.join(&file.path))
+                .is_ok_and(|bytes| Digest::of(&bytes) == file.sha256)
+        })
+    }
+}
+
+/// One run, as far as it came.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunFacts {
+    pub run: RunId,
+    /// Entries of its start and end; no end while it runs, or if it was cut off.
+    pub first: u64,
+    pub last: Option<u64>,
+    pub started: String,
+    pub ended: Option<String>,
+    pub model: String,
+    pub inventory: Inventory,
+    /// Outcomes so far, and token sums.
+    pub counts: Counts,
+    pub prompt_tokens: u64,
+    pub answer_tokens: u64,
+    pub end: Option<RunEnd>,
+}
+
+/// Whose a file is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Doc(&'a DocId),
+    /// The tables of a job.
+    Tables(&'a str),
+}
+
+impl Ledger {
+    /// Reads the log under `state` without the lock, for looking only; empty where there is no log.
+    ///
+    /// # Errors
+    /// `Broken` where the chain does not hold, `Io` where it cannot be read. A torn tail is left out.
+    pub fn read(state: &Path) -> Result<Ledger, LogError> {
+        let walk = segments::walk(state)?;
+        match walk.bad {
+            Some(bad) => Err(LogError::Broken(bad)),
+            None => Ok(walk.chain.into_ledger()),
+        }
+    }
+
+    pub fn doc(&self, doc: &DocId) -> Option<&DocState> {
+        self.docs.get(doc)
+    }
+
+    pub fn docs(&self) -> impl Iterator<Item = (&DocId, &DocState)> {
+        self.docs.iter()
+    }
+
+    /// The answer that still holds for this input and shape, if any.
+    pub fn unchanged(&self, doc: &DocId, input: &Digest, shape: &Digest) -> Option<&Done> {
+        let done = self.docs.get(doc)?.done.as_ref()?;
+        (done.input == *input && done.shape == *shape).then_some(done)
+    }
+
+    /// Failures of this input under this shape; an answer clears them.
+    pub fn attempts(&self, doc: &DocId, input: &Digest, shape: &Digest) -> u64 {
+        self.failures.get(&(*doc, *input, *shape)).copied().unwrap_or(0)
+    }
+
+    /// What `DocDone::supersedes` must say for the next answer of this document.
+    pub fn supersedes(&self, doc: &DocId) -> u64 {
+        self.docs.get(doc).map_or(0, |state| state.done_seq)
+    }
+
+    /// Every file that the log vouches for: path below the output folder → digest.
+    pub fn outputs(&self) -> &BTreeMap<String, Digest> {
+        &self.outputs
+    }
+
+    /// Tables that people have edited, as the log last found them.
+    pub fn kept(&self) -> impl Iterator<Item = &str> {
+        self.tables.values().flat_map(|(_, kept)| kept).map(String::as_str)
+    }
+
+    /// The latest run, begun or ended.
+    pub fn last_run(&self) -> Option<&RunFacts> {
+        self.last_run.as_ref()
+    }
+
+    /// Whether the log vouches for `path` as a file of another document or job than the one given.
+    pub(super) fn is_anothers(&self, path: &str, owner: Owner) -> bool {
+        let own = match owner {
+            Owner::Doc(doc) => self.docs.get(doc).map(|state| &state.files),
+            Owner::Tables(job) => self.tables.get(job).map(|(written, _)| written),
+        };
+        let is_own = own.is_some_and(|files| files.iter().any(|file| file == path));
+        self.outputs.contains_key(path) && !is_own
+    }
+
+    /// Takes in an entry that the rules have let pass.
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        let seq = entry.seq;
+        match &entry.event {
+            Event::RunStart(start) => self.begin_run(entry, start),
+            Event::DocStart(start) => {
+                self.state(&start.doc, &start.path).interrupted += 1;
+            }
+            Event::DocDone(done) => {
+                let files = done.outputs.clone();
+                self.replace_files(&done.doc, &done.path, &done.outputs);
+                self.failures.remove(&(done.doc, done.input_sha256, done.shape));
+                let state = self.state(&done.doc, &done.path);
+                state.done_seq = seq;
+                state.done = Some(Done {
+                    seq,
+                    outcome: done.outcome,
+                    input: done.input_sha256,
+                    shape: done.shape,
+                    outputs: files,
+                });
+                self.end_doc(&done.doc, entry, done.outcome, done.input_sha256, String::new());
+                if let Some(run) = &mut self.last_run {
+                    run.prompt_tokens = run.prompt_tokens.saturating_add(done.prompt_tokens);
+                    run.answer_tokens = run.answer_tokens.saturating_add(done.answer_tokens);
+                }
+            }
+            Event::DocFail(fail) => {
+                *self.failures.entry((fail.doc, fail.input_sha256, fail.shape)).or_default() += 1;
+                self.replace_files(&fail.doc, &fail.path, &fail.outputs);
+                self.state(&fail.doc, &fail.path).failed_seq = seq;
+                let reason = format!("{}: {}", fail.class, fail.detail);
+                self.end_doc(&fail.doc, entry, Outcome::Failed, fail.input_sha256, reason);
+            }
+            Event::DocSkip(skip) => {
+                self.replace_files(&skip.doc, &skip.path, &skip.outputs);
+                let reason = skip.reason.clone();
+                self.end_doc(&skip.doc, entry, skip.outcome, skip.input_sha256, reason);
+            }
+            Event::Tables(tables) => {
+                let paths =
+                    |files: &[OutputFile]| files.iter().map(|file| file.path.clone()).collect();
+                let now: (Vec<String>, Vec<String>) = (paths(&tables.outputs), paths(&tables.kept));
+                let before = self.tables.insert(tables.job.clone(), now);
+                for path in before.into_iter().flat_map(|(written, _)| written) {
+                    self.outputs.remove(&path);
+                }
+                let files = tables.outputs.iter().map(|file| (file.path.clone(), file.sha256));
+                self.outputs.extend(files);
+            }
+            Event::RunEnd(end) => {
+                if let Some(run) = &mut self.last_run {
+                    run.last = Some(seq);
+                    run.ended = Some(entry.ts.clone());
+                    run.end = Some(end.clone());
+                }
+            }
+            Event::Recovered(recovered) => {
+                self.torn.insert((recovered.good_entries, recovered.torn_sha256));
+            }
+            Event::Genesis(_) | Event::ClockStep(_) | Event::Reserved => {}
+        }
+    }
+
+    fn begin_run(&mut self, entry: &Entry, start: &RunStart) {
+        self.last_run = Some(RunFacts {
+            run: entry.run.clone(),
+            first: entry.seq,
+            last: None,
+            started: entry.ts.clone(),
+            ended: None,
+            model: start.model.file.clone(),
+            inventory: start.inventory.clone(),
+            counts: Counts::default(),
+            prompt_tokens: 0,
+            answer_tokens: 0,
+            end: None,
+        });
+    }
+
+    fn state(&mut self, doc: &DocId, path: &str) -> &mut DocState {
+        self.docs.entry(*doc).or_insert_with(|| DocState {
+            path: path.into(),
+            last: None,
+            done: None,
+            done_seq: 0,
+            failed_seq: 0,
+            interrupted: 0,
+            files: Vec::new(),
+        })
+    }
+
+    fn end_doc(
+        &mut self,
+        doc: &DocId,
+        entry: &Entry,
+        outcome: Outcome,
+        input: Digest,
+        why: String,
+    ) {
+        if let Some(state) = self.docs.get_mut(doc) {
+            state.interrupted = 0;
+            state.last = Some(LastOutcome { seq: entry.seq, outcome, input, reason: why });
+        }
+        if let Some(run) = &mut self.last_run {
+            *run.counts.of_mut(outcome) += 1;
+        }
+    }
+
+    /// An entry without files leaves the document's files as they are.
+    fn replace_files(&mut self, doc: &DocId, path: &str, files: &[OutputFile]) {
+        let state = self.state(doc, path);
+        if files.is_empty() {
+            return;
+        }
+        state.done = None;
+        let now = files.iter().map(|file| file.path.clone()).collect();
+        for path in std::mem::replace(&mut state.files, now) {
+            self.outputs.remove(&path);
+        }
+        self.outputs.extend(files.iter().map(|file| (file.path.clone(), file.sha256)));
+    }
+}

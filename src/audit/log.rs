@@ -1,0 +1,329 @@
+//! The log, open for writing: one process at a time, one durable line for each append.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::error::LogError;
+use super::event::{ClockStep, DocFail, DocSkip, Event, Genesis, Recovered, RunEnd};
+use super::ledger::Ledger;
+use super::line::{Entry, Random, RunId, VERSION};
+use super::rules::{Chain, genesis_prev};
+use super::segments::{self, LOG_FOLDER, Torn, segment_name};
+use super::tree;
+use crate::base::limits::{LOG_LINE_BYTES_MAX, LOG_SEGMENT_BYTES_MAX};
+use crate::base::{Appender, Clock, Digest, Disk};
+
+/// Below the state folder: the kernel's lock is on this file; its text only names the holder.
+const LOCK_FILE: &str = "lock";
+
+/// Below the state folder: bytes that were no entry, one file for each recovery.
+const TORN_FOLDER: &str = "torn";
+
+/// `detail` and `reason` are cut here, so that an entry stays far below the limit of a line.
+const REASON_BYTES_MAX: usize = 500;
+
+/// A verified log, locked for this process. Opening makes a `RunId`; every entry written carries it.
+///
+/// The lock belongs to the open file: a child forked while the log is open holds it too. Fork first.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    /// The folder of the segments.
+    folder: PathBuf,
+    run: RunId,
+    chain: Chain,
+    segment: Option<Segment>,
+    /// Number that the next new segment gets.
+    next_number: u32,
+    /// Held open: later isolation need not let it be opened again.
+    random: File,
+    poisoned: bool,
+    _lock: File,
+}
+
+/// The segment that this process appends to.
+struct Segment {
+    file: Box<dyn Appender>,
+    bytes: u64,
+}
+
+impl Log {
+    /// Takes the lock under `state`, verifies the whole log and makes it ready for appending. A log
+    /// that does not exist begins with `genesis`; an unfinished last line is set aside and recorded.
+    ///
+    /// # Errors
+    /// `Locked` while another process has it open; `Broken` where anything but the unfinished end is
+    /// wrong; `Origin` where the log is not that of `origin`; `Io`.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        state: &Path,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Log, LogError> {
+        let folder = state.join(LOG_FOLDER);
+        disk.create_folder(&folder)
+            .map_err(LogError::io(&folder, "cannot make the folder of the log"))?;
+        let lock = take_lock(&state.join(LOCK_FILE), clock.as_ref())?;
+        let walk = segments::walk(state)?;
+        if let Some(bad) = walk.bad {
+            return Err(LogError::Broken(bad));
+        }
+        if walk.chain.size() > 0 && walk.chain.origin() != origin {
+            let found = walk.chain.origin().to_string();
+            return Err(LogError::Origin { found, expected: origin.into() });
+        }
+        let good_entries = walk.chain.size();
+        if let Some(torn) = &walk.torn {
+            set_aside(disk.as_ref(), &state.join(TORN_FOLDER), torn, good_entries)?;
+        }
+        let random = Path::new("/dev/urandom");
+        let mut random =
+            File::open(random).map_err(LogError::io(random, "cannot open the random source"))?;
+        let mut log = Log {
+            run: draw(&mut random)?,
+            // An empty last segment is what a run left that was killed as it began; it is used.
+            next_number: match walk.last_segment {
+                None => 1,
+                Some((number, 0)) => number,
+                Some((number, _)) => number + 1,
+            },
+            disk,
+            clock,
+            folder,
+            chain: walk.chain,
+            segment: None,
+            random,
+            poisoned: false,
+            _lock: lock,
+        };
+        if good_entries == 0 {
+            log.append(&Event::Genesis(Genesis {
+                origin: origin.into(),
+                log_vkey: String::new(),
+                tool: concat!("nightclerk ", env!("CARGO_PKG_VERSION")).into(),
+            }))?;
+        }
+        log.record_recoveries(&state.join(TORN_FOLDER))?;
+        Ok(log)
+    }
+
+    /// What the log says, up to the last append.
+    pub fn ledger(&self) -> &Ledger {
+        self.chain.ledger()
+    }
+
+    /// The id that this process's entries carry.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Entries so far.
+    pub fn size(&self) -> u64 {
+        self.chain.size()
+    }
+
+    /// RFC 6962 root over the entries so far.
+    pub fn root(&self) -> Digest {
+        self.chain.root()
+    }
+
+    /// Appends `event`; it is durable when this returns. The number is its `seq`.
+    ///
+    /// # Errors
+    /// `Refused` or `Line`: the event breaks a rule, nothing was written, the log stays usable. `Io`:
+    /// the write failed, and from here on every call says `Poisoned`.
+    pub fn append(&mut self, event: &Event) -> Result<u64, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let ts = stamp(self.clock.now());
+        let before = self.chain.last_ts().filter(|before| *before > ts.as_str());
+        if let Some(before) = before.map(str::to_string) {
+            self.write(&ts, Event::ClockStep(ClockStep { before }))?;
+        }
+        self.write(&ts, clipped(event.clone()))
+    }
+
+    /// Appends the `run_end` of this run, with everything that the log itself knows, and returns it.
+    ///
+    /// # Errors
+    /// As `append`; `Refused` where an input of the inventory has no outcome yet.
+    pub fn end_run(&mut self, seconds: u64, exit_code: u64) -> Result<RunEnd, LogError> {
+        // `log_size` counts a clock_step that `append` may put in between: settle the clock first.
+        let ts = stamp(self.clock.now());
+        if self.chain.last_ts().is_some_and(|before| before > ts.as_str()) && !self.poisoned {
+            let before = self.chain.last_ts().unwrap_or_default().to_string();
+            self.write(&ts, Event::ClockStep(ClockStep { before }))?;
+        }
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        let end = self.chain.run_end(seconds, exit_code);
+        self.write(&ts, Event::RunEnd(end.clone()))?;
+        Ok(end)
+    }
+
+    fn write(&mut self, ts: &str, event: Event) -> Result<u64, LogError> {
+        let word = event.word();
+        let entry = Entry {
+            v: VERSION,
+            seq: self.chain.size(),
+            prev: match (&event, self.chain.head()) {
+                (Event::Genesis(genesis), None) => genesis_prev(&genesis.origin, &genesis.log_vkey),
+                (_, head) => head.unwrap_or(Digest([0; 32])),
+            },
+            ts: ts.into(),
+            mono_ms: u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX),
+            run: self.run.clone(),
+            salt: draw(&mut self.random)?,
+            event,
+        };
+        let refused = |error| LogError::Line { event: word, error };
+        let mut line = entry.to_line().map_err(refused)?;
+        // What cannot be read back is never written.
+        Entry::from_line(&line).map_err(refused)?;
+        let checked = self.chain.check(&entry);
+        checked.map_err(|breach| LogError::Refused { event: word, breach })?;
+        let leaf = tree::leaf(&line);
+        line.push(b'\n');
+        self.poisoned = true;
+        self.write_line(&line)?;
+        self.poisoned = false;
+        self.chain.apply(&entry, leaf);
+        Ok(entry.seq)
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> Result<(), LogError> {
+        let length = line.len() as u64;
+        let fits = |segment: &&mut Segment| segment.bytes + length <= LOG_SEGMENT_BYTES_MAX;
+        let segment = match self.segment.as_mut().filter(fits) {
+            Some(segment) => segment,
+            None => {
+                let path = self.folder.join(segment_name(self.next_number));
+                let file = self.disk.open_append(&path);
+                let file = file.map_err(LogError::io(&path, "cannot open a segment of the log"))?;
+                self.disk
+                    .sync_folder(&self.folder)
+                    .map_err(LogError::io(&self.folder, "cannot make the log's folder durable"))?;
+                self.next_number += 1;
+                self.segment.insert(Segment { file, bytes: 0 })
+            }
+        };
+        segment
+            .file
+            .append(line)
+            .map_err(LogError::io(&self.folder, "cannot append to the log"))?;
+        segment.bytes += length;
+        Ok(())
+    }
+
+    /// Writes a `recovered` entry for every file in `folder` that no entry names yet: also for those
+    /// of a recovery that was itself cut off.
+    fn record_recoveries(&mut self, folder: &Path) -> Result<(), LogError> {
+        let error = |e| LogError::io(folder, "cannot list torn bytes")(e);
+        let entries = match fs::read_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(error)?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(error)?;
+            let name = entry.file_name();
+            let parsed =
+                name.to_str().and_then(|name| name.split_once('-')).and_then(|(good, digest)| {
+                    Some((good.parse::<u64>().ok()?, digest.parse::<Digest>().ok()?))
+                });
+            if let Some(key) = parsed.filter(|key| !self.chain.ledger().torn.contains(key)) {
+                found.push((key, entry.metadata().map_err(error)?.len()));
+            }
+        }
+        found.sort_unstable();
+        for ((good_entries, torn_sha256), torn_len) in found {
+            self.append(&Event::Recovered(Recovered {
+                torn_len,
+                torn_sha256,
+                good_entries,
+                orphans: Vec::new(),
+            }))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the kernel's lock, which ends with the process, and writes down who holds it.
+fn take_lock(path: &Path, clock: &dyn Clock) -> Result<File, LogError> {
+    let error = LogError::io(path, "cannot lock the log");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = match options.open(path) {
+        Ok(file) => file,
+        Err(e) => return Err(error(e)),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The holder may not have written its line yet; the lock stands all the same.
+            let _ = (&mut file).take(200).read_to_string(&mut holder);
+            let holder = holder.lines().next().unwrap_or("just started").to_string();
+            return Err(LogError::Locked { holder });
+        }
+        Err(TryLockError::Error(e)) => return Err(error(e)),
+    }
+    let line = format!("pid {}, started {}\n", std::process::id(), stamp(clock.now()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(line.as_bytes()));
+    match written {
+        Ok(()) => Ok(file),
+        Err(e) => Err(error(e)),
+    }
+}
+
+/// Keeps the torn bytes in a file of their own, durable, and only then cuts them off the segment.
+fn set_aside(
+    disk: &dyn Disk,
+    folder: &Path,
+    torn: &Torn,
+    good_entries: u64,
+) -> Result<(), LogError> {
+    let name = format!("{good_entries}-{}", Digest::of(&torn.bytes));
+    let (path, temporary) = (folder.join(&name), folder.join("unfinished"));
+    disk.create_folder(folder)
+        .and_then(|()| disk.write(&temporary, &torn.bytes))
+        .and_then(|()| disk.sync_file(&temporary))
+        .and_then(|()| disk.rename(&temporary, &path))
+        .and_then(|()| disk.sync_folder(folder))
+        .map_err(LogError::io(&path, "cannot set torn bytes aside"))?;
+    disk.truncate(&torn.path, torn.offset)
+        .map_err(LogError::io(&torn.path, "cannot cut torn bytes off"))
+}
+
+fn draw(random: &mut File) -> Result<Random, LogError> {
+    let mut bytes = [0; 16];
+    let read = random.read_exact(&mut bytes);
+    read.map_err(LogError::io(Path::new("/dev/urandom"), "cannot read random bytes"))?;
+    Ok(Random::from_bytes(bytes))
+}
+
+/// RFC 3339, UTC, milliseconds. A clock outside of the years 0 to 9999 is taken as the epoch: the
+/// form has four digits for the year.
+fn stamp(now: Timestamp) -> String {
+    let text = format!("{now:.3}");
+    if text.len() == 24 { text } else { format!("{:.3}", Timestamp::UNIX_EPOCH) }
+}
+
+fn clipped(mut event: Event) -> Event {
+    if let Event::DocFail(DocFail { detail: text, .. })
+    | Event::DocSkip(DocSkip { reason: text, .. }) = &mut event
+    {
+        text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    }
+    event
+}
+
+const _: () = assert!(REASON_BYTES_MAX * 6 < LOG_LINE_BYTES_MAX, "escapes are six bytes at most");

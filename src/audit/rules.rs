@@ -1,0 +1,378 @@
+//! The rules of the log: what each entry must say, given all entries before it. Writing, opening and
+//! verifying go through here alike, so that nothing can be written that does not verify.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::{Counts, DocDone, DocSkip, Event, Inventory, OutputFile, RunEnd};
+use super::ledger::{Ledger, Owner};
+use super::line::{Entry, RunId, is_time};
+use super::tree::{self, Tree};
+use crate::base::{Digest, DocId, Outcome};
+
+/// A rule that an entry breaks: the rule's name in FORMAT.md, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    pub rule: &'static str,
+    pub message: String,
+}
+
+fn breach(rule: &'static str, message: impl Into<String>) -> Result<(), Breach> {
+    Err(Breach { rule, message: message.into() })
+}
+
+/// `prev` of the first entry: binds the log to its name and key.
+pub fn genesis_prev(origin: &str, log_vkey: &str) -> Digest {
+    Digest::of(format!("nightclerk/genesis/v1\0{origin}\n{log_vkey}").as_bytes())
+}
+
+/// A chain walked so far.
+#[derive(Clone, Debug, Default)]
+pub struct Chain {
+    tree: Tree,
+    origin: String,
+    last: Option<Last>,
+    open: Option<OpenRun>,
+    runs: BTreeSet<RunId>,
+    cut_off: u64,
+    ledger: Ledger,
+}
+
+/// What the next entry must follow.
+#[derive(Clone, Debug)]
+struct Last {
+    leaf: Digest,
+    ts: String,
+    mono_ms: u64,
+    run: RunId,
+}
+
+/// A run that has begun and not ended.
+#[derive(Clone, Debug)]
+struct OpenRun {
+    run: RunId,
+    inventory: Inventory,
+    shapes: BTreeSet<Digest>,
+    /// Begun in this run: input and shape.
+    started: BTreeMap<DocId, (Digest, Digest)>,
+    /// With their outcome: input and bytes, as the inventory counts them.
+    ended: BTreeMap<DocId, (Digest, u64)>,
+    counts: Counts,
+    prompt_tokens: u64,
+    answer_tokens: u64,
+}
+
+impl Chain {
+    /// Entries so far; the next one's `seq`.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// RFC 6962 root over the entries so far.
+    pub fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Leaf of the last entry.
+    pub fn head(&self) -> Option<Digest> {
+        self.last.as_ref().map(|last| last.leaf)
+    }
+
+    pub fn last_ts(&self) -> Option<&str> {
+        self.last.as_ref().map(|last| last.ts.as_str())
+    }
+
+    /// The run that has begun and not ended.
+    pub fn open_run(&self) -> Option<&RunId> {
+        self.open.as_ref().map(|open| &open.run)
+    }
+
+    /// Runs that ended without a `run_end` and were followed by another.
+    pub fn cut_off(&self) -> u64 {
+        self.cut_off
+    }
+
+    pub fn runs(&self) -> u64 {
+        self.runs.len() as u64
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn into_ledger(self) -> Ledger {
+        self.ledger
+    }
+
+    /// What `run_end` must say now.
+    pub fn run_end(&self, seconds: u64, exit_code: u64) -> RunEnd {
+        let (counts, prompt_tokens, answer_tokens) = match &self.open {
+            Some(open) => (open.counts, open.prompt_tokens, open.answer_tokens),
+            None => Default::default(),
+        };
+        RunEnd {
+            counts,
+            prompt_tokens,
+            answer_tokens,
+            seconds,
+            outputs_root: self.outputs_root(),
+            log_size: self.size(),
+            log_root: self.root(),
+            exit_code,
+        }
+    }
+
+    fn outputs_root(&self) -> Digest {
+        tree::root_of(
+            self.ledger.outputs().iter().map(|(path, sha256)| format!("{sha256}  {path}")),
+        )
+    }
+
+    /// Whether `entry` may follow.
+    pub fn check(&self, entry: &Entry) -> Result<(), Breach> {
+        if entry.seq != self.size() {
+            return breach("seq", format!("seq is {}, {} expected", entry.seq, self.size()));
+        }
+        self.check_link(entry)?;
+        self.check_time(entry)?;
+        match &entry.event {
+            Event::Genesis(_) => Ok(()), // its place and `prev` are the link's
+            Event::RunStart(_) => match self.runs.contains(&entry.run) {
+                true => breach("run", format!("run {} starts a second time", entry.run)),
+                false => Ok(()),
+            },
+            Event::Recovered(_) | Event::ClockStep(_) | Event::Reserved => Ok(()),
+            _ => match &self.open {
+                Some(open) if open.run == entry.run => self.check_in_run(open, entry),
+                _ => breach("run", format!("{} outside of run {}", entry.event.word(), entry.run)),
+            },
+        }
+    }
+
+    fn check_link(&self, entry: &Entry) -> Result<(), Breach> {
+        match (&self.last, &entry.event) {
+            (None, Event::Genesis(genesis)) => {
+                if entry.prev != genesis_prev(&genesis.origin, &genesis.log_vkey) {
+                    return breach("prev", "prev is not the one of this origin and key");
+                }
+                Ok(())
+            }
+            (None, _) => breach("genesis", "the log does not begin with genesis"),
+            (Some(_), Event::Genesis(_)) => breach("genesis", "a second genesis"),
+            (Some(last), _) if entry.prev != last.leaf => breach(
+                "prev",
+                format!(
+                    "prev is {}, but the entry before hashes to {}: one of the two was changed",
+                    entry.prev, last.leaf
+                ),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_time(&self, entry: &Entry) -> Result<(), Breach> {
+        let Some(last) = &self.last else { return Ok(()) };
+        if let Event::ClockStep(step) = &entry.event {
+            if !is_time(&step.before) || step.before != last.ts {
+                return breach("time", "clock_step does not name the time of the entry before");
+            }
+        } else if entry.ts < last.ts {
+            return breach("time", format!("{} is before {}", entry.ts, last.ts));
+        }
+        if entry.run == last.run && entry.mono_ms < last.mono_ms {
+            return breach("time", "mono_ms runs backwards");
+        }
+        Ok(())
+    }
+
+    fn check_in_run(&self, open: &OpenRun, entry: &Entry) -> Result<(), Breach> {
+        match &entry.event {
+            Event::DocStart(start) => {
+                open.check_unended(&start.doc)?;
+                open.check_shape(&start.shape)
+            }
+            Event::DocDone(done) => self.check_done(open, done),
+            Event::DocFail(fail) => {
+                open.check_unended(&fail.doc)?;
+                self.check_outputs(&fail.outputs, Owner::Doc(&fail.doc))
+            }
+            Event::DocSkip(skip) => self.check_skip(open, entry.seq, skip),
+            Event::Tables(tables) => {
+                self.check_outputs(&tables.outputs, Owner::Tables(&tables.job))?;
+                check_paths(&tables.kept)
+            }
+            Event::RunEnd(end) => self.check_end(open, end),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_done(&self, open: &OpenRun, done: &DocDone) -> Result<(), Breach> {
+        open.check_unended(&done.doc)?;
+        open.check_shape(&done.shape)?;
+        self.check_outputs(&done.outputs, Owner::Doc(&done.doc))?;
+        if !matches!(done.outcome, Outcome::Done | Outcome::Partial) {
+            return breach("outcome", format!("doc_done with outcome {}", done.outcome));
+        }
+        if open.started.get(&done.doc) != Some(&(done.input_sha256, done.shape)) {
+            return breach("outcome", "doc_done without a doc_start of this input and shape");
+        }
+        let before = self.ledger.supersedes(&done.doc);
+        if done.supersedes != before {
+            return breach("rests_on", format!("supersedes is not {before}"));
+        }
+        Ok(())
+    }
+
+    fn check_skip(&self, open: &OpenRun, seq: u64, skip: &DocSkip) -> Result<(), Breach> {
+        open.check_unended(&skip.doc)?;
+        self.check_outputs(&skip.outputs, Owner::Doc(&skip.doc))?;
+        let known = self.ledger.doc(&skip.doc);
+        match skip.outcome {
+            Outcome::Unchanged => {
+                let holds = known.and_then(|state| state.done.as_ref()).is_some_and(|done| {
+                    done.seq == skip.rests_on
+                        && done.input == skip.input_sha256
+                        && open.shapes.contains(&done.shape)
+                });
+                if !holds || !skip.outputs.is_empty() {
+                    return breach("rests_on", "unchanged, but not what rests_on has done");
+                }
+            }
+            Outcome::Quarantined => {
+                let failed = known.map_or(0, |state| state.failed_seq);
+                if failed == 0 || failed != skip.rests_on {
+                    return breach("rests_on", "quarantined, but rests_on is not its last failure");
+                }
+            }
+            Outcome::Refused | Outcome::Deferred => {
+                if skip.rests_on >= seq {
+                    return breach("rests_on", "rests on an entry that is not before it");
+                }
+            }
+            Outcome::Done | Outcome::Partial | Outcome::Failed => {
+                return breach("outcome", format!("doc_skip with outcome {}", skip.outcome));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_end(&self, open: &OpenRun, end: &RunEnd) -> Result<(), Breach> {
+        let inputs = open.ended.iter().map(|(&doc, &(input, bytes))| (doc, input, bytes));
+        let inventory = Inventory::of(inputs);
+        if inventory != open.inventory {
+            return breach(
+                "complete",
+                format!(
+                    "the run began with {} inputs of {} bytes and gave an outcome to {} of {} \
+                     bytes, or to others",
+                    open.inventory.count, open.inventory.bytes, inventory.count, inventory.bytes
+                ),
+            );
+        }
+        let expected = self.run_end(end.seconds, end.exit_code);
+        if (end.log_size, end.log_root) != (expected.log_size, expected.log_root) {
+            return breach("root", "log_size or log_root is not that of the entries before");
+        }
+        if *end != expected {
+            return breach("counts", "counts, token sums or outputs_root are not what the run did");
+        }
+        Ok(())
+    }
+
+    /// One file belongs to one document or table.
+    fn check_outputs(&self, files: &[OutputFile], owner: Owner) -> Result<(), Breach> {
+        check_paths(files)?;
+        match files.iter().find(|file| self.ledger.is_anothers(&file.path, owner)) {
+            Some(file) => breach("path", format!("{:?} is another document's file", file.path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in an entry that `check` let pass, with the leaf of its line.
+    pub fn apply(&mut self, entry: &Entry, leaf: Digest) {
+        if self.open.as_ref().is_some_and(|open| open.run != entry.run) {
+            self.open = None;
+            self.cut_off += 1;
+        }
+        match &entry.event {
+            Event::Genesis(genesis) => self.origin = genesis.origin.clone(),
+            Event::RunStart(start) => {
+                self.runs.insert(entry.run.clone());
+                self.open = Some(OpenRun {
+                    run: entry.run.clone(),
+                    inventory: start.inventory.clone(),
+                    shapes: start.shapes.iter().map(|shape| shape.sha256).collect(),
+                    started: BTreeMap::new(),
+                    ended: BTreeMap::new(),
+                    counts: Counts::default(),
+                    prompt_tokens: 0,
+                    answer_tokens: 0,
+                });
+            }
+            Event::RunEnd(_) => self.open = None,
+            event => {
+                if let Some(open) = &mut self.open {
+                    open.apply(event);
+                }
+            }
+        }
+        self.ledger.apply(entry);
+        self.tree.push(leaf);
+        self.last = Some(Last {
+            leaf,
+            ts: entry.ts.clone(),
+            mono_ms: entry.mono_ms,
+            run: entry.run.clone(),
+        });
+    }
+}
+
+impl OpenRun {
+    fn check_unended(&self, doc: &DocId) -> Result<(), Breach> {
+        match self.ended.contains_key(doc) {
+            true => breach("outcome", format!("document {doc} already has its outcome")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_shape(&self, shape: &Digest) -> Result<(), Breach> {
+        match self.shapes.contains(shape) {
+            true => Ok(()),
+            false => breach("shape", "the shape is not among those that the run began with"),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        let (doc, input, bytes, outcome) = match event {
+            Event::DocStart(start) => {
+                self.started.insert(start.doc, (start.input_sha256, start.shape));
+                return;
+            }
+            Event::DocDone(done) => {
+                self.prompt_tokens = self.prompt_tokens.saturating_add(done.prompt_tokens);
+                self.answer_tokens = self.answer_tokens.saturating_add(done.answer_tokens);
+                (done.doc, done.input_sha256, done.bytes, done.outcome)
+            }
+            Event::DocFail(fail) => (fail.doc, fail.input_sha256, fail.bytes, Outcome::Failed),
+            Event::DocSkip(skip) => (skip.doc, skip.input_sha256, skip.bytes, skip.outcome),
+            _ => return,
+        };
+        *self.counts.of_mut(outcome) += 1;
+        self.ended.insert(doc, (input, bytes));
+    }
+}
+
+/// Output files stand below the output folder, each named once.
+fn check_paths(files: &[OutputFile]) -> Result<(), Breach> {
+    let mut seen = BTreeSet::new();
+    for file in files {
+        let inside = file.path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        if !inside || file.path.contains('\0') || !seen.insert(&file.path) {
+            return breach("path", format!("{:?} is no path of an output file", file.path));
+        }
+    }
+    Ok(())
+}

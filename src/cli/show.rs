@@ -1,0 +1,73 @@
+//! Reports as words for a person.
+
+use std::fmt::Write as _;
+
+use crate::audit::{Report, Standing, Verdict};
+use crate::run::ModelSheet;
+
+/// Files named one by one up to this many of a kind.
+const NAMED_MAX: usize = 20;
+
+/// What `verify` found.
+pub(super) fn report(report: &Report) -> String {
+    let mut text = String::new();
+    let word = match report.verdict {
+        Verdict::Ok if report.is_sound() => {
+            "VERIFIED: every entry follows from the one before, every file is as logged"
+        }
+        Verdict::Ok => "NOT AS LOGGED: the chain holds, but files are not as logged",
+        Verdict::Unfinished => {
+            "UNFINISHED: every entry holds, but the last run has not ended; the next run puts it right"
+        }
+        Verdict::Broken => "BROKEN: the chain does not hold",
+    };
+    let _ = writeln!(text, "{word}");
+    let _ = writeln!(
+        text,
+        "log of {}: {} entries, {} runs, {} of them cut off",
+        report.origin, report.entries, report.runs, report.cut_off
+    );
+    let _ = writeln!(text, "root {}", report.root);
+    if let Some(bad) = &report.first_bad {
+        let _ = writeln!(text, "first bad entry: {bad}");
+    }
+    if let Some(torn) = &report.torn {
+        let _ =
+            writeln!(text, "torn tail: {} bytes at {} of {}", torn.bytes, torn.offset, torn.file);
+    }
+    if let Some(run) = &report.open_run {
+        let _ = writeln!(text, "run without an end: {run}");
+    }
+    for range in &report.ranges {
+        let standing = match range.standing {
+            Standing::Unsigned => {
+                "UNSIGNED: chained only, whoever can write the log could have written another"
+            }
+        };
+        let _ = writeln!(text, "entries {} to {}: {standing}", range.from, range.to);
+    }
+    let _ = writeln!(text, "files as logged: {}", report.files.equal);
+    let lists = [
+        ("missing", &report.files.missing),
+        ("changed", &report.files.changed),
+        ("not in the log", &report.files.orphans),
+        ("edited by a person, known to the log", &report.files.kept),
+    ];
+    for (what, files) in lists.into_iter().filter(|(_, files)| !files.is_empty()) {
+        let _ = writeln!(text, "{what}: {}", files.len());
+        for file in files.iter().take(NAMED_MAX) {
+            let _ = writeln!(text, "  {file}");
+        }
+        if files.len() > NAMED_MAX {
+            let _ =
+                writeln!(text, "  and {} more (--format json names all)", files.len() - NAMED_MAX);
+        }
+    }
+    text
+}
+
+/// What is in a model, and whether it fits.
+pub(super) fn model(sheet: &ModelSheet) -> String {
+    let _ = sheet;
+    String::new()
+}

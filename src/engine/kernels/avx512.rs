@@ -1,0 +1,555 @@
+//! AVX-512 with VNNI: 32 rows of weights by up to six rows of activations in registers.
+//!
+//! VPDPBUSD adds four products of an unsigned and a signed byte to each of 16 int32 without
+//! saturating. Weights are the unsigned side; offsets enter as the starting value of a sum.
+
+use std::arch::x86_64::*;
+
+use super::super::weights::{Matrix, PANEL, UNIT, bytes_per_32, planes};
+use super::activations::{self, Activations, GROUP, IntRows, SUMS};
+use super::block::{Form, Kind};
+
+/// Evidence that this machine has the features named on the functions below.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx512Vnni {
+    _proof: (),
+}
+
+/// Rows of activations in one register block: 24 accumulators, and 8 registers to work with.
+const ROWS: usize = 6;
+
+impl Avx512Vnni {
+    pub(super) fn detect() -> Option<Avx512Vnni> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("fma"))
+        .then_some(Avx512Vnni { _proof: () })
+    }
+
+    pub(super) fn panel(
+        self,
+        w: &Matrix,
+        panel: usize,
+        x: &Activations,
+        from: usize,
+        acc: &mut [f32],
+    ) {
+        // SAFETY: `self` is the proof that the machine has the features.
+        unsafe { run(w, panel, x, from, acc) }
+    }
+
+    pub(super) fn quantize_256(
+        self,
+        x: &[f32],
+        q: &mut [i8],
+        d: &mut [f32],
+        minus: &mut [i32],
+        sum: &mut [i16],
+    ) {
+        // SAFETY: `self` is the proof that the machine has the features.
+        unsafe { quantize_256(x, q, d, minus, sum) }
+    }
+
+    pub(super) fn quantize_32(self, x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32]) {
+        // SAFETY: `self` is the proof that the machine has the features.
+        unsafe { quantize_32(x, q, d, minus) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn quantize_256(x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32], sum: &mut [i16]) {
+    activations::quantize_256(x, q, d, minus, sum);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn quantize_32(x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32]) {
+    activations::quantize_32(x, q, d, minus);
+}
+
+/// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn run(w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [f32]) {
+    acc.fill(0.0);
+    let acc = acc.as_chunks_mut::<PANEL>().0;
+    match w.kind() {
+        Kind::F32 | Kind::F16 | Kind::Bf16 => run_float(w, panel, x, from, acc),
+        Kind::Q4_0 => run_int::<{ Kind::Q4_0 as u8 }>(w, panel, x.by_32(), x.rows(), from, acc),
+        Kind::Q4_1 => run_int::<{ Kind::Q4_1 as u8 }>(w, panel, x.by_32(), x.rows(), from, acc),
+        Kind::Q5_0 => run_int::<{ Kind::Q5_0 as u8 }>(w, panel, x.by_32(), x.rows(), from, acc),
+        Kind::Q5_1 => run_int::<{ Kind::Q5_1 as u8 }>(w, panel, x.by_32(), x.rows(), from, acc),
+        Kind::Q8_0 => run_int::<{ Kind::Q8_0 as u8 }>(w, panel, x.by_32(), x.rows(), from, acc),
+        Kind::Q2K => run_int::<{ Kind::Q2K as u8 }>(w, panel, x.by_256(), x.rows(), from, acc),
+        Kind::Q3K => run_int::<{ Kind::Q3K as u8 }>(w, panel, x.by_256(), x.rows(), from, acc),
+        Kind::Q4K => run_int::<{ Kind::Q4K as u8 }>(w, panel, x.by_256(), x.rows(), from, acc),
+        Kind::Q5K => run_int::<{ Kind::Q5K as u8 }>(w, panel, x.by_256(), x.rows(), from, acc),
+        Kind::Q6K => run_int::<{ Kind::Q6K as u8 }>(w, panel, x.by_256(), x.rows(), from, acc),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn run_int<const KIND: u8>(
+    w: &Matrix,
+    panel: usize,
+    x: &IntRows,
+    m: usize,
+    from: usize,
+    acc: &mut [[f32; PANEL]],
+) {
+    for group in 0..w.groups() {
+        let packed = w.group(panel, group);
+        let mut slot = group * m + from;
+        let mut rest = &mut acc[..];
+        let blocks = rest.len().div_ceil(ROWS);
+        let mut ahead = Ahead::new(packed, blocks);
+        // Blocks of nearly equal height: 16 rows are 6 + 5 + 5.
+        for left in (1..=blocks).rev() {
+            let rows = rest.len().div_ceil(left);
+            let (now, later) = rest.split_at_mut(rows);
+            match rows {
+                1 => block::<KIND, 1>(packed, &mut ahead, x, slot, now),
+                2 => block::<KIND, 2>(packed, &mut ahead, x, slot, now),
+                3 => block::<KIND, 3>(packed, &mut ahead, x, slot, now),
+                4 => block::<KIND, 4>(packed, &mut ahead, x, slot, now),
+                5 => block::<KIND, 5>(packed, &mut ahead, x, slot, now),
+                _ => block::<KIND, 6>(packed, &mut ahead, x, slot, now),
+            }
+            slot += rows;
+            rest = later;
+        }
+    }
+}
+
+/// What is still to be asked of memory for the next group: panels follow each other there, and the
+/// hardware's own prefetching ends at each page.
+struct Ahead {
+    next: *const u8,
+    lines: usize,
+    /// Lines asked for at a time; more would fill the miss buffers and hold up everything.
+    step: usize,
+}
+
+impl Ahead {
+    /// Spread over `blocks` row blocks of eight octets each.
+    fn new(packed: &[u8], blocks: usize) -> Ahead {
+        let lines = packed.len() / 64;
+        let next = packed.as_ptr().wrapping_add(packed.len());
+        Ahead { next, lines, step: lines.div_ceil(8 * blocks) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+    fn step(&mut self) {
+        let lines = self.step.min(self.lines);
+        for _ in 0..lines {
+            // A prefetch of an address that is not ours does nothing.
+            _mm_prefetch::<_MM_HINT_T0>(self.next.cast());
+            self.next = self.next.wrapping_add(64);
+        }
+        self.lines -= lines;
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn block<const KIND: u8, const M: usize>(
+    packed: &[u8],
+    ahead: &mut Ahead,
+    x: &IntRows,
+    slot: usize,
+    acc: &mut [[f32; PANEL]],
+) {
+    let acc = acc.first_chunk_mut::<M>().expect("as many accumulators as rows");
+    let q = &x.q[slot * GROUP..(slot + M) * GROUP];
+    if Kind::ALL[KIND as usize].form() == Form::By32 {
+        let d = x.d[slot * 8..(slot + M) * 8].as_chunks().0;
+        let minus_sum = x.minus_sum[slot * 8..(slot + M) * 8].as_chunks().0;
+        block_32::<KIND, M>(packed, ahead, q, d, minus_sum, acc);
+    } else {
+        let minus_sum = x.minus_sum[slot * 16..(slot + M) * 16].as_chunks().0;
+        let sum = x.sum[slot * SUMS..(slot + M) * SUMS].as_chunks().0;
+        block_256::<KIND, M>(packed, ahead, q, &x.d[slot..slot + M], minus_sum, sum, acc);
+    }
+}
+
+/// One group of a K type: `acc[r] += dx[r] * (d * total - dmin * min_total)`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn block_256<const KIND: u8, const M: usize>(
+    packed: &[u8],
+    ahead: &mut Ahead,
+    q: &[i8],
+    dx: &[f32],
+    minus_sum: &[[i32; 16]],
+    sum: &[[i16; SUMS]],
+    acc: &mut [[f32; PANEL]; M],
+) {
+    let kind = Kind::ALL[KIND as usize];
+    let (low_bits, high_bits) = planes(kind);
+    assert!(q.len() == M * GROUP && minus_sum.len() == M && sum.len() == M && dx.len() == M);
+    assert!(packed.len() == 8 * bytes_per_32(kind));
+    let (low, rest) = packed.split_at(8 * low_bits * UNIT);
+    let (high, rest) = rest.split_at(8 * high_bits * UNIT);
+    let (scales, rest) = rest.split_at(512);
+    let zero = _mm512_setzero_si512();
+    let mut total = [[zero; 2]; M];
+    for octet in 0..8 {
+        ahead.step();
+        let low = &low[octet * low_bits * UNIT..][..low_bits * UNIT];
+        let high = &high[octet * high_bits * UNIT..][..high_bits * UNIT];
+        // SAFETY: `q` is M rows of 256 bytes, and octet < 8.
+        let x = unsafe { q.as_ptr().add(octet * 32) };
+        if matches!(kind, Kind::Q4K | Kind::Q5K) {
+            let mut s = [[zero; 2]; M];
+            multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+            multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+            let scale = [0, 1].map(|h| load_u8(&scales[octet * PANEL..], h));
+            add_scaled(&mut total, &s, scale);
+        } else {
+            for half in 0..2 {
+                let part = octet * 2 + half;
+                let mut s = [[zero; 2]; M];
+                if kind.offset() > 0 {
+                    for r in 0..M {
+                        s[r] = [times_offset::<KIND>(_mm512_set1_epi32(minus_sum[r][part])); 2];
+                    }
+                }
+                if half == 0 {
+                    multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+                } else {
+                    multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+                }
+                let scale = &scales[part * PANEL..];
+                let scale = [0, 1].map(|h| match kind {
+                    Kind::Q2K => _mm512_and_si512(load_u8(scale, h), _mm512_set1_epi32(15)),
+                    _ => load_i8(scale, h),
+                });
+                add_scaled(&mut total, &s, scale);
+            }
+        }
+    }
+    let mut min_total = [[zero; 2]; M];
+    if kind.has_min() {
+        // Sums of 16 for Q2_K, of 32 for the others, in pairs as VPDPWSSD takes them.
+        let (first, pairs) = if kind == Kind::Q2K { (0, 8) } else { (8, 4) };
+        for pair in 0..pairs {
+            let min = [0, 1].map(|h| {
+                if kind == Kind::Q2K {
+                    let even = load_u8(&scales[pair * 2 * PANEL..], h);
+                    let odd = load_u8(&scales[(pair * 2 + 1) * PANEL..], h);
+                    let even = _mm512_srli_epi32::<4>(even);
+                    _mm512_or_si512(even, _mm512_slli_epi32::<16>(_mm512_srli_epi32::<4>(odd)))
+                } else {
+                    load_u8_pairs(&scales[256 + pair * 2 * PANEL..], h)
+                }
+            });
+            for r in 0..M {
+                // SAFETY: `sum[r]` holds twelve pairs.
+                let x = unsafe { sum[r].as_ptr().cast::<i32>().add(first + pair).read_unaligned() };
+                let x = _mm512_set1_epi32(x);
+                for h in 0..2 {
+                    min_total[r][h] = _mm512_dpwssd_epi32(min_total[r][h], min[h], x);
+                }
+            }
+        }
+    }
+    for h in 0..2 {
+        let d = load_f16(rest, h);
+        for r in 0..M {
+            let mut term = _mm512_mul_ps(d, _mm512_cvtepi32_ps(total[r][h]));
+            if kind.has_min() {
+                let dmin = load_f16(&rest[64..], h);
+                term = _mm512_fnmadd_ps(dmin, _mm512_cvtepi32_ps(min_total[r][h]), term);
+            }
+            let sum = _mm512_fmadd_ps(_mm512_set1_ps(dx[r]), term, load_f32(&acc[r], h));
+            store_f32(&mut acc[r], h, sum);
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn add_scaled<const M: usize>(
+    total: &mut [[__m512i; 2]; M],
+    s: &[[__m512i; 2]; M],
+    scale: [__m512i; 2],
+) {
+    for r in 0..M {
+        for h in 0..2 {
+            let scaled = _mm512_mullo_epi32(s[r][h], scale[h]);
+            total[r][h] = _mm512_add_epi32(total[r][h], scaled);
+        }
+    }
+}
+
+/// One group of a legacy type: `acc[r] += dx[r] * (d * sum + min * x_sum)` for each block of 32.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn block_32<const KIND: u8, const M: usize>(
+    packed: &[u8],
+    ahead: &mut Ahead,
+    q: &[i8],
+    dx: &[[f32; 8]],
+    minus_sum: &[[i32; 8]],
+    acc: &mut [[f32; PANEL]; M],
+) {
+    let kind = Kind::ALL[KIND as usize];
+    let (low_bits, high_bits) = planes(kind);
+    assert!(q.len() == M * GROUP && minus_sum.len() == M && dx.len() == M);
+    let mut y = [[_mm512_setzero_ps(); 2]; M];
+    for r in 0..M {
+        y[r] = [load_f32(&acc[r], 0), load_f32(&acc[r], 1)];
+    }
+    for (b, block) in packed.chunks_exact(bytes_per_32(kind)).take(8).enumerate() {
+        ahead.step();
+        let (low, rest) = block.split_at(low_bits * UNIT);
+        let (high, rest) = rest.split_at(high_bits * UNIT);
+        let mut s = [[_mm512_setzero_si512(); 2]; M];
+        if kind.offset() > 0 {
+            for r in 0..M {
+                s[r] = [times_offset::<KIND>(_mm512_set1_epi32(minus_sum[r][b])); 2];
+            }
+        }
+        // SAFETY: `q` is M rows of 256 bytes, and b < 8.
+        let x = unsafe { q.as_ptr().add(b * 32) };
+        multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+        multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+        let d = [load_f16(rest, 0), load_f16(rest, 1)];
+        for r in 0..M {
+            let scale = _mm512_set1_ps(dx[r][b]);
+            for h in 0..2 {
+                let mut term = _mm512_mul_ps(d[h], _mm512_cvtepi32_ps(s[r][h]));
+                if kind.has_min() {
+                    // min * x_sum, exactly as -(min * -x_sum).
+                    let minus = _mm512_cvtepi32_ps(_mm512_set1_epi32(minus_sum[r][b]));
+                    term = _mm512_fnmadd_ps(load_f16(&rest[64..], h), minus, term);
+                }
+                y[r][h] = _mm512_fmadd_ps(scale, term, y[r][h]);
+            }
+        }
+    }
+    for r in 0..M {
+        store_f32(&mut acc[r], 0, y[r][0]);
+        store_f32(&mut acc[r], 1, y[r][1]);
+    }
+}
+
+/// Adds to `s` the products of units FIRST..FIRST + 4 of an octet with M rows of activations; `x` is where
+/// the octet begins in the first of them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn multiply_4<const KIND: u8, const M: usize, const FIRST: usize>(
+    low: &[u8],
+    high: &[u8],
+    x: *const i8,
+    s: &mut [[__m512i; 2]; M],
+) {
+    // Written out, because shifts want constants and the compiler will not unroll a loop this long.
+    if FIRST == 0 {
+        multiply::<KIND, M, 0>(low, high, x, s);
+        multiply::<KIND, M, 1>(low, high, x, s);
+        multiply::<KIND, M, 2>(low, high, x, s);
+        multiply::<KIND, M, 3>(low, high, x, s);
+    } else {
+        multiply::<KIND, M, 4>(low, high, x, s);
+        multiply::<KIND, M, 5>(low, high, x, s);
+        multiply::<KIND, M, 6>(low, high, x, s);
+        multiply::<KIND, M, 7>(low, high, x, s);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn multiply<const KIND: u8, const M: usize, const UNIT_OF_8: usize>(
+    low: &[u8],
+    high: &[u8],
+    x: *const i8,
+    s: &mut [[__m512i; 2]; M],
+) {
+    let w0 = load_unit::<KIND, UNIT_OF_8>(low, high, 0);
+    let w1 = load_unit::<KIND, UNIT_OF_8>(low, high, 1);
+    for r in 0..M {
+        // SAFETY: the caller's `x` has 32 bytes in each of M rows, 256 bytes apart.
+        let x = unsafe { x.add(r * GROUP + UNIT_OF_8 * 4).cast::<i32>().read_unaligned() };
+        let x = _mm512_set1_epi32(x);
+        s[r][0] = _mm512_dpbusd_epi32(s[r][0], w0, x);
+        s[r][1] = _mm512_dpbusd_epi32(s[r][1], w1, x);
+    }
+}
+
+/// Half `h` of one unit of an octet, its bits put together from the planes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_unit<const KIND: u8, const UNIT_OF_8: usize>(low: &[u8], high: &[u8], h: usize) -> __m512i {
+    let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
+    assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
+    let per_low = 8 / low_bits;
+    let at = UNIT_OF_8 / per_low * UNIT + h * 64;
+    // SAFETY: `low` holds low_bits planes of 128 bytes, and the unit is one of 8.
+    let q = unsafe { _mm512_loadu_si512(low.as_ptr().add(at).cast()) };
+    if low_bits == 8 {
+        return q;
+    }
+    // Shifts cross bytes; the masks drop what came from the neighbour.
+    let q = shift(q, -((UNIT_OF_8 % per_low * low_bits) as i32));
+    let q = _mm512_and_si512(q, _mm512_set1_epi8((1 << low_bits) - 1));
+    if high_bits == 0 {
+        return q;
+    }
+    let per_high = 8 / high_bits;
+    let at = UNIT_OF_8 / per_high * UNIT + h * 64;
+    // SAFETY: `high` holds high_bits planes of 128 bytes, and the unit is one of 8.
+    let top = unsafe { _mm512_loadu_si512(high.as_ptr().add(at).cast()) };
+    let top = shift(top, low_bits as i32 - (UNIT_OF_8 % per_high * high_bits) as i32);
+    let mask = _mm512_set1_epi8((((1 << high_bits) - 1) << low_bits) as i8);
+    // q | top & mask
+    _mm512_ternarylogic_epi32::<0b1111_1000>(q, top, mask)
+}
+
+/// Bits of 16-bit lanes to the left, or to the right where `by` is negative; a constant once unrolled.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn shift(v: __m512i, by: i32) -> __m512i {
+    match by {
+        4 => _mm512_slli_epi16::<4>(v),
+        3 => _mm512_slli_epi16::<3>(v),
+        2 => _mm512_slli_epi16::<2>(v),
+        1 => _mm512_slli_epi16::<1>(v),
+        0 => v,
+        -1 => _mm512_srli_epi16::<1>(v),
+        -2 => _mm512_srli_epi16::<2>(v),
+        -3 => _mm512_srli_epi16::<3>(v),
+        -4 => _mm512_srli_epi16::<4>(v),
+        -5 => _mm512_srli_epi16::<5>(v),
+        -6 => _mm512_srli_epi16::<6>(v),
+        _ => unreachable!("no plane lies {by} bits away"),
+    }
+}
+
+/// Offsets are powers of two.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn times_offset<const KIND: u8>(v: __m512i) -> __m512i {
+    match Kind::ALL[KIND as usize].offset() {
+        4 => _mm512_slli_epi32::<2>(v),
+        8 => _mm512_slli_epi32::<3>(v),
+        16 => _mm512_slli_epi32::<4>(v),
+        32 => _mm512_slli_epi32::<5>(v),
+        128 => _mm512_slli_epi32::<7>(v),
+        _ => _mm512_setzero_si512(),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn run_float(w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [[f32; PANEL]]) {
+    for group in 0..w.groups() {
+        let columns = GROUP.min(w.cols() - group * GROUP);
+        let size = w.kind().block_bytes();
+        let weights = &w.panel(panel)[group * GROUP * PANEL * size..][..columns * PANEL * size];
+        let slot = group * x.rows() + from;
+        for (i, acc) in acc.chunks_mut(ROWS).enumerate() {
+            let rows = &x.float().x[(slot + i * ROWS) * GROUP..][..acc.len() * GROUP];
+            match w.kind() {
+                Kind::F32 => block_float::<0>(weights, rows, acc),
+                Kind::F16 => block_float::<1>(weights, rows, acc),
+                _ => block_float::<2>(weights, rows, acc),
+            }
+        }
+    }
+}
+
+/// Up to six rows times one group of float weights (0: f32, 1: f16, 2: bf16), columns ascending.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn block_float<const TYPE: u8>(weights: &[u8], x: &[f32], acc: &mut [[f32; PANEL]]) {
+    let size = if TYPE == 0 { 4 } else { 2 };
+    let mut y = [[_mm512_setzero_ps(); 2]; ROWS];
+    for (y, acc) in y.iter_mut().zip(&*acc) {
+        *y = [load_f32(acc, 0), load_f32(acc, 1)];
+    }
+    for (j, column) in weights.chunks_exact(PANEL * size).enumerate() {
+        let w = [load_float::<TYPE>(column, 0), load_float::<TYPE>(column, 1)];
+        for (y, x) in y.iter_mut().zip(x.chunks_exact(GROUP)) {
+            let x = _mm512_set1_ps(x[j]);
+            y[0] = _mm512_fmadd_ps(w[0], x, y[0]);
+            y[1] = _mm512_fmadd_ps(w[1], x, y[1]);
+        }
+    }
+    for (y, acc) in y.iter().zip(acc) {
+        store_f32(acc, 0, y[0]);
+        store_f32(acc, 1, y[1]);
+    }
+}
+
+/// Half `h` of one column of float weights.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_float<const TYPE: u8>(column: &[u8], h: usize) -> __m512 {
+    if TYPE == 0 {
+        let half = &column[h * 64..h * 64 + 64];
+        // SAFETY: `half` is 64 bytes.
+        return unsafe { _mm512_loadu_ps(half.as_ptr().cast()) };
+    }
+    let half = &column[h * 32..h * 32 + 32];
+    // SAFETY: `half` is 32 bytes.
+    let bits = unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+    if TYPE == 1 {
+        _mm512_cvtph_ps(bits)
+    } else {
+        _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+    }
+}
+
+/// Half `h` of 32 bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_128(row: &[u8], h: usize) -> __m128i {
+    let half = &row[h * 16..h * 16 + 16];
+    // SAFETY: `half` is 16 bytes.
+    unsafe { _mm_loadu_si128(half.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_u8(row: &[u8], h: usize) -> __m512i {
+    _mm512_cvtepu8_epi32(load_128(row, h))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_i8(row: &[u8], h: usize) -> __m512i {
+    _mm512_cvtepi8_epi32(load_128(row, h))
+}
+
+/// Half `h` of 32 f16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_f16(row: &[u8], h: usize) -> __m512 {
+    load_float::<1>(&row[..64], h)
+}
+
+/// Half `h` of 32 pairs of bytes, as pairs of int16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn load_u8_pairs(row: &[u8], h: usize) -> __m512i {
+    let half = &row[h * 32..h * 32 + 32];
+    // SAFETY: `half` is 32 bytes.
+    _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(half.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_f32(row: &[f32; PANEL], h: usize) -> __m512 {
+    let half = &row[h * 16..h * 16 + 16];
+    // SAFETY: `half` is 64 bytes.
+    unsafe { _mm512_loadu_ps(half.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_f32(row: &mut [f32; PANEL], h: usize, value: __m512) {
+    let half = &mut row[h * 16..h * 16 + 16];
+    // SAFETY: `half` is 64 bytes.
+    unsafe { _mm512_storeu_ps(half.as_mut_ptr(), value) }
+}

@@ -1,0 +1,48 @@
+//! The one place where weights are multiplied: y = x · Wᵀ for a weight matrix in any GGUF type.
+
+use candle_core::quantized::{GgmlDType, QTensor};
+
+use super::kernels::{Activations, Form, Kind, Pool, matmul};
+use super::weights::{self, Matrix};
+
+/// A weight matrix [n, k].
+pub(super) struct Linear {
+    weights: Matrix,
+}
+
+impl Linear {
+    /// Packs `tensor` [n, k], which is dropped; an error is a sentence about the tensor.
+    pub(super) fn new(pool: &Pool, tensor: QTensor) -> Result<Linear, String> {
+        let dtype = tensor.dtype();
+        let kind = Kind::from_ggml(dtype).ok_or(format!("no kernel for the type {dtype:?}"))?;
+        let (n, k) = tensor.shape().dims2().map_err(|error| error.to_string())?;
+        let bytes = tensor.data().map_err(|error| error.to_string())?;
+        let weights = Matrix::pack(pool, kind, &bytes, n, k).map_err(|error| error.to_string())?;
+        Ok(Linear { weights })
+    }
+
+    /// Bytes that a matrix of this type and size takes in memory, but for the padding of its last rows.
+    pub(super) fn bytes(dtype: GgmlDType, elements: usize) -> u64 {
+        match Kind::from_ggml(dtype) {
+            Some(kind) => (elements as u64 * weights::bytes_per_32(kind) as u64).div_ceil(1024),
+            None => (elements / dtype.block_size() * dtype.type_size()) as u64,
+        }
+    }
+
+    /// The form of its input.
+    pub(super) fn form(&self) -> Form {
+        self.weights.kind().form()
+    }
+
+    /// `x` holds m rows of k in the form that this matrix reads; `out` is [m, n].
+    pub(super) fn forward(&self, pool: &Pool, x: &Activations, out: &mut [f32]) {
+        matmul(pool, &self.weights, x, &mut out[..x.rows() * self.weights.rows()]);
+    }
+
+    /// The rows `ids` as f32, one after the other: `out` is [ids, k].
+    pub(super) fn rows(&self, ids: &[u32], out: &mut [f32]) {
+        for (id, out) in ids.iter().zip(out.chunks_exact_mut(self.weights.cols())) {
+            self.weights.row_f32(*id as usize, out);
+        }
+    }
+}

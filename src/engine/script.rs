@@ -1,0 +1,485 @@
+//! The state of one answer's form: which tokens may come next, and where the answer stands.
+//!
+//! Parts meet at token boundaries. A literal and a choice end by themselves, and are written in the
+//! tokens that the tokenizer gives their text, so that each step of a choice is between options. A
+//! quote, a pattern, JSON and free text are open: where such a part is complete it may end, and it ends
+//! by the first token of what follows, which competes with the tokens that would continue it: the
+//! following literal's, one of the following choice's options', or after the last part the model's end of
+//! turn. If one token could do both, it ends the part; so what follows a quote should begin with
+//! something that the document does not hold. A part that is complete and cannot go on ends at once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::grammar::{Grammar, Grammars, Source};
+use super::quote::{Passages, Quote};
+use super::request::{Form, Part};
+use super::tokenizer::{Tokenizer, Trie};
+use crate::base::{PartText, Stop};
+
+/// What `accept` is told for a token that was forced, not chosen.
+pub const FORCED: i64 = i64::MAX;
+
+/// Makes scripts for one model: holds the token trie and the compiled grammars.
+pub struct Forms {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tokenizer: Arc<Tokenizer>,
+    trie: Trie,
+    grammars: Grammars,
+    /// The plain tokens, as a mask.
+    plain: Vec<u64>,
+}
+
+/// Why a form cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormError {
+    /// Nothing to write: no parts, or only empty literals.
+    Empty,
+    /// A choice has no options, an empty one, or one that another begins with.
+    Options,
+    /// An open part is followed by an open part, so nothing could end it.
+    NoBoundary { part: usize },
+    /// Free text is not the last part.
+    TextNotLast,
+    /// The document has no words, or a quote may have none.
+    NothingToQuote,
+    /// A schema or a regular expression that llguidance does not take, in its words.
+    Grammar(String),
+}
+
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormError::Empty => f.write_str("the answer's form has nothing to write"),
+            FormError::Options => f.write_str(
+                "a choice of the answer's form has no options, or an empty one, or one that another \
+                 begins with",
+            ),
+            FormError::NoBoundary { part } => write!(
+                f,
+                "part {part} of the answer's form has no end: a literal or a choice must follow it"
+            ),
+            FormError::TextNotLast => {
+                f.write_str("free text is not the last part of the answer's form")
+            }
+            FormError::NothingToQuote => f.write_str("the document has no words to quote"),
+            FormError::Grammar(error) => {
+                write!(f, "the answer's schema or pattern cannot be followed: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FormError {}
+
+/// Whether the answer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Continue,
+    Finished(Stop),
+}
+
+/// One answer being written.
+pub struct Script {
+    shared: Arc<Shared>,
+    parts: Vec<Compiled>,
+    /// The part being written; beyond the last once finished.
+    current: usize,
+    state: State,
+    /// What the current part's tokens have written.
+    written: Vec<u8>,
+    /// Whether the current part has had a token.
+    is_begun: bool,
+    margin: Option<i64>,
+    done: Vec<PartText>,
+    finished: Option<Stop>,
+    mask: Vec<u64>,
+}
+
+/// A part, ready to be started.
+enum Compiled {
+    Literal { text: Arc<str>, tokens: Vec<u32> },
+    Choice { options: Vec<Choosable>, ends: Option<usize> },
+    Quote(Arc<Passages>),
+    Grammar(Source),
+    Text,
+}
+
+struct Choosable {
+    text: Arc<str>,
+    tokens: Vec<u32>,
+}
+
+/// Where the current part stands.
+enum State {
+    /// Tokens of the literal, or of every option still possible, that are written.
+    Written(usize),
+    /// Options still possible, and tokens written.
+    Options(Vec<usize>, usize),
+    Quote(Quote),
+    Grammar(Box<Grammar>),
+    Text,
+}
+
+impl Forms {
+    /// Fails only where llguidance cannot take the vocabulary at all.
+    pub fn new(tokenizer: Arc<Tokenizer>) -> Result<Forms, FormError> {
+        let mut plain = vec![0; tokenizer.vocabulary_size().div_ceil(64)];
+        let ids = 0..tokenizer.vocabulary_size() as u32;
+        ids.filter(|&id| tokenizer.is_plain(id)).for_each(|id| set(&mut plain, id));
+        let shared = Shared {
+            trie: Trie::new(&tokenizer),
+            grammars: Grammars::new(tokenizer.clone()).map_err(FormError::Grammar)?,
+            plain,
+            tokenizer,
+        };
+        Ok(Forms { shared: Arc::new(shared) })
+    }
+
+    /// The script of an answer about `document` (the request's document text, for quotes).
+    pub fn script(&self, form: &Form, document: &Arc<str>) -> Result<Script, FormError> {
+        let shared = &self.shared;
+        let compile = |part: &Part| shared.compile(part, document);
+        let parts = form.iter().map(compile).collect::<Result<Vec<Compiled>, FormError>>()?;
+        check_boundaries(&parts)?;
+        let mut script = Script {
+            shared: shared.clone(),
+            parts,
+            current: 0,
+            state: State::Written(0),
+            written: Vec::new(),
+            is_begun: false,
+            margin: None,
+            done: Vec::new(),
+            finished: None,
+            mask: vec![0; shared.plain.len()],
+        };
+        script.start();
+        if script.finished.is_some() { Err(FormError::Empty) } else { Ok(script) }
+    }
+}
+
+impl Shared {
+    fn compile(&self, part: &Part, document: &Arc<str>) -> Result<Compiled, FormError> {
+        let tokens = |text: &str| self.tokenizer.encode_continuing(text);
+        let grammar = |source: Source| {
+            // Compiled here so that a schema that cannot be followed is an error before the answer.
+            self.grammars.start(&source).map_err(FormError::Grammar)?;
+            Ok(Compiled::Grammar(source))
+        };
+        match part {
+            Part::Literal(text) => {
+                Ok(Compiled::Literal { text: text.clone(), tokens: tokens(text) })
+            }
+            Part::Choice { options, ends } => {
+                let options: Vec<Choosable> = options
+                    .iter()
+                    .map(|text| Choosable { text: text.clone(), tokens: tokens(text) })
+                    .collect();
+                let clash = |i: usize, j: usize| {
+                    i != j && options[j].tokens.starts_with(&options[i].tokens)
+                };
+                let count = options.len();
+                if count == 0
+                    || (0..count).any(|i| (0..count).any(|j| clash(i, j)))
+                    || options.iter().any(|option| option.tokens.is_empty())
+                {
+                    return Err(FormError::Options);
+                }
+                Ok(Compiled::Choice { options, ends: *ends })
+            }
+            Part::Quote { words_max } => {
+                let passages = Passages::new(document, *words_max, &self.trie);
+                if passages.is_empty() || *words_max == 0 {
+                    return Err(FormError::NothingToQuote);
+                }
+                Ok(Compiled::Quote(Arc::new(passages)))
+            }
+            Part::Pattern(pattern) => grammar(Source::Pattern(pattern.to_string())),
+            Part::Json(schema) => grammar(Source::Json(schema.to_string())),
+            Part::Text => Ok(Compiled::Text),
+        }
+    }
+}
+
+fn check_boundaries(parts: &[Compiled]) -> Result<(), FormError> {
+    let is_open = |part: &Compiled| {
+        matches!(part, Compiled::Quote(_) | Compiled::Grammar(_) | Compiled::Text)
+    };
+    for (i, part) in parts.iter().enumerate() {
+        if matches!(part, Compiled::Text) && i + 1 < parts.len() {
+            return Err(FormError::TextNotLast);
+        }
+        let writes = |part: &&Compiled| !matches!(part, Compiled::Literal { tokens, .. } if tokens.is_empty());
+        let next = parts[i + 1..].iter().find(writes);
+        if is_open(part) && next.is_some_and(is_open) {
+            return Err(FormError::NoBoundary { part: i });
+        }
+    }
+    Ok(())
+}
+
+impl Script {
+    /// Tokens that must come next. The caller appends them and hands each to `accept` with
+    /// `FORCED`; it may stop between two of them. Empty where the model has a choice.
+    pub fn forced(&mut self) -> Vec<u32> {
+        if self.finished.is_some() {
+            return Vec::new();
+        }
+        match (&self.parts[self.current], &mut self.state) {
+            (Compiled::Literal { tokens, .. }, State::Written(at)) => tokens[*at..].to_vec(),
+            (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
+                let first = &options[possible[0]].tokens[*at..];
+                let common = |option: &&usize| {
+                    let other = &options[**option].tokens[*at..];
+                    first.iter().zip(other).take_while(|(a, b)| a == b).count()
+                };
+                let len = possible.iter().map(|option| common(&option)).min().unwrap_or(0);
+                first[..len].to_vec()
+            }
+            (_, State::Grammar(grammar)) => grammar.forced(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether `token` may come next; cheaper than `mask`.
+    pub fn allows(&mut self, token: u32) -> bool {
+        if self.finished.is_some() {
+            return false;
+        }
+        self.ends_part(token) || self.continues_part(token)
+    }
+
+    /// The tokens that may come next: bit `id % 64` of word `id / 64`, for `vocabulary_size` ids.
+    /// All zero only once the answer is finished, or where a grammar has met its limits: the answer
+    /// then stops with `Stop::Fault`.
+    pub fn mask(&mut self) -> &[u64] {
+        let mut mask = std::mem::take(&mut self.mask);
+        mask.fill(0);
+        if self.finished.is_none() {
+            match (&self.parts[self.current], &mut self.state) {
+                (Compiled::Literal { tokens, .. }, State::Written(at)) => {
+                    set(&mut mask, tokens[*at])
+                }
+                (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
+                    possible.iter().for_each(|&option| set(&mut mask, options[option].tokens[*at]));
+                }
+                (_, State::Quote(quote)) => {
+                    quote.each_allowed(&self.shared.trie, |token| set(&mut mask, token));
+                }
+                (_, State::Grammar(grammar)) => grammar.each_allowed(|index, word| {
+                    if let Some(bits) = mask.get_mut(index / 2) {
+                        *bits |= u64::from(word) << (32 * (index % 2));
+                    }
+                }),
+                (_, State::Text) => mask.copy_from_slice(&self.shared.plain),
+                (_, State::Written(_) | State::Options(..)) => unreachable!("started together"),
+            }
+            if self.is_complete() {
+                self.following().into_iter().for_each(|token| set(&mut mask, token));
+            }
+        }
+        self.mask = mask;
+        &self.mask
+    }
+
+    /// Appends a token. `margin_milli`: difference of the two best allowed logits in thousandths, or
+    /// `FORCED`. The margin of a token that ends an open part counts for that part, and for a choice
+    /// that it begins. A token that is not allowed stops the answer with `Stop::Fault`.
+    pub fn accept(&mut self, token: u32, margin_milli: i64) -> Progress {
+        if self.finished.is_none() {
+            self.is_begun = true;
+            if margin_milli != FORCED {
+                self.margin = Some(self.margin.map_or(margin_milli, |m| m.min(margin_milli)));
+            }
+            if self.ends_part(token) {
+                self.close();
+                if self.finished.is_none() {
+                    // The end of the last part was chosen; a literal after it was not.
+                    let is_literal = matches!(self.state, State::Written(_));
+                    return self.accept(token, if is_literal { FORCED } else { margin_milli });
+                }
+            } else if !self.continue_part(token) {
+                self.finished = Some(Stop::Fault);
+            }
+        }
+        match self.finished {
+            Some(stop) => Progress::Finished(stop),
+            None => Progress::Continue,
+        }
+    }
+
+    /// The whole answer (its parts' texts in order), and the text of each part that was begun.
+    pub fn finish(mut self, stop: Stop) -> (String, Vec<PartText>) {
+        debug_assert!(stop != Stop::End || self.finished == Some(Stop::End));
+        if self.is_begun {
+            let part = self.part_text();
+            self.done.push(part);
+        }
+        (self.done.iter().map(|part| part.text.as_str()).collect(), self.done)
+    }
+
+    /// Whether `token` is the first of what follows, and the current part may end.
+    fn ends_part(&mut self, token: u32) -> bool {
+        self.is_complete() && self.following().contains(&token)
+    }
+
+    fn continues_part(&mut self, token: u32) -> bool {
+        let tokenizer = &self.shared.tokenizer;
+        match (&self.parts[self.current], &mut self.state) {
+            (Compiled::Literal { tokens, .. }, State::Written(at)) => tokens[*at] == token,
+            (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
+                possible.iter().any(|&option| options[option].tokens[*at] == token)
+            }
+            _ if !tokenizer.is_plain(token) => false,
+            (_, State::Quote(quote)) => quote.allows(tokenizer.token_bytes(token)),
+            (_, State::Grammar(grammar)) => grammar.allows(token),
+            (_, State::Text) => true,
+            (_, State::Written(_) | State::Options(..)) => unreachable!("started together"),
+        }
+    }
+
+    /// Appends a token to the current part and closes it if nothing can be added; false if the token
+    /// is not allowed.
+    fn continue_part(&mut self, token: u32) -> bool {
+        if !self.continues_part(token) {
+            return false;
+        }
+        let bytes = self.shared.tokenizer.token_bytes(token);
+        self.written.extend_from_slice(bytes);
+        let is_over = match (&self.parts[self.current], &mut self.state) {
+            (Compiled::Literal { tokens, .. }, State::Written(at)) => {
+                *at += 1;
+                *at == tokens.len()
+            }
+            (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
+                possible.retain(|&option| options[option].tokens[*at] == token);
+                *at += 1;
+                options[possible[0]].tokens.len() == *at
+            }
+            (_, State::Quote(quote)) => {
+                quote.accept(bytes);
+                !quote.can_continue()
+            }
+            (_, State::Grammar(grammar)) => {
+                if !grammar.accept(token) {
+                    return false;
+                }
+                grammar.is_stopped()
+            }
+            _ => false,
+        };
+        if is_over {
+            self.close();
+        }
+        true
+    }
+
+    /// Whether the current part is open and may end here.
+    fn is_complete(&mut self) -> bool {
+        match &mut self.state {
+            State::Written(_) | State::Options(..) => false,
+            State::Quote(quote) => quote.place().is_some(),
+            State::Grammar(grammar) => grammar.is_complete(),
+            State::Text => true,
+        }
+    }
+
+    /// The tokens that end the current part, if it is open: the first tokens of what follows.
+    fn following(&self) -> BTreeSet<u32> {
+        for part in &self.parts[self.current + 1..] {
+            match part {
+                Compiled::Literal { tokens, .. } if tokens.is_empty() => {}
+                Compiled::Literal { tokens, .. } => return BTreeSet::from([tokens[0]]),
+                Compiled::Choice { options, .. } => {
+                    return options.iter().map(|option| option.tokens[0]).collect();
+                }
+                Compiled::Quote(_) | Compiled::Grammar(_) | Compiled::Text => {}
+            }
+        }
+        self.shared.tokenizer.ends().collect()
+    }
+
+    /// Ends the current part and starts the next.
+    fn close(&mut self) {
+        let ends = match (&self.parts[self.current], &self.state) {
+            (Compiled::Choice { ends, .. }, State::Options(possible, _)) => {
+                ends.is_some_and(|ends| possible[0] == ends)
+            }
+            _ => false,
+        };
+        let part = self.part_text();
+        self.done.push(part);
+        self.current = if ends { self.parts.len() } else { self.current + 1 };
+        self.start();
+    }
+
+    /// Starts the current part, and closes it if it is an empty literal.
+    fn start(&mut self) {
+        self.written.clear();
+        self.is_begun = false;
+        self.margin = None;
+        let grammars = &self.shared.grammars;
+        self.state = match self.parts.get(self.current) {
+            None => {
+                self.finished = Some(Stop::End);
+                State::Text
+            }
+            Some(Compiled::Literal { .. }) => State::Written(0),
+            Some(Compiled::Choice { options, .. }) => {
+                State::Options((0..options.len()).collect(), 0)
+            }
+            Some(Compiled::Quote(passages)) => State::Quote(Quote::new(passages.clone())),
+            Some(Compiled::Grammar(source)) => match grammars.start(source) {
+                Ok(grammar) => State::Grammar(Box::new(grammar)),
+                // It was compiled when the script was made.
+                Err(_) => {
+                    self.finished = Some(Stop::Fault);
+                    State::Text
+                }
+            },
+            Some(Compiled::Text) => State::Text,
+        };
+        let is_empty = matches!(self.parts.get(self.current),
+            Some(Compiled::Literal { tokens, .. }) if tokens.is_empty());
+        if is_empty {
+            self.close();
+        }
+    }
+
+    /// What stands of the current part: its exact text where it is complete.
+    fn part_text(&self) -> PartText {
+        let lossy = || String::from_utf8_lossy(&self.written).into_owned();
+        let place = match &self.state {
+            State::Quote(quote) => quote.place(),
+            _ => None,
+        };
+        let text = match (&self.parts[self.current], &self.state) {
+            (Compiled::Literal { text, tokens }, State::Written(at)) if *at == tokens.len() => {
+                text.to_string()
+            }
+            (Compiled::Choice { options, .. }, State::Options(possible, at)) => {
+                let option = &options[possible[0]];
+                if option.tokens.len() == *at { option.text.to_string() } else { lossy() }
+            }
+            (_, State::Quote(quote)) => match &place {
+                Some(place) => quote.text(place.clone()).to_owned(),
+                None => lossy(),
+            },
+            _ => lossy(),
+        };
+        PartText { text, place, margin_milli: self.margin }
+    }
+}
+
+fn set(mask: &mut [u64], token: u32) {
+    mask[token as usize / 64] |= 1 << (token % 64);
+}
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -1,0 +1,489 @@
+//! Weight matrices as the kernels read them: panels of 32 output rows, groups of 256 input columns.
+//!
+//! One layout serves every instruction tier. Within a group the unit is 128 bytes: four columns of 32
+//! rows ([32][4]), which is two AVX-512 registers of VPDPBUSD's operand, four of AVX2's, and two rows of
+//! an AMX tile. Bits of `q` are packed across units, so that unpacking is shifts and masks of whole
+//! vectors; a weight takes as many bits as in the file (Q4_K and Q5_K 0.125 more, Q3_K too: their 6-bit
+//! scales lie in bytes here).
+
+use std::alloc::Layout;
+use std::fmt;
+use std::ptr::NonNull;
+
+use super::kernels::Pool;
+use super::kernels::activations::GROUP;
+use super::kernels::block::{Block32, Block256, Form, Kind, read_32, read_256};
+use half::f16;
+
+/// Output rows in one panel.
+pub(super) const PANEL: usize = 32;
+
+/// Bytes of one unit: four columns of a panel.
+pub(super) const UNIT: usize = 4 * PANEL;
+
+/// A weight matrix [rows, cols] = [n, k], packed.
+pub struct Matrix {
+    kind: Kind,
+    n: usize,
+    k: usize,
+    /// [panels][panel bytes], 64-byte aligned; rows past n are zero.
+    packed: Aligned,
+}
+
+/// Why bytes are no matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackError {
+    /// The row length is no multiple of the type's block length.
+    Ragged { kind: Kind, k: usize },
+    /// The bytes are more or fewer than n rows of k take.
+    Size { kind: Kind, n: usize, k: usize, bytes: usize },
+}
+
+impl fmt::Display for PackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PackError::Ragged { kind, k } => {
+                let block = kind.block_len();
+                write!(f, "rows of {k} weights are no whole blocks of {block} ({kind:?})")
+            }
+            PackError::Size { kind, n, k, bytes } => {
+                write!(f, "{bytes} bytes are not {n} rows of {k} weights ({kind:?})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PackError {}
+
+impl Matrix {
+    /// Packs a tensor of `n` rows of `k` weights from its bytes in a GGUF file.
+    pub fn pack(
+        pool: &Pool,
+        kind: Kind,
+        bytes: &[u8],
+        n: usize,
+        k: usize,
+    ) -> Result<Matrix, PackError> {
+        let block = kind.block_len();
+        if k == 0 || !k.is_multiple_of(block) {
+            return Err(PackError::Ragged { kind, k });
+        }
+        let row_bytes = k / block * kind.block_bytes();
+        if n == 0 || n.checked_mul(row_bytes) != Some(bytes.len()) {
+            return Err(PackError::Size { kind, n, k, bytes: bytes.len() });
+        }
+        let panel_bytes = panel_bytes(kind, k);
+        let mut packed = Aligned::zeroed(n.div_ceil(PANEL) * panel_bytes);
+        pool.run_chunks(packed.bytes_mut(), panel_bytes, &|panel, out| {
+            let rows = &bytes[panel * PANEL * row_bytes..n.min((panel + 1) * PANEL) * row_bytes];
+            pack_panel(kind, rows, row_bytes, out);
+        });
+        Ok(Matrix { kind, n, k, packed })
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Output rows, n.
+    pub fn rows(&self) -> usize {
+        self.n
+    }
+
+    /// Input columns, k.
+    pub fn cols(&self) -> usize {
+        self.k
+    }
+
+    /// Bytes held in memory.
+    pub fn bytes(&self) -> usize {
+        self.packed.bytes().len()
+    }
+
+    /// Row `i` as ggml dequantizes it, for embeddings.
+    pub fn row_f32(&self, i: usize, out: &mut [f32]) {
+        assert!(i < self.n && out.len() == self.k, "row {i} of {} in {}", self.n, out.len());
+        let (panel, row) = (self.panel(i / PANEL), i % PANEL);
+        if self.kind.form() == Form::Float {
+            let size = self.kind.block_bytes();
+            for (j, out) in out.iter_mut().enumerate() {
+                let at = (j * PANEL + row) * size;
+                *out = super::kernels::block::read_float(self.kind, &panel[at..at + size]);
+            }
+            return;
+        }
+        let mut tile = Tile::new();
+        for (g, out) in out.chunks_mut(GROUP).enumerate() {
+            unpack(self.kind, self.group(i / PANEL, g), &mut tile);
+            tile.row(self.kind, row, out);
+        }
+    }
+
+    /// Panels, each of `PANEL` rows.
+    pub(super) fn panels(&self) -> usize {
+        self.n.div_ceil(PANEL)
+    }
+
+    /// Groups of columns, the last perhaps shorter.
+    pub(super) fn groups(&self) -> usize {
+        self.k.div_ceil(GROUP)
+    }
+
+    pub(super) fn panel(&self, panel: usize) -> &[u8] {
+        let size = panel_bytes(self.kind, self.k);
+        &self.packed.bytes()[panel * size..][..size]
+    }
+
+    /// One group of one panel of a type with blocks.
+    pub(super) fn group(&self, panel: usize, group: usize) -> &[u8] {
+        let per_32 = bytes_per_32(self.kind);
+        let from = group * (GROUP / 32) * per_32;
+        let blocks = (GROUP / 32).min(self.k / 32 - group * (GROUP / 32));
+        &self.panel(panel)[from..from + blocks * per_32]
+    }
+}
+
+/// One group of one panel, unpacked: what the inner loops read.
+#[repr(C, align(64))]
+pub(super) struct Tile {
+    /// [64 units][32 rows][4 columns], unsigned.
+    pub q: [u8; 64 * UNIT],
+    /// K types: the scale of each 16 columns.
+    pub scale: [[i32; PANEL]; 16],
+    /// K types: the minima of two times 16 columns.
+    pub min: [[[i16; 2]; PANEL]; 8],
+    /// Block scales; K types use the first only.
+    pub d: [[f32; PANEL]; 8],
+    /// Block minima (legacy) or the scale of `min`, negated (K types, the first only).
+    pub m: [[f32; PANEL]; 8],
+}
+
+impl Tile {
+    pub(super) fn new() -> Tile {
+        Tile {
+            q: [0; 64 * UNIT],
+            scale: [[0; PANEL]; 16],
+            min: [[[0; 2]; PANEL]; 8],
+            d: [[0.0; PANEL]; 8],
+            m: [[0.0; PANEL]; 8],
+        }
+    }
+
+    /// Weights of one row, in ggml's order of operations.
+    fn row(&self, kind: Kind, row: usize, out: &mut [f32]) {
+        for (j, out) in out.iter_mut().enumerate() {
+            let q = (self.q[j / 4 * UNIT + row * 4 + j % 4] as i32 - kind.offset()) as f32;
+            *out = if kind.form() == Form::By256 {
+                let scale = self.d[0][row] * self.scale[j / 16][row] as f32;
+                let min = -self.m[0][row] * self.min[j / 32][row][j / 16 % 2] as f32;
+                if kind.has_min() { scale * q - min } else { scale * q }
+            } else if kind.has_min() {
+                self.d[j / 32][row] * q + self.m[j / 32][row]
+            } else {
+                self.d[j / 32][row] * q
+            };
+        }
+    }
+}
+
+/// Bytes that 32 columns of a panel take, K types on the average of 256.
+pub(super) const fn bytes_per_32(kind: Kind) -> usize {
+    match kind {
+        Kind::F32 => 32 * PANEL * 4,
+        Kind::F16 | Kind::Bf16 => 32 * PANEL * 2,
+        Kind::Q4_0 => 512 + 64,
+        Kind::Q4_1 => 512 + 128,
+        Kind::Q5_0 => 512 + 128 + 64,
+        Kind::Q5_1 => 512 + 128 + 128,
+        Kind::Q8_0 => 1024 + 64,
+        Kind::Q2K => (2048 + 512 + 128) / 8,
+        Kind::Q3K => (2048 + 1024 + 512 + 64) / 8,
+        Kind::Q4K => (4096 + 512 + 128) / 8,
+        Kind::Q5K => (4096 + 1024 + 512 + 128) / 8,
+        Kind::Q6K => (4096 + 2048 + 512 + 64) / 8,
+    }
+}
+
+fn panel_bytes(kind: Kind, k: usize) -> usize {
+    match kind.form() {
+        Form::Float => k * PANEL * kind.block_bytes(),
+        _ => k / 32 * bytes_per_32(kind),
+    }
+}
+
+/// How the bits of `q` lie: low bits in planes of this width, then high bits.
+pub(super) const fn planes(kind: Kind) -> (usize, usize) {
+    match kind {
+        Kind::Q2K => (2, 0),
+        Kind::Q3K => (2, 1),
+        Kind::Q4_0 | Kind::Q4_1 | Kind::Q4K => (4, 0),
+        Kind::Q5_0 | Kind::Q5_1 | Kind::Q5K => (4, 1),
+        Kind::Q6K => (4, 2),
+        _ => (8, 0),
+    }
+}
+
+/// Unpacks one group; `packed` holds as many 32-column blocks as the group has.
+#[inline(always)]
+pub(super) fn unpack(kind: Kind, packed: &[u8], tile: &mut Tile) {
+    match kind {
+        Kind::F32 | Kind::F16 | Kind::Bf16 => unreachable!("{kind:?} is never unpacked"),
+        Kind::Q4_0 => unpack_32::<{ Kind::Q4_0 as u8 }>(packed, tile),
+        Kind::Q4_1 => unpack_32::<{ Kind::Q4_1 as u8 }>(packed, tile),
+        Kind::Q5_0 => unpack_32::<{ Kind::Q5_0 as u8 }>(packed, tile),
+        Kind::Q5_1 => unpack_32::<{ Kind::Q5_1 as u8 }>(packed, tile),
+        Kind::Q8_0 => unpack_32::<{ Kind::Q8_0 as u8 }>(packed, tile),
+        Kind::Q2K => unpack_256::<{ Kind::Q2K as u8 }>(packed, tile),
+        Kind::Q3K => unpack_256::<{ Kind::Q3K as u8 }>(packed, tile),
+        Kind::Q4K => unpack_256::<{ Kind::Q4K as u8 }>(packed, tile),
+        Kind::Q5K => unpack_256::<{ Kind::Q5K as u8 }>(packed, tile),
+        Kind::Q6K => unpack_256::<{ Kind::Q6K as u8 }>(packed, tile),
+    }
+}
+
+/// Per block of 32: eight units of `q`, d, and the minimum where the type has one.
+#[inline(always)]
+fn unpack_32<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
+    let kind = kind_of(KIND);
+    let (low, high) = planes(kind);
+    let (low, high) = (low * UNIT, high * UNIT);
+    for (b, block) in packed.chunks_exact(bytes_per_32(kind)).enumerate() {
+        unpack_bits::<KIND>(&block[..low], &block[low..low + high], &mut tile.q[b * 8 * UNIT..]);
+        let rest = &block[low + high..];
+        read_f16(&rest[..64], &mut tile.d[b]);
+        if kind.has_min() {
+            read_f16(&rest[64..128], &mut tile.m[b]);
+        }
+    }
+}
+
+/// 64 units of `q`, [16][32] scales, d, dmin. The types whose scales hold for 32 columns have [8][32] of
+/// them, then minima of two times 32 columns [4][32][2]; Q2_K has both in the halves of one byte.
+#[inline(always)]
+fn unpack_256<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
+    let kind = kind_of(KIND);
+    let (low, high) = planes(kind);
+    let (low, high) = (low * 8 * UNIT, high * 8 * UNIT);
+    unpack_bits::<KIND>(&packed[..low], &packed[low..low + high], &mut tile.q);
+    let scales = &packed[low + high..][..512];
+    let d = &packed[low + high + 512..];
+    match kind {
+        Kind::Q4K | Kind::Q5K => {
+            let (scales, mins) = scales.split_at(256);
+            for j in 0..8 {
+                for row in 0..PANEL {
+                    tile.scale[2 * j][row] = scales[j * PANEL + row] as i32;
+                    tile.min[j][row] = [mins[(j / 2 * PANEL + row) * 2 + j % 2] as i16; 2];
+                }
+                tile.scale[2 * j + 1] = tile.scale[2 * j];
+            }
+        }
+        Kind::Q2K => {
+            for j in 0..16 {
+                for row in 0..PANEL {
+                    tile.scale[j][row] = (scales[j * PANEL + row] & 15) as i32;
+                    tile.min[j / 2][row][j % 2] = (scales[j * PANEL + row] >> 4) as i16;
+                }
+            }
+        }
+        _ => {
+            for j in 0..16 {
+                for row in 0..PANEL {
+                    tile.scale[j][row] = scales[j * PANEL + row] as i8 as i32;
+                }
+            }
+        }
+    }
+    read_f16(&d[..64], &mut tile.d[0]);
+    if kind.has_min() {
+        read_f16(&d[64..128], &mut tile.m[0]);
+        for m in &mut tile.m[0] {
+            *m = -*m;
+        }
+    }
+}
+
+/// Low planes and high planes to one byte a weight.
+#[inline(always)]
+fn unpack_bits<const KIND: u8>(low: &[u8], high: &[u8], q: &mut [u8]) {
+    let (low_bits, high_bits) = planes(kind_of(KIND));
+    let per_low = 8 / low_bits;
+    let mask = ((1u16 << low_bits) - 1) as u8;
+    for (low, q) in low.chunks_exact(UNIT).zip(q.chunks_exact_mut(UNIT * per_low)) {
+        for (part, q) in q.chunks_exact_mut(UNIT).enumerate() {
+            for (q, low) in q.iter_mut().zip(low) {
+                *q = low >> (part * low_bits) & mask;
+            }
+        }
+    }
+    if high_bits == 0 {
+        return;
+    }
+    let per_high = 8 / high_bits;
+    let mask = ((1u16 << high_bits) - 1) as u8;
+    for (high, q) in high.chunks_exact(UNIT).zip(q.chunks_exact_mut(UNIT * per_high)) {
+        for (part, q) in q.chunks_exact_mut(UNIT).enumerate() {
+            for (q, high) in q.iter_mut().zip(high) {
+                *q |= (high >> (part * high_bits) & mask) << low_bits;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+const fn kind_of(number: u8) -> Kind {
+    Kind::ALL[number as usize]
+}
+
+/// 32 little-endian f16 to f32, exactly, without a branch a vector could not take.
+#[inline(always)]
+fn read_f16(bytes: &[u8], out: &mut [f32; PANEL]) {
+    for (out, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
+        *out = f16_to_f32(u16::from_le_bytes([b[0], b[1]]));
+    }
+}
+
+/// Exact for every f16: the exponent is moved by a multiplication, which also normalizes subnormals.
+#[inline(always)]
+pub(super) fn f16_to_f32(h: u16) -> f32 {
+    /// 2^112, the difference of the two exponent biases.
+    const SCALE: f32 = f32::from_bits((127 + 112) << 23);
+    let magnitude = (h as u32 & 0x7fff) << 13;
+    let finite = (f32::from_bits(magnitude) * SCALE).to_bits();
+    let special = magnitude | 0x7f80_0000;
+    let bits = if magnitude >= 0x0f80_0000 { special } else { finite };
+    f32::from_bits(bits | (h as u32 & 0x8000) << 16)
+}
+
+/// Packs up to 32 rows, `row_bytes` each, into one panel of zeros.
+fn pack_panel(kind: Kind, rows: &[u8], row_bytes: usize, out: &mut [u8]) {
+    match kind.form() {
+        Form::Float => {
+            let size = kind.block_bytes();
+            for (row, bytes) in rows.chunks(row_bytes).enumerate() {
+                for (j, b) in bytes.chunks(size).enumerate() {
+                    out[(j * PANEL + row) * size..][..size].copy_from_slice(b);
+                }
+            }
+        }
+        Form::By32 => {
+            for (row, bytes) in rows.chunks(row_bytes).enumerate() {
+                let blocks = bytes.chunks(kind.block_bytes());
+                for (bytes, out) in blocks.zip(out.chunks_mut(bytes_per_32(kind))) {
+                    pack_32(kind, row, &read_32(kind, bytes), out);
+                }
+            }
+        }
+        Form::By256 => {
+            for (row, bytes) in rows.chunks(row_bytes).enumerate() {
+                let blocks = bytes.chunks(kind.block_bytes());
+                for (bytes, out) in blocks.zip(out.chunks_mut(8 * bytes_per_32(kind))) {
+                    pack_256(kind, row, &read_256(kind, bytes), out);
+                }
+            }
+        }
+    }
+}
+
+fn pack_32(kind: Kind, row: usize, block: &Block32, out: &mut [u8]) {
+    let (low, high) = planes(kind);
+    let (low, high) = (low * UNIT, high * UNIT);
+    let (bits, rest) = out.split_at_mut(low + high);
+    pack_bits(kind, row, &block.q, bits.split_at_mut(low));
+    put_f16(&mut rest[2 * row..], block.d);
+    if kind.has_min() {
+        put_f16(&mut rest[64 + 2 * row..], block.min);
+    }
+}
+
+fn pack_256(kind: Kind, row: usize, block: &Block256, out: &mut [u8]) {
+    let (low, high) = planes(kind);
+    let (low, high) = (low * 8 * UNIT, high * 8 * UNIT);
+    let (bits, rest) = out.split_at_mut(low + high);
+    pack_bits(kind, row, &block.q, bits.split_at_mut(low));
+    let (scales, d) = rest.split_at_mut(512);
+    for j in 0..16 {
+        match kind {
+            Kind::Q4K | Kind::Q5K => {
+                scales[j / 2 * PANEL + row] = block.scale[j] as u8;
+                scales[256 + (j / 4 * PANEL + row) * 2 + j / 2 % 2] = block.min[j];
+            }
+            Kind::Q2K => scales[j * PANEL + row] = block.scale[j] as u8 | block.min[j] << 4,
+            _ => scales[j * PANEL + row] = block.scale[j] as u8,
+        }
+    }
+    put_f16(&mut d[2 * row..], block.d);
+    if kind.has_min() {
+        put_f16(&mut d[64 + 2 * row..], block.dmin);
+    }
+}
+
+/// The inverse of `unpack_bits` for the weights of one row.
+fn pack_bits(kind: Kind, row: usize, q: &[u8], (low, high): (&mut [u8], &mut [u8])) {
+    let (low_bits, high_bits) = planes(kind);
+    let mask = ((1u16 << low_bits) - 1) as u8;
+    let per_low = 8 / low_bits;
+    for (j, q) in q.iter().enumerate() {
+        let (unit, byte) = (j / 4, row * 4 + j % 4);
+        low[unit / per_low * UNIT + byte] |= (q & mask) << (unit % per_low * low_bits);
+        if high_bits > 0 {
+            let per_high = 8 / high_bits;
+            high[unit / per_high * UNIT + byte] |= q >> low_bits << (unit % per_high * high_bits);
+        }
+    }
+}
+
+fn put_f16(out: &mut [u8], value: f32) {
+    out[..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+}
+
+/// Zeroed bytes that start on a cache line, or on a huge page where there are enough of them.
+struct Aligned {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+/// A huge page of x86-64 and of most aarch64 kernels.
+const HUGE_PAGE: usize = 2 << 20;
+
+// SAFETY: the bytes are owned by this value and reached through it alone.
+unsafe impl Send for Aligned {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for Aligned {}
+
+impl Aligned {
+    fn zeroed(len: usize) -> Aligned {
+        let align = if len >= 2 * HUGE_PAGE { HUGE_PAGE } else { 64 };
+        let layout = Layout::from_size_align(len, align).expect("a tensor is far below isize::MAX");
+        assert!(len > 0, "a matrix has weights");
+        // SAFETY: the layout is not empty.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
+        #[cfg(target_os = "linux")]
+        if align == HUGE_PAGE {
+            // Prefetchers and the TLB stop at small pages. Advice: a refusal changes only the speed.
+            // SAFETY: the range is ours; only whole huge pages of it are named.
+            unsafe {
+                libc::madvise(start.as_ptr().cast(), len & !(HUGE_PAGE - 1), libc::MADV_HUGEPAGE)
+            };
+        }
+        Aligned { start, layout }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes were allocated, and zeroed.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
+    }
+}
+
+impl Drop for Aligned {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
+    }
+}

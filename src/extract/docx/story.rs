@@ -1,0 +1,787 @@
+//! One story of a DOCX (the body, a note, a header, a comment, a text box) → blocks of text, as one
+//! view of its tracked changes shows them. Does not open parts or make pages.
+
+use super::super::View;
+use super::super::document::{Hidden, Remark, RemarkKind, Role};
+use super::super::labels::printed_label;
+use super::super::xml::{Element, Ns};
+use super::numbering::{Counters, Numbering, format_number};
+use super::styles::{NumberingRef, Styles, is_on, is_shaded, toggle};
+
+/// What all stories of a document share.
+pub(super) struct Context {
+    pub(super) view: View,
+    pub(super) styles: Styles,
+    pub(super) numbering: Numbering,
+}
+
+/// A finished block.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) role: Role,
+    pub(super) text: String,
+    pub(super) label: Option<String>,
+}
+
+/// A footnote or endnote that the text points to, in order of first mention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoteMention {
+    pub(super) is_endnote: bool,
+    pub(super) id: String,
+    /// As printed at the mention; empty where the author set a mark by hand.
+    pub(super) mark: String,
+}
+
+/// A header or footer that a section asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Margin {
+    pub(super) is_footer: bool,
+    /// "default", "first" or "even".
+    pub(super) kind: String,
+    pub(super) relation: String,
+    /// Whether the section shows its first page differently.
+    pub(super) title_page: bool,
+}
+
+/// What was found in a story beside its blocks.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) remarks: Vec<Remark>,
+    pub(super) hidden: Vec<Hidden>,
+    pub(super) mentions: Vec<NoteMention>,
+    pub(super) margins: Vec<Margin>,
+    /// Pictures and embedded objects, whose inside is not read.
+    pub(super) pictures: usize,
+    /// Embedded documents (`w:altChunk`) and fields that print what only Word can compute.
+    pub(super) unread: Vec<String>,
+}
+
+/// Reads a story. `counters` belong to it alone.
+pub(super) struct Story<'a> {
+    context: &'a Context,
+    counters: Counters,
+    pub(super) findings: Findings,
+    blocks: Vec<Piece>,
+    line: Line,
+    /// Text boxes of the paragraph being read; they follow it.
+    boxes: Vec<Piece>,
+    fields: Vec<Field>,
+    changes: Vec<Change>,
+    /// How many enclosing changes take the text out of this view.
+    dropped: usize,
+    /// Inside a table or a text box, whose ground may have any colour.
+    on_ground: usize,
+    /// Whether more text of the same change goes on with the last remark.
+    remark_open: bool,
+}
+
+/// The paragraph being put together; a removed paragraph mark lets the next one go on with it.
+#[derive(Default)]
+struct Line {
+    text: String,
+    /// The style of the paragraph being read.
+    style: Option<String>,
+    /// A hidden paragraph mark joined this line's first paragraph with what follows: its number and
+    /// role are those of the first.
+    lead: Option<(Role, Option<String>)>,
+}
+
+/// Where a complex field stands.
+struct Field {
+    instruction: String,
+    in_result: bool,
+    has_result: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    kind: RemarkKind,
+    author: String,
+    date: String,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn new(context: &'a Context) -> Story<'a> {
+        Story {
+            context,
+            counters: Counters::default(),
+            findings: Findings::default(),
+            blocks: Vec::new(),
+            line: Line::default(),
+            boxes: Vec::new(),
+            fields: Vec::new(),
+            changes: Vec::new(),
+            dropped: 0,
+            on_ground: 0,
+            remark_open: false,
+        }
+    }
+
+    /// The blocks below `parent` (`w:body`, `w:footnote`, `w:hdr`, …).
+    pub(super) fn read(&mut self, parent: &Element) -> Vec<Piece> {
+        self.block_children(parent);
+        self.end_paragraph(None);
+        std::mem::take(&mut self.blocks)
+    }
+
+    // ---- blocks ----
+
+    fn block_children(&mut self, parent: &Element) {
+        for element in parent.elements() {
+            self.block(element);
+        }
+    }
+
+    fn block(&mut self, element: &Element) {
+        if element.ns == Ns::Compatibility && &*element.name == "AlternateContent" {
+            if let Some(branch) = chosen_branch(element) {
+                self.block_children(branch);
+            }
+            return;
+        }
+        if element.ns == Ns::Math {
+            self.math(element);
+            return self.end_paragraph(None);
+        }
+        if element.ns != Ns::Word {
+            return;
+        }
+        match &*element.name {
+            "p" => self.paragraph(element),
+            "tbl" => {
+                self.end_paragraph(None);
+                self.table(element);
+            }
+            "sdt" => {
+                if let Some(content) = element.child("sdtContent") {
+                    self.block_children(content);
+                }
+            }
+            "customXml" | "smartTag" => self.block_children(element),
+            "ins" | "moveTo" | "del" | "moveFrom" => {
+                self.changed(element, |story| story.block_children(element));
+            }
+            "sectPr" => self.section(element),
+            "altChunk" => self.findings.unread.push("an embedded document (altChunk)".to_owned()),
+            // A run outside of a paragraph is wrong, but its text was meant to be read.
+            "r" => self.run(element),
+            _ => {}
+        }
+    }
+
+    fn paragraph(&mut self, paragraph: &Element) {
+        let marked = paragraph.child("pPr");
+        let properties = self.properties_in_view(marked);
+        self.line.style = properties.and_then(|p| p.child_val("pStyle")).map(str::to_owned);
+        for element in paragraph.elements().filter(|element| !element.is_word("pPr")) {
+            self.inline(element);
+        }
+        if let Some(section) = marked.and_then(|properties| properties.child("sectPr")) {
+            self.section(section);
+        }
+        let mark = marked.and_then(|properties| properties.child("rPr"));
+        if mark.is_some_and(|mark| self.is_mark_removed(mark)) || self.dropped > 0 {
+            // Goes on in the next paragraph, whose properties the joined one has.
+            self.remark_open = false;
+            return;
+        }
+        if toggle(mark, "vanish") == Some(true) {
+            // A hidden mark, such as Word's style separator, prints the next paragraph in the same
+            // line; a paragraph that is hidden whole is not there and has no number.
+            if !self.line.text.trim().is_empty() && self.line.lead.is_none() {
+                let lead = self.number_and_role(properties);
+                self.line.lead = Some(lead);
+            }
+            return;
+        }
+        self.end_paragraph(Some(properties));
+    }
+
+    /// `w:pPr`, or what it was before its change.
+    fn properties_in_view<'p>(&self, properties: Option<&'p Element>) -> Option<&'p Element> {
+        match (self.context.view, properties.and_then(|p| p.child("pPrChange"))) {
+            (View::Original, Some(change)) => change.child("pPr"),
+            _ => properties,
+        }
+    }
+
+    fn is_mark_removed(&self, mark: &Element) -> bool {
+        let removing = match self.context.view {
+            View::Accepted => ["del", "moveFrom"],
+            View::Original => ["ins", "moveTo"],
+        };
+        removing.iter().any(|name| mark.child(name).is_some())
+    }
+
+    /// Puts the paragraph among the blocks. `properties` is none where no paragraph mark ends it: at
+    /// the end of a cell or before a table.
+    fn end_paragraph(&mut self, properties: Option<Option<&Element>>) {
+        let is_blank = self.line.text.trim().is_empty();
+        if properties.is_some() || !is_blank {
+            let (role, prefix) = match self.line.lead.take() {
+                Some(lead) => lead,
+                None => self.number_and_role(properties.flatten()),
+            };
+            let line = std::mem::take(&mut self.line.text);
+            let text = line.trim();
+            let (text, label) = match prefix {
+                Some(number) => (format!("{number}{text}"), clean_label(&number)),
+                None => (text.to_owned(), printed_label(text)),
+            };
+            if !text.trim().is_empty() {
+                self.blocks.push(Piece { role, text, label });
+            }
+        }
+        self.line = Line::default();
+        self.remark_open = false;
+        self.blocks.append(&mut self.boxes);
+    }
+
+    /// Counts the paragraph, and gives its role and the printed number with what separates it.
+    fn number_and_role(&mut self, properties: Option<&Element>) -> (Role, Option<String>) {
+        let Context { styles, numbering, .. } = self.context;
+        let style = properties.and_then(|p| p.child_val("pStyle"));
+        let heading = styles.heading(style, properties);
+        let mut direct = NumberingRef::of(properties);
+        let inserted = properties
+            .and_then(|properties| properties.child("numPr"))
+            .is_some_and(|num_pr| num_pr.child("ins").is_some());
+        if inserted && self.context.view == View::Original {
+            direct = NumberingRef::default();
+        }
+        let linked = |num: &str, style: &str| numbering.linked_level(num, style);
+        let number = styles
+            .numbering(style, direct, linked)
+            .filter(|(num_id, _)| num_id != "0")
+            .and_then(|(num_id, level)| numbering.next(&mut self.counters, &num_id, level));
+        let role = match (heading, &number) {
+            (Some(level), _) => Role::Heading(level),
+            (None, Some(_)) => Role::ListItem,
+            (None, None) => Role::Paragraph,
+        };
+        let prefix = number.filter(|number| !number.text.trim().is_empty());
+        (role, prefix.map(|number| number.text + number.suffix))
+    }
+
+    fn section(&mut self, section: &Element) {
+        let title_page = toggle(Some(section), "titlePg").unwrap_or(false);
+        for element in section.elements().filter(|element| element.ns == Ns::Word) {
+            let is_footer = match &*element.name {
+                "headerReference" => false,
+                "footerReference" => true,
+                _ => continue,
+            };
+            let Some(relation) = element.attribute(Ns::Relation, "id") else { continue };
+            self.findings.margins.push(Margin {
+                is_footer,
+                kind: element.word("type").unwrap_or("default").to_owned(),
+                relation: relation.to_owned(),
+                title_page,
+            });
+        }
+    }
+
+    // ---- tables ----
+
+    fn table(&mut self, table: &Element) {
+        self.on_ground += 1;
+        let look = table.child("tblPr").and_then(|properties| properties.child("tblLook"));
+        let first_row_stands_out = look.is_some_and(|look| match look.word("firstRow") {
+            Some(value) => is_on(value),
+            None => {
+                let bits = look.word("val").and_then(|value| u32::from_str_radix(value, 16).ok());
+                bits.is_some_and(|bits| bits & 0x20 != 0)
+            }
+        });
+        let mut rows = Vec::new();
+        collect(table, "tr", &mut rows);
+        let several = rows.len() > 1;
+        let mut is_first = true;
+        for row in rows {
+            let printed = self.row(row, is_first && several && first_row_stands_out);
+            is_first &= !printed;
+        }
+        self.on_ground -= 1;
+    }
+
+    /// Returns whether the row is in this view.
+    fn row(&mut self, row: &Element, may_be_header: bool) -> bool {
+        let properties = row.child("trPr");
+        let (removing, kind) = match self.context.view {
+            View::Accepted => ("del", RemarkKind::Deletion),
+            View::Original => ("ins", RemarkKind::Insertion),
+        };
+        if let Some(change) = properties.and_then(|properties| properties.child(removing)) {
+            self.dropped_content(change, kind, |story| {
+                story.aside(|story| story.block_children_of_cells(row));
+            });
+            return false;
+        }
+        let mut elements = Vec::new();
+        collect(row, "tc", &mut elements);
+        let mut cells: Vec<Vec<Piece>> = Vec::new();
+        for cell in elements {
+            let properties = cell.child("tcPr");
+            let removing = match self.context.view {
+                View::Accepted => ("cellDel", RemarkKind::Deletion),
+                View::Original => ("cellIns", RemarkKind::Insertion),
+            };
+            if let Some(change) = properties.and_then(|properties| properties.child(removing.0)) {
+                self.dropped_content(change, removing.1, |story| {
+                    story.aside(|story| story.block_children(cell));
+                });
+            } else if properties.is_some_and(|properties| self.goes_on_from_above(properties)) {
+                // Its content is not printed; its column is.
+                cells.push(Vec::new());
+            } else {
+                cells.push(self.aside(|story| story.block_children(cell)));
+            }
+        }
+        let header = toggle(properties, "tblHeader").unwrap_or(false)
+            || (may_be_header && cells.len() > 1 && is_bold(row));
+        self.lay_out_row(cells, header);
+        true
+    }
+
+    fn block_children_of_cells(&mut self, row: &Element) {
+        let mut cells = Vec::new();
+        collect(row, "tc", &mut cells);
+        for cell in cells {
+            self.block_children(cell);
+        }
+    }
+
+    /// Whether a cell continues a vertically merged one.
+    fn goes_on_from_above(&self, properties: &Element) -> bool {
+        if let Some(change) = properties.child("cellMerge") {
+            let name = match self.context.view {
+                View::Accepted => "vMerge",
+                View::Original => "vMergeOrig",
+            };
+            return change.word(name) == Some("cont");
+        }
+        properties.child("vMerge").is_some_and(|merge| merge.word("val") != Some("restart"))
+    }
+
+    /// A row of cells becomes one block. A row with a table in it, or with one cell, is there for the
+    /// layout: what it holds stands for itself.
+    fn lay_out_row(&mut self, cells: Vec<Vec<Piece>>, header: bool) {
+        let is_row = |piece: &Piece| matches!(piece.role, Role::TableRow | Role::TableHeader);
+        if cells.len() == 1 || cells.iter().flatten().any(is_row) {
+            self.blocks.extend(cells.into_iter().flatten());
+            return;
+        }
+        let texts: Vec<String> = cells
+            .iter()
+            .map(|pieces| {
+                let texts = pieces.iter().map(|piece| piece.text.replace('\t', " "));
+                texts.collect::<Vec<_>>().join("\n")
+            })
+            .collect();
+        let role = if header { Role::TableHeader } else { Role::TableRow };
+        let label =
+            cells.first().and_then(|cell| cell.first()).and_then(|piece| piece.label.clone());
+        self.blocks.push(Piece { role, text: texts.join("\t"), label });
+    }
+
+    /// Reads something with blocks of its own (a cell, a text box) and hands them back.
+    fn aside(&mut self, read: impl FnOnce(&mut Self)) -> Vec<Piece> {
+        let blocks = std::mem::take(&mut self.blocks);
+        let line = std::mem::take(&mut self.line);
+        let boxes = std::mem::take(&mut self.boxes);
+        let fields = std::mem::take(&mut self.fields);
+        read(self);
+        self.end_paragraph(None);
+        self.fields = fields;
+        self.boxes = boxes;
+        self.line = line;
+        std::mem::replace(&mut self.blocks, blocks)
+    }
+
+    // ---- tracked changes ----
+
+    /// Reads what stands in `w:ins`, `w:del`, `w:moveTo` or `w:moveFrom`.
+    fn changed(&mut self, element: &Element, read: impl FnOnce(&mut Self)) {
+        let kind = match &*element.name {
+            "ins" | "moveTo" => RemarkKind::Insertion,
+            _ => RemarkKind::Deletion,
+        };
+        let is_shown = (kind == RemarkKind::Insertion) == (self.context.view == View::Accepted);
+        if is_shown {
+            self.changes.push(change_of(element, kind));
+            read(self);
+            self.changes.pop();
+        } else {
+            self.dropped_content(element, kind, read);
+        }
+    }
+
+    /// Reads what this view does not show, for the remark alone. A field that begins or ends in it
+    /// does not do so here.
+    fn dropped_content(
+        &mut self,
+        change: &Element,
+        kind: RemarkKind,
+        read: impl FnOnce(&mut Self),
+    ) {
+        self.changes.push(change_of(change, kind));
+        self.dropped += 1;
+        let fields = std::mem::take(&mut self.fields);
+        read(self);
+        self.fields = fields;
+        self.dropped -= 1;
+        self.changes.pop();
+    }
+
+    fn remark(&mut self, text: &str) {
+        let Some(change) = self.changes.last() else {
+            self.remark_open = false;
+            return;
+        };
+        let last = self.findings.remarks.last_mut().filter(|last| {
+            self.remark_open
+                && (last.kind, &last.author, &last.date)
+                    == (change.kind, &change.author, &change.date)
+        });
+        match last {
+            Some(last) => last.text.push_str(text),
+            None => self.findings.remarks.push(Remark {
+                kind: change.kind,
+                page: 1,
+                author: change.author.clone(),
+                date: change.date.clone(),
+                text: text.to_owned(),
+            }),
+        }
+        self.remark_open = true;
+    }
+
+    // ---- inside a paragraph ----
+
+    fn inline_children(&mut self, parent: &Element) {
+        for element in parent.elements() {
+            self.inline(element);
+        }
+    }
+
+    fn inline(&mut self, element: &Element) {
+        match element.ns {
+            Ns::Compatibility if &*element.name == "AlternateContent" => {
+                if let Some(branch) = chosen_branch(element) {
+                    self.inline_children(branch);
+                }
+            }
+            Ns::Math => self.math(element),
+            Ns::Word => match &*element.name {
+                "r" => self.run(element),
+                "ins" | "moveTo" | "del" | "moveFrom" => {
+                    self.changed(element, |story| story.inline_children(element));
+                }
+                "hyperlink" | "smartTag" | "customXml" | "dir" | "bdo" | "fldSimple" => {
+                    self.inline_children(element);
+                }
+                "sdt" => {
+                    if let Some(content) = element.child("sdtContent") {
+                        self.inline_children(content);
+                    }
+                }
+                "subDoc" => self.findings.unread.push("a linked subdocument".to_owned()),
+                // A paragraph inside a paragraph is wrong, but its text was meant to be read.
+                "p" => self.paragraph(element),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, run: &Element) {
+        let why = self.hidden_why(run.child("rPr"));
+        for element in run.elements() {
+            self.run_content(element, why);
+        }
+    }
+
+    /// Why a reader of the page does not see this run, if so.
+    fn hidden_why(&self, properties: Option<&Element>) -> Option<&'static str> {
+        let styles = &self.context.styles;
+        let style = self.line.style.as_deref();
+        if styles.vanish(style, properties) {
+            return Some("w:vanish");
+        }
+        let properties = properties?;
+        // Half points: 3 is 1.5 pt.
+        let size = properties.child_val("sz").and_then(|size| size.parse::<u32>().ok());
+        if size.is_some_and(|size| size < 4) {
+            return Some("under 2 pt");
+        }
+        let colour = properties.child_val("color").unwrap_or("auto");
+        let is_white = colour.eq_ignore_ascii_case("ffffff");
+        let on_ground =
+            self.on_ground > 0 || is_shaded(properties) || styles.shaded(style, Some(properties));
+        (is_white && !on_ground).then_some("white on white")
+    }
+
+    fn run_content(&mut self, element: &Element, why: Option<&'static str>) {
+        match element.ns {
+            Ns::Compatibility if &*element.name == "AlternateContent" => {
+                if let Some(branch) = chosen_branch(element) {
+                    for element in branch.elements() {
+                        self.run_content(element, why);
+                    }
+                }
+                return;
+            }
+            Ns::Math => return self.math(element),
+            Ns::Word => {}
+            _ => return,
+        }
+        match &*element.name {
+            "t" | "delText" => self.text(&element.text(), why),
+            "tab" | "ptab" => self.text("\t", why),
+            "br" | "cr" => self.text("\n", why),
+            "noBreakHyphen" => self.text("-", why),
+            "sym" => {
+                let code = element.word("char").and_then(|code| u32::from_str_radix(code, 16).ok());
+                if let Some(c) = code.and_then(|code| symbol(code, element.word("font"))) {
+                    self.text(c.encode_utf8(&mut [0; 4]), why);
+                }
+            }
+            "footnoteReference" | "endnoteReference" => self.mention(element, why),
+            "fldChar" => self.field_mark(element, why),
+            "instrText" => {
+                if let Some(field) = self.fields.last_mut().filter(|field| !field.in_result) {
+                    field.instruction.push_str(&element.text());
+                }
+            }
+            "drawing" | "pict" | "object" => self.drawing(element),
+            "ruby" => {
+                for part in ["rubyBase", "rt"] {
+                    let Some(content) = element.child(part) else { continue };
+                    self.text(if part == "rt" { "(" } else { "" }, why);
+                    self.inline_children(content);
+                    self.text(if part == "rt" { ")" } else { "" }, why);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, why: Option<&'static str>) {
+        if text.is_empty() || self.fields.iter().any(|field| !field.in_result) {
+            return;
+        }
+        self.remark(text);
+        if self.dropped > 0 {
+            return;
+        }
+        let Some(why) = why else { return self.line.text.push_str(text) };
+        match self.findings.hidden.last_mut() {
+            Some(last) if last.why == why && !last.text.ends_with('\n') => last.text.push_str(text),
+            _ => self.findings.hidden.push(Hidden { text: text.to_owned(), why: why.to_owned() }),
+        }
+    }
+
+    fn field_mark(&mut self, mark: &Element, why: Option<&'static str>) {
+        match mark.word("fldCharType") {
+            Some("begin") => {
+                let state = mark.child("ffData").and_then(form_field);
+                if let Some(state) = state {
+                    self.text(&state, why);
+                }
+                let field =
+                    Field { instruction: String::new(), in_result: false, has_result: false };
+                self.fields.push(field);
+            }
+            Some("separate") => {
+                if let Some(field) = self.fields.last_mut() {
+                    (field.in_result, field.has_result) = (true, true);
+                }
+            }
+            Some("end") => {
+                let ended = self.fields.pop();
+                let is_list_number = |field: &Field| {
+                    !field.has_result && field.instruction.trim_start().starts_with("LISTNUM")
+                };
+                if ended.as_ref().is_some_and(is_list_number) && self.dropped == 0 {
+                    self.findings.unread.push("a LISTNUM field's number".to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn mention(&mut self, reference: &Element, why: Option<&'static str>) {
+        let Some(id) = reference.word("id") else { return };
+        if self.dropped > 0 {
+            return;
+        }
+        let is_endnote = &*reference.name == "endnoteReference";
+        let by_hand = reference.word("customMarkFollows").is_some_and(is_on);
+        let same_kind =
+            |mention: &&NoteMention| mention.is_endnote == is_endnote && !mention.mark.is_empty();
+        let count = self.findings.mentions.iter().filter(same_kind).count() as i64 + 1;
+        let mark = match (by_hand, is_endnote) {
+            (true, _) => String::new(),
+            (false, false) => superscript(count),
+            // Word numbers endnotes in small Roman numerals unless told otherwise.
+            (false, true) => format!("[{}]", format_number(count, "lowerRoman")),
+        };
+        self.text(&mark, why);
+        self.findings.mentions.push(NoteMention { is_endnote, id: id.to_owned(), mark });
+    }
+
+    /// A picture, a shape or an embedded object: its text boxes follow the paragraph.
+    fn drawing(&mut self, drawing: &Element) {
+        let mut boxes = Vec::new();
+        collect_boxes(drawing, &mut boxes);
+        let is_picture = |element: &Element| {
+            matches!(&*element.name, "blip" | "imagedata" | "OLEObject" | "chart" | "relIds")
+        };
+        if drawing.holds(&is_picture) && self.dropped == 0 {
+            self.findings.pictures += 1;
+        }
+        self.on_ground += 1;
+        for content in boxes {
+            let pieces = self.aside(|story| story.block_children(content));
+            self.boxes.extend(pieces);
+        }
+        self.on_ground -= 1;
+    }
+
+    /// A formula in one line.
+    fn math(&mut self, element: &Element) {
+        if element.ns == Ns::Word {
+            return match &*element.name {
+                "ins" | "del" | "moveTo" | "moveFrom" => {
+                    self.changed(element, |story| element.elements().for_each(|e| story.math(e)));
+                }
+                "r" => self.run(element),
+                _ => {}
+            };
+        }
+        let between = match &*element.name {
+            "t" => return self.text(&element.text(), None),
+            "r" => "",
+            "f" => "/",
+            "sSup" | "sPre" => "^",
+            "sSub" => "_",
+            _ => "",
+        };
+        let mut parts = 0;
+        for child in element.elements() {
+            let is_part = matches!(&*child.name, "e" | "num" | "den" | "sup" | "sub" | "deg");
+            if is_part && parts > 0 {
+                self.text(between, None);
+            }
+            parts += usize::from(is_part);
+            self.math(child);
+        }
+    }
+}
+
+fn change_of(element: &Element, kind: RemarkKind) -> Change {
+    let word = |name| element.word(name).unwrap_or("").to_owned();
+    Change { kind, author: word("author"), date: word("date") }
+}
+
+/// The one branch of `mc:AlternateContent` that is read: the first choice that holds text, since
+/// fallbacks repeat it; else the fallback.
+fn chosen_branch(element: &Element) -> Option<&Element> {
+    let has_text = |branch: &Element| {
+        branch.holds(&|e| e.is_word("t") || e.is_word("txbxContent") || &*e.name == "blip")
+    };
+    let branches = || element.elements().filter(|branch| branch.ns == Ns::Compatibility);
+    branches()
+        .find(|branch| &*branch.name == "Choice" && has_text(branch))
+        .or_else(|| branches().find(|branch| &*branch.name == "Fallback"))
+        .or_else(|| branches().next())
+}
+
+/// Rows of a table or cells of a row, through content controls and custom XML.
+fn collect<'e>(parent: &'e Element, name: &str, found: &mut Vec<&'e Element>) {
+    for element in parent.elements() {
+        if element.is_word(name) {
+            found.push(element);
+        } else if ["sdt", "sdtContent", "customXml", "ins", "moveTo"]
+            .iter()
+            .any(|n| element.is_word(n))
+        {
+            collect(element, name, found);
+        }
+    }
+}
+
+/// Text box contents below a drawing, the outermost of each nest.
+fn collect_boxes<'e>(element: &'e Element, found: &mut Vec<&'e Element>) {
+    if element.ns == Ns::Compatibility && &*element.name == "AlternateContent" {
+        if let Some(branch) = chosen_branch(element) {
+            collect_boxes(branch, found);
+        }
+        return;
+    }
+    for child in element.elements() {
+        if child.is_word("txbxContent") {
+            found.push(child);
+        } else {
+            collect_boxes(child, found);
+        }
+    }
+}
+
+/// Whether every run of the row that has text is bold.
+fn is_bold(row: &Element) -> bool {
+    let bold = |run: &Element| toggle(run.child("rPr"), "b").unwrap_or(false);
+    let plain = |run: &Element| run.is_word("r") && run.child("t").is_some() && !bold(run);
+    row.holds(&|element| element.is_word("t")) && !row.holds(&plain)
+}
+
+/// What a legacy form field shows that has no result of its own: a check box, a drop-down.
+fn form_field(field: &Element) -> Option<String> {
+    if let Some(check_box) = field.child("checkBox") {
+        let checked = toggle(Some(check_box), "checked").or(toggle(Some(check_box), "default"));
+        return Some(if checked.unwrap_or(false) { "☒" } else { "☐" }.to_owned());
+    }
+    let list = field.child("ddList")?;
+    let chosen = list.child_val("result").or(list.child_val("default"));
+    let chosen: usize = chosen.and_then(|index| index.parse().ok()).unwrap_or(0);
+    let entries = list.elements().filter(|element| element.is_word("listEntry"));
+    entries.map(|entry| entry.word("val").unwrap_or("").to_owned()).nth(chosen)
+}
+
+/// A character of a symbol font as Unicode.
+fn symbol(code: u32, font: Option<&str>) -> Option<char> {
+    let is_wingdings = font.is_some_and(|font| font.to_ascii_lowercase().starts_with("wingdings"));
+    Some(match (code & 0xFF, is_wingdings) {
+        _ if !(0xF000..=0xF0FF).contains(&code) => char::from_u32(code)?,
+        (0xA8 | 0x6F | 0x71 | 0x72, true) => '☐',
+        (0xFD | 0xFE | 0x78, true) => '☒',
+        (0xFC | 0x50, true) => '✓',
+        (0xFB, true) => '✗',
+        (0xE0 | 0xE8, true) => '→',
+        (0x4A, true) => '☺',
+        (0xB7, _) => '•',
+        (0xA7, _) => '§',
+        (0xA8, _) => '♦',
+        (0xB0, _) => '°',
+        (0xB1, _) => '±',
+        (0xA3, _) => '≤',
+        (0xB3, _) => '≥',
+        (0xAE, _) => '→',
+        (0xD2 | 0xE2, _) => '®',
+        (0xD3 | 0xE3, _) => '©',
+        (0xD4 | 0xE4, _) => '™',
+        (low @ 0x20..=0x7E, false) => char::from_u32(low)?,
+        _ => '\u{FFFD}',
+    })
+}
+
+/// A printed number as a label: without the dot and the spaces that end it; a bullet is none.
+fn clean_label(number: &str) -> Option<String> {
+    let label = number.trim().trim_end_matches(['.', ':', ',']).trim_end();
+    label.contains(char::is_alphanumeric).then(|| label.to_owned())
+}
+
+pub(super) fn superscript(number: i64) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    number.to_string().bytes().map(|b| DIGITS[usize::from(b.saturating_sub(b'0').min(9))]).collect()
+}

@@ -1,0 +1,245 @@
+//! Builds a page block by block: the verbatim layer as given, the model layer by `TEXT_RULES`, and the
+//! map between them. Every reader writes its text through here, so the rules stand in one place.
+//!
+//! TEXT_RULES 1, from verbatim to model layer:
+//! - a run of white space and line ends inside a block becomes one space; after a hyphen a line end
+//!   becomes nothing (the hyphen stays: `non-⏎exclusive` is `non-exclusive`);
+//! - a tab in a table row becomes ` | `;
+//! - ligatures U+FB00..U+FB06 become their letters; a letter with combining marks is composed (NFC);
+//! - soft hyphens, zero-width characters, variation selectors, tags and other controls are left out.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use super::document::{Block, Hidden, Page, PageState, Role};
+use super::layers::OffsetMap;
+
+/// A page under construction.
+pub(super) struct PageBuilder {
+    number: u32,
+    label: String,
+    verbatim: String,
+    model: String,
+    map: OffsetMap,
+    blocks: Vec<Block>,
+    hidden: Vec<Hidden>,
+}
+
+impl PageBuilder {
+    pub(super) fn new(number: u32, label: impl Into<String>) -> PageBuilder {
+        PageBuilder {
+            number,
+            label: label.into(),
+            verbatim: String::new(),
+            model: String::new(),
+            map: OffsetMap::default(),
+            blocks: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
+
+    /// Bytes of the verbatim layer so far.
+    pub(super) fn len(&self) -> usize {
+        self.verbatim.len()
+    }
+
+    /// Appends a block. In `verbatim` line ends are `\n`, cells of a row are separated by `\t`. A
+    /// block without a visible character is dropped.
+    pub(super) fn block(
+        &mut self,
+        role: Role,
+        verbatim: &str,
+        label: Option<String>,
+        place: Option<[f32; 4]>,
+    ) {
+        let is_row = matches!(role, Role::TableRow | Role::TableHeader);
+        let text = if is_row { verbatim.trim_end() } else { verbatim.trim() };
+        if text.chars().all(|c| c.is_whitespace() || is_left_out(c)) {
+            return;
+        }
+        if !self.blocks.is_empty() {
+            self.separate(if is_row { "\n" } else { "\n\n" });
+        }
+        let start = (self.verbatim.len() as u32, self.model.len() as u32);
+        self.push_normalized(text, is_row);
+        self.blocks.push(Block {
+            role,
+            verbatim: start.0..self.verbatim.len() as u32,
+            model: start.1..self.model.len() as u32,
+            label,
+            place,
+        });
+    }
+
+    /// Text that a reader of the page does not see, and why.
+    pub(super) fn hidden(&mut self, text: impl Into<String>, why: impl Into<String>) {
+        let text = text.into();
+        if !text.trim().is_empty() {
+            self.hidden.push(Hidden { text, why: why.into() });
+        }
+    }
+
+    /// The page; one without blocks that was to be `Read` is `Empty`.
+    pub(super) fn finish(self, state: PageState) -> Page {
+        debug_assert!(self.map.fits(&self.model, &self.verbatim));
+        let state = match state {
+            PageState::Read if self.blocks.is_empty() => PageState::Empty,
+            other => other,
+        };
+        Page {
+            number: self.number,
+            label: self.label,
+            state,
+            verbatim: self.verbatim,
+            model: self.model,
+            map: self.map,
+            blocks: self.blocks,
+            hidden: self.hidden,
+        }
+    }
+
+    /// White space between blocks, the same in both layers.
+    fn separate(&mut self, separator: &str) {
+        self.verbatim.push_str(separator);
+        self.model.push_str(separator);
+        self.map.push_equal(separator.len());
+    }
+
+    fn push_normalized(&mut self, text: &str, is_row: bool) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let (taken, replacement) = if is_row && first == '\t' {
+                (1, Some(" | ".to_owned()))
+            } else if is_blank(first) {
+                self.blank_run(rest, is_row)
+            } else {
+                visible_run(rest, first)
+            };
+            let (source, after) = rest.split_at(taken);
+            rest = after;
+            self.verbatim.push_str(source);
+            match replacement {
+                Some(replacement) if replacement != source => {
+                    self.model.push_str(&replacement);
+                    self.map.push_replaced(replacement.len(), source.len());
+                }
+                _ => {
+                    self.model.push_str(source);
+                    self.map.push_equal(source.len());
+                }
+            }
+        }
+    }
+
+    /// A run of white space (and what is left out inside it) that starts `rest`.
+    fn blank_run(&self, rest: &str, is_row: bool) -> (usize, Option<String>) {
+        let is_part = |c: char| (is_blank(c) || is_left_out(c)) && !(is_row && c == '\t');
+        let taken = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let line_end = rest[..taken].contains('\n');
+        let joined = line_end
+            && self.model.ends_with('-')
+            && rest[taken..].starts_with(char::is_alphanumeric)
+            && self.model[..self.model.len() - 1].ends_with(char::is_alphanumeric);
+        (taken, Some(if joined { String::new() } else { " ".to_owned() }))
+    }
+}
+
+/// The longest prefix of `rest` that is copied as it is, or the short one that is replaced.
+fn visible_run(rest: &str, first: char) -> (usize, Option<String>) {
+    if is_left_out(first) {
+        let taken = rest.find(|c| !is_left_out(c)).unwrap_or(rest.len());
+        return (taken, Some(String::new()));
+    }
+    if let Some(letters) = ligature(first) {
+        return (first.len_utf8(), Some(letters.to_owned()));
+    }
+    let after = &rest[first.len_utf8()..];
+    if after.chars().next().is_some_and(is_combining_mark) {
+        let marks = after.find(|c| !is_combining_mark(c)).unwrap_or(after.len());
+        let taken = first.len_utf8() + marks;
+        return (taken, Some(rest[..taken].nfc().collect()));
+    }
+    if first.is_ascii() {
+        // The common case: plain text up to the next thing that may need a rule. The last letter is
+        // left to the next round, since a combining mark may follow it.
+        let plain = rest.bytes().take_while(|byte| byte.is_ascii_graphic()).count();
+        return (plain.saturating_sub(1).max(1), None);
+    }
+    (first.len_utf8(), None)
+}
+
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+}
+
+/// Characters that the model is not shown: they print nothing and can carry hidden text.
+fn is_left_out(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}'
+        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E01EF}')
+        || (c.is_control() && !c.is_whitespace())
+}
+
+fn ligature(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{FB00}' => "ff",
+        '\u{FB01}' => "fi",
+        '\u{FB02}' => "fl",
+        '\u{FB03}' => "ffi",
+        '\u{FB04}' => "ffl",
+        '\u{FB05}' | '\u{FB06}' => "st",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(role: Role, text: &str) -> Page {
+        let mut builder = PageBuilder::new(1, "1");
+        builder.block(role, text, None, None);
+        builder.finish(PageState::Read)
+    }
+
+    #[test]
+    fn line_ends_join_and_hyphens_stay() {
+        let page = page(Role::Paragraph, "a non-\nexclusive, wholly\nowned  ﬁrm - \n o\u{308}re");
+        assert_eq!(page.model, "a non-exclusive, wholly owned firm - \u{f6}re");
+        let at = page.model.find("firm").expect("in the model layer") as u32;
+        let verbatim = page.map.to_verbatim(at..at + 4);
+        assert_eq!(&page.verbatim[verbatim.start as usize..verbatim.end as usize], "ﬁrm");
+    }
+
+    #[test]
+    fn cells_are_parted_and_empty_cells_keep_their_place() {
+        let page = page(Role::TableRow, "\tName\t\tSum \n total");
+        assert_eq!(page.model, " | Name |  | Sum total");
+    }
+
+    #[test]
+    fn characters_that_print_nothing_do_not_reach_the_model() {
+        let page = page(Role::Paragraph, "ig\u{AD}nore\u{200B} \u{E0041}this");
+        assert_eq!(page.model, "ignore this");
+        assert!(page.verbatim.contains('\u{E0041}'));
+    }
+
+    proptest! {
+        #[test]
+        fn layers_and_map_always_fit(texts in prop::collection::vec("\\PC*|[ \\t\\n\u{301}ﬁa-]{0,12}", 0..5)) {
+            let mut builder = PageBuilder::new(1, "1");
+            for (index, text) in texts.iter().enumerate() {
+                let role = if index % 2 == 0 { Role::Paragraph } else { Role::TableRow };
+                builder.block(role, text, None, None);
+            }
+            let page = builder.finish(PageState::Read);
+            prop_assert!(page.map.fits(&page.model, &page.verbatim));
+            for block in &page.blocks {
+                let mapped = page.map.to_verbatim(block.model.clone());
+                prop_assert!(mapped.start >= block.verbatim.start && mapped.end <= block.verbatim.end);
+            }
+        }
+    }
+}

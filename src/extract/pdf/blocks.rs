@@ -1,0 +1,425 @@
+//! Lines → blocks: paragraphs, headings, table rows, running headers and footers. The order of the
+//! lines is kept; only where one block ends and the next begins is decided here.
+
+use std::collections::BTreeMap;
+
+use super::layout::Line;
+use crate::extract::Role;
+
+/// A block as `PageBuilder` takes it.
+pub(super) struct BlockText {
+    pub(super) role: Role,
+    pub(super) text: String,
+    pub(super) label: Option<String>,
+    pub(super) place: [f32; 4],
+}
+
+/// Share of the page's height at either end in which running headers and footers stand.
+const FURNITURE_ZONE: f32 = 0.12;
+
+/// Pages that must carry the same line, numbers aside, for it to be a running one.
+const FURNITURE_PAGES: usize = 3;
+
+/// A longer line is never a heading, and a longer first word never a clause number.
+const HEADING_CHARS_MAX: usize = 100;
+const LABEL_CHARS_MAX: usize = 12;
+
+/// The lines that stand at the head or foot of many pages, page numbers aside.
+pub(super) struct Furniture {
+    /// Whether at the head, and the text with every number replaced.
+    seen: BTreeMap<(bool, String), usize>,
+    needed: usize,
+}
+
+impl Furniture {
+    /// Counts over all `pages`: their lines and heights.
+    pub(super) fn find<'a>(pages: impl Iterator<Item = (&'a [Line], f32)>) -> Furniture {
+        let mut seen = BTreeMap::new();
+        let mut count = 0;
+        for (lines, height) in pages {
+            count += 1;
+            let mut here: Vec<_> = lines.iter().filter_map(|line| zone_key(line, height)).collect();
+            here.sort();
+            here.dedup();
+            for key in here {
+                *seen.entry(key).or_insert(0) += 1;
+            }
+        }
+        // On two pages twice is always; on a long document a heading may recur by chance.
+        Furniture { seen, needed: FURNITURE_PAGES.min(count).max(2).max(count / 10) }
+    }
+
+    /// `PageHeader` or `PageFooter` where `line` is a running one.
+    pub(super) fn role(&self, line: &Line, height: f32) -> Option<Role> {
+        let key = zone_key(line, height)?;
+        let role = if key.0 { Role::PageHeader } else { Role::PageFooter };
+        (self.seen.get(&key).is_some_and(|&count| count >= self.needed)).then_some(role)
+    }
+}
+
+fn zone_key(line: &Line, height: f32) -> Option<(bool, String)> {
+    let at_head = line.place[1] > height * (1.0 - FURNITURE_ZONE);
+    let at_foot = line.place[3] < height * FURNITURE_ZONE;
+    if !(at_head || at_foot) {
+        return None;
+    }
+    let mut key = String::with_capacity(line.text.len());
+    for c in line.text.chars() {
+        if !c.is_ascii_digit() {
+            key.push(c);
+        } else if !key.ends_with('#') {
+            key.push('#');
+        }
+    }
+    Some((at_head, key))
+}
+
+/// Groups `lines` in their order. `furniture` tells the running ones.
+pub(super) fn group(lines: &[Line], furniture: impl Fn(&Line) -> Option<Role>) -> Vec<BlockText> {
+    let page = PageMeasures::of(lines);
+    let rows = table_rows(lines);
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    while start < lines.len() {
+        let running = furniture(&lines[start]);
+        let role = running.or(rows[start]);
+        let mut end = start + 1;
+        if rows[start].is_none() || running.is_some() {
+            while end < lines.len()
+                && furniture(&lines[end]) == running
+                && (running.is_some() || rows[end].is_none())
+                && !page.breaks(&lines[start..end], &lines[end])
+            {
+                end += 1;
+            }
+        }
+        blocks.push(block(&lines[start..end], role, &page));
+        start = end;
+    }
+    blocks
+}
+
+fn block(lines: &[Line], role: Option<Role>, page: &PageMeasures) -> BlockText {
+    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    let text = texts.join("\n");
+    let mut place = lines[0].place;
+    for line in &lines[1..] {
+        place = [
+            place[0].min(line.place[0]),
+            place[1].min(line.place[1]),
+            place[2].max(line.place[2]),
+            place[3].max(line.place[3]),
+        ];
+    }
+    let label = if role.is_none() { label(&text) } else { None };
+    let role = role.or_else(|| page.heading(lines, &text)).unwrap_or(match &label {
+        Some(label) if label.starts_with('(') || is_bullet(label) => Role::ListItem,
+        _ => Role::Paragraph,
+    });
+    BlockText { role, text, label: label.filter(|label| !is_bullet(label)), place }
+}
+
+/// What is usual on a page.
+struct PageMeasures {
+    /// The font size of most characters.
+    size: f32,
+    /// The commonest distance of two baselines, in sizes of the line's own font.
+    leading: f32,
+}
+
+impl PageMeasures {
+    fn of(lines: &[Line]) -> PageMeasures {
+        let mut sizes: BTreeMap<i32, usize> = BTreeMap::new();
+        let mut leadings: BTreeMap<i32, usize> = BTreeMap::new();
+        for line in lines {
+            *sizes.entry((line.size * 4.0) as i32).or_insert(0) += line.text.len();
+        }
+        for pair in lines.windows(2) {
+            let step = (pair[0].baseline() - pair[1].baseline()) / pair[1].size;
+            if (0.7..4.0).contains(&step) {
+                *leadings.entry((step * 20.0).round() as i32).or_insert(0) += 1;
+            }
+        }
+        // Of equally frequent ones the smallest: a wrong small leading splits, a wrong large one joins.
+        let commonest = |counts: &BTreeMap<i32, usize>| {
+            counts.iter().max_by_key(|&(&value, &count)| (count, -value)).map(|(&value, _)| value)
+        };
+        PageMeasures {
+            size: commonest(&sizes).map_or(10.0, |quarter| quarter as f32 / 4.0),
+            leading: commonest(&leadings).map_or(1.2, |twentieth| twentieth as f32 / 20.0),
+        }
+    }
+
+    /// Whether `line` begins a new block after `block`.
+    fn breaks(&self, block: &[Line], line: &Line) -> bool {
+        let last = &block[block.len() - 1];
+        let step = last.baseline() - line.baseline();
+        // Upwards, sideways or another direction: the next column, or something else altogether.
+        if step <= 0.0 || last.upright != line.upright {
+            return true;
+        }
+        let size = last.size.max(line.size);
+        if step > (self.leading + 0.35).max(1.0) * size || last.size.min(line.size) < 0.85 * size {
+            return true;
+        }
+        let indent = line.place[0] - last.place[0];
+        if block.len() > 1 && indent > 1.0 * size {
+            return true;
+        }
+        // A line that ends early, then a new clause or a line that does not hang under it.
+        let right = block.iter().map(|line| line.place[2]).fold(f32::MIN, f32::max);
+        let ends_early = last.place[2] < right.max(line.place[2]) - 4.0 * size;
+        let ends_sentence = last.text.ends_with(['.', ':', ';', '!', '?']);
+        (ends_sentence && (ends_early || indent < -0.5 * size) && starts_anew(&line.text))
+            || (label(&line.text).is_some() && (ends_early || ends_sentence))
+    }
+
+    /// The level of the heading that `lines` are, if they are one.
+    fn heading(&self, lines: &[Line], text: &str) -> Option<Role> {
+        if lines.len() > 3 || text.chars().count() > HEADING_CHARS_MAX {
+            return None;
+        }
+        if text.ends_with([',', ';']) || !text.chars().any(char::is_alphabetic) {
+            return None;
+        }
+        let ratio = lines[0].size / self.size;
+        let level = match ratio {
+            r if r >= 1.6 => 1,
+            r if r >= 1.3 => 2,
+            r if r >= 1.12 => 3,
+            _ => {
+                let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+                let capitals = text.chars().filter(|c| c.is_uppercase()).count();
+                let shouted = letters >= 4 && capitals == letters;
+                return (shouted && lines.len() == 1).then_some(Role::Heading(4));
+            }
+        };
+        Some(Role::Heading(level))
+    }
+}
+
+fn starts_anew(text: &str) -> bool {
+    text.starts_with(|c: char| !c.is_lowercase())
+}
+
+/// The clause number or bullet that starts `text`: "4.2", "(a)", "IV.", "Section 3.1", "•".
+fn label(text: &str) -> Option<String> {
+    let mut words = text.split([' ', '\t', '\n', '\u{a0}']).filter(|word| !word.is_empty());
+    let first = words.next()?;
+    words.next()?;
+    if first.chars().count() > LABEL_CHARS_MAX {
+        return None;
+    }
+    if is_bullet(first) || is_enumerator(first) {
+        return Some(first.trim_end_matches(['.', ':']).to_owned());
+    }
+    let is_word = ["section", "article", "clause", "exhibit", "schedule", "annex", "appendix"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word));
+    let number = text.split_whitespace().nth(1)?.trim_end_matches(['.', ':', ',', ')']);
+    let is_number = !number.is_empty()
+        && number.chars().count() <= LABEL_CHARS_MAX
+        && number
+            .chars()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase() || ".()".contains(c));
+    (is_word && is_number).then(|| format!("{first} {number}"))
+}
+
+fn is_bullet(word: &str) -> bool {
+    let mut chars = word.chars();
+    matches!(
+        (chars.next(), chars.next()),
+        (Some('•' | '◦' | '▪' | '■' | '●' | '○' | '‣' | '–' | '\u{f0b7}'), None)
+    )
+}
+
+/// "1.", "1.2", "1.2.3.", "12)", "(a)", "(iv)", "(12)", "a.", "B)".
+fn is_enumerator(word: &str) -> bool {
+    if let Some(inner) = word.strip_prefix('(') {
+        return inner
+            .strip_suffix(')')
+            .is_some_and(|inner| is_counter(inner) || (inner.len() <= 5 && is_roman(inner)));
+    }
+    let dotted = word.trim_end_matches(['.', ')']);
+    if dotted.is_empty() {
+        return false;
+    }
+    let parts: Vec<&str> = dotted.split('.').collect();
+    let is_decimal =
+        parts.iter().all(|p| (1..=3).contains(&p.len()) && p.chars().all(|c| c.is_ascii_digit()));
+    // A bare "12" is a number; "12." and "1.2" count clauses.
+    if is_decimal {
+        return parts.len() > 1 || dotted.len() < word.len();
+    }
+    dotted.len() < word.len() && parts.len() == 1 && (is_counter(dotted) || is_roman(dotted))
+}
+
+/// One or two letters, or up to three digits.
+fn is_counter(text: &str) -> bool {
+    let is_letters = text.len() <= 2
+        && text.chars().all(|c| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b == text.as_bytes()[0]);
+    let is_digits = text.len() <= 3 && text.chars().all(|c| c.is_ascii_digit());
+    !text.is_empty() && (is_letters || is_digits)
+}
+
+fn is_roman(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 6 && text.chars().all(|c| "ivxlIVXL".contains(c))
+}
+
+/// For each line its role in a table: at least two lines one under the other whose cells start or end
+/// at the same places.
+fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
+    let mut roles = vec![None; lines.len()];
+    let mut start = 0;
+    while start < lines.len() {
+        let mut end = start + 1;
+        if has_cells(&lines[start]) {
+            while end < lines.len() && is_next_row(&lines[end - 1], &lines[end]) {
+                end += 1;
+            }
+            if end - start > 1 {
+                roles[start..end].fill(Some(Role::TableRow));
+                if is_header(&lines[start], &lines[start + 1..end]) {
+                    roles[start] = Some(Role::TableHeader);
+                }
+            }
+        }
+        start = end;
+    }
+    roles
+}
+
+/// Whether tabs in `line` part cells. The one behind a clause number or bullet does not.
+fn has_cells(line: &Line) -> bool {
+    let Some((first, rest)) = line.text.split_once('\t') else { return false };
+    let first = first.trim_end();
+    let is_clause = (is_enumerator(first) || is_bullet(first))
+        && rest.starts_with(|c: char| c.is_alphabetic() || "“\"‘'[(*".contains(c));
+    !(is_clause && line.cells.len() == 2)
+}
+
+fn is_next_row(above: &Line, below: &Line) -> bool {
+    let size = above.size.max(below.size);
+    let step = above.baseline() - below.baseline();
+    if !has_cells(below) || !(0.0..4.0 * size).contains(&step) {
+        return false;
+    }
+    // The shorter row's cells must stand among the longer one's; right-aligned ones start elsewhere.
+    let (few, many) =
+        if above.cells.len() < below.cells.len() { (above, below) } else { (below, above) };
+    let near = |a: f32, b: f32| (a - b).abs() < 1.5 * size;
+    let aligned = few.cells.iter().filter(|&&a| many.cells.iter().any(|&b| near(a, b))).count();
+    few.cells.len() == many.cells.len() && aligned > 0 || aligned == few.cells.len()
+}
+
+/// Names without figures, over rows with figures.
+fn is_header(first: &Line, rest: &[Line]) -> bool {
+    let figures = |line: &Line| {
+        let cells = line.text.split('\t').skip(1);
+        cells
+            .filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit() || "$€£(-–".contains(c)))
+            .count()
+    };
+    figures(first) == 0 && rest.iter().all(|row| figures(row) > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, left: f32, right: f32, baseline: f32) -> Line {
+        Line {
+            text: text.to_owned(),
+            place: [left, baseline - 2.0, right, baseline + 8.0],
+            size: 10.0,
+            cells: vec![left],
+            upright: true,
+        }
+    }
+
+    fn texts(lines: &[Line]) -> Vec<(Role, String)> {
+        group(lines, |_| None).into_iter().map(|block| (block.role, block.text)).collect()
+    }
+
+    #[test]
+    fn a_paragraph_ends_at_a_gap_and_at_an_indent() {
+        let lines = [
+            line("The Supplier shall deliver the goods", 50.0, 500.0, 700.0),
+            line("within ten days.", 50.0, 150.0, 688.0),
+            line("The Customer shall pay them", 50.0, 500.0, 664.0),
+            line("in time.", 50.0, 110.0, 652.0),
+        ];
+        let expected = [
+            "The Supplier shall deliver the goods\nwithin ten days.",
+            "The Customer shall pay them\nin time.",
+        ];
+        let found: Vec<String> = texts(&lines).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn clause_numbers_are_labels_and_plain_numbers_are_not() {
+        for (text, expected) in [
+            ("4.2 The Supplier", Some("4.2")),
+            ("12. Governing law", Some("12")),
+            ("(a) the fee", Some("(a)")),
+            ("(iv) the term", Some("(iv)")),
+            ("Section 3.1 Payment", Some("Section 3.1")),
+            ("ARTICLE IV. Term", Some("ARTICLE IV")),
+            ("12 months after", None),
+            ("2024 was a good year", None),
+            ("(the \"Customer\")", None),
+            ("Article about law", None),
+            ("1.", None),
+        ] {
+            assert_eq!(label(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_on_every_page_is_furniture_whatever_its_number() {
+        let pages: Vec<Vec<Line>> = (1..=3)
+            .map(|n| {
+                vec![
+                    line("Services Agreement", 50.0, 200.0, 800.0),
+                    line(&format!("Clause {n} says"), 50.0, 200.0, 400.0),
+                    line(&format!("Page {n} of 3"), 50.0, 200.0, 30.0),
+                ]
+            })
+            .collect();
+        let furniture = Furniture::find(pages.iter().map(|lines| (lines.as_slice(), 842.0)));
+        let roles: Vec<_> = pages[1].iter().map(|line| furniture.role(line, 842.0)).collect();
+        assert_eq!(roles, [Some(Role::PageHeader), None, Some(Role::PageFooter)]);
+    }
+
+    #[test]
+    fn clauses_with_a_tab_behind_their_number_are_no_table() {
+        let clause =
+            |text: &str, y: f32| Line { cells: vec![50.0, 90.0], ..line(text, 50.0, 400.0, y) };
+        let lines = [
+            clause("(a)\tthe agreement;", 700.0),
+            clause("(b)\tits schedules;", 686.0),
+            clause("5.2\tIf the Customer fails", 672.0),
+        ];
+        let roles: Vec<Role> = texts(&lines).into_iter().map(|(role, _)| role).collect();
+        assert_eq!(roles, [Role::ListItem, Role::ListItem, Role::Paragraph]);
+    }
+
+    #[test]
+    fn lines_with_aligned_cells_are_rows_under_their_header() {
+        let row = |text: &str, y: f32| Line {
+            cells: vec![50.0, 200.0, 300.0],
+            ..line(text, 50.0, 350.0, y)
+        };
+        let lines = [
+            row("Segment\tThis year\tLast year", 700.0),
+            row("Valves\t4,310\t4,012", 686.0),
+            row("Pumps\t2,210\t2,350", 672.0),
+            line("All figures in thousands.", 50.0, 180.0, 650.0),
+        ];
+        let roles: Vec<Role> = texts(&lines).into_iter().map(|(role, _)| role).collect();
+        let expected = [Role::TableHeader, Role::TableRow, Role::TableRow, Role::Paragraph];
+        assert_eq!(roles, expected);
+    }
+}

@@ -1,0 +1,515 @@
+//! XLSX, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden sheets,
+//! rows and columns are kept apart. Formulas, charts, notes and headers of sheets are not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+
+use calamine::{
+    Data, DataRef, ExcelDateTime, Ods, Reader as _, SheetType, SheetVisible, Xls, Xlsx,
+};
+use quick_xml::events::{BytesStart, Event};
+
+use super::container::Container;
+use super::document::{Document, Page, PageState};
+use super::number_format;
+use super::page_builder::PageBuilder;
+use super::pages::Pages;
+use super::xml::{self, Ns};
+use super::{Refusal, RefusalKind, table};
+use crate::base::{Format, Limits, Warned, Warning};
+
+/// Columns of the widest sheet there is (XFD).
+const COLUMNS_MAX: u32 = 16_384;
+
+/// A cell with something in it: row and column from 0, and its text.
+type Cell = (u32, u32, String);
+
+/// What a sheet holds and what it hides.
+struct Sheet {
+    name: String,
+    is_hidden: bool,
+    cells: Result<Cells, String>,
+    hidden_rows: BTreeSet<u32>,
+    hidden_columns: BTreeSet<u32>,
+}
+
+#[derive(Default)]
+struct Cells {
+    cells: Vec<Cell>,
+    /// Cells beyond the limits.
+    dropped: usize,
+}
+
+/// Reads a workbook.
+pub(super) fn read(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+) -> Result<Warned<Document>, Refusal> {
+    let mut budget = Budget::new(limits);
+    let sheets = match format {
+        Format::Xlsx => xlsx(bytes, limits, &mut budget)?,
+        Format::Ods => {
+            Container::open(bytes, limits)?.check_all()?;
+            let mut workbook = Ods::new(Cursor::new(bytes)).map_err(|error| match error {
+                calamine::OdsError::Password => encrypted(),
+                error => damaged(error),
+            })?;
+            ranges(&mut workbook, &mut budget)
+        }
+        _ => {
+            let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
+                calamine::XlsError::Password => encrypted(),
+                error => damaged(error),
+            })?;
+            ranges(&mut workbook, &mut budget)
+        }
+    };
+    let mut warnings = Vec::new();
+    let mut pages: Vec<Page> = Vec::new();
+    for sheet in sheets {
+        if pages.len() >= limits.pages_max {
+            let message = format!("more sheets than the {} pages that are read", limits.pages_max);
+            warnings.push(Warning::document(message));
+            break;
+        }
+        let number = pages.len() as u32 + 1;
+        pages.extend(sheet_pages(number, sheet, limits, &mut warnings));
+    }
+    if pages.is_empty() {
+        return Err(Refusal::new(RefusalKind::Empty, "the workbook has no sheet with cells"));
+    }
+    let document = Document { format, pages, properties: BTreeMap::new(), remarks: Vec::new() };
+    Ok(Warned { output: document, warnings })
+}
+
+fn encrypted() -> Refusal {
+    Refusal::new(
+        RefusalKind::Encrypted,
+        "the workbook is protected with a password; save it without one",
+    )
+}
+
+fn damaged(error: impl std::fmt::Display) -> Refusal {
+    Refusal::damaged(format!("the workbook cannot be read: {error}"))
+}
+
+/// What may still be read of a document: few bytes of file can name very many cells, and each can
+/// repeat a long shared text.
+struct Budget {
+    sheet_cells: usize,
+    document_cells: usize,
+    text_bytes: u64,
+}
+
+impl Budget {
+    fn new(limits: &Limits) -> Budget {
+        Budget {
+            sheet_cells: limits.sheet_cells_max,
+            document_cells: limits.document_cells_max,
+            // Both layers and what stands around them go through the same pipe.
+            text_bytes: limits.output_bytes_max / 4,
+        }
+    }
+
+    /// Collects cells in row order while the budget lasts.
+    fn collect(&mut self, cells: impl Iterator<Item = Cell>) -> Cells {
+        let mut found = Cells::default();
+        for (row, column, text) in cells {
+            let fits = found.cells.len() < self.sheet_cells
+                && self.document_cells > 0
+                && self.text_bytes >= text.len() as u64
+                && column < COLUMNS_MAX;
+            if !fits {
+                found.dropped += 1;
+                continue;
+            }
+            self.document_cells -= 1;
+            self.text_bytes -= text.len() as u64;
+            found.cells.push((row, column, text));
+        }
+        // Writers go row by row; a hostile one need not.
+        if !found.cells.is_sorted_by_key(|&(row, column, _)| (row, column)) {
+            found.cells.sort_by_key(|&(row, column, _)| (row, column));
+        }
+        found
+    }
+}
+
+// ---- XLSX: streamed, since calamine's ranges hold every cell between the corners ----
+
+fn xlsx(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>, Refusal> {
+    let mut container = Container::open(bytes, limits)?;
+    container.check_all()?;
+    let mut workbook = Xlsx::new(Cursor::new(bytes)).map_err(|error| match error {
+        calamine::XlsxError::Password => encrypted(),
+        error => damaged(error),
+    })?;
+    let paths = sheet_paths(&mut container, limits)?;
+    let metadata = workbook.sheets_metadata().to_vec();
+    let mut sheets = Vec::new();
+    for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
+        let (mut hidden_rows, mut hidden_columns) = Default::default();
+        if let Some(path) = paths.get(&sheet.name)
+            && let Some(part) = container.read(path)?
+        {
+            (hidden_rows, hidden_columns) = hidden_lines(&part);
+        }
+        sheets.push(Sheet {
+            cells: xlsx_cells(&mut workbook, &sheet.name, budget),
+            is_hidden: sheet.visible != SheetVisible::Visible,
+            name: sheet.name,
+            hidden_rows,
+            hidden_columns,
+        });
+    }
+    Ok(sheets)
+}
+
+fn is_table(kind: SheetType) -> bool {
+    matches!(kind, SheetType::WorkSheet | SheetType::MacroSheet | SheetType::DialogSheet)
+}
+
+fn xlsx_cells(
+    workbook: &mut Xlsx<Cursor<&[u8]>>,
+    name: &str,
+    budget: &mut Budget,
+) -> Result<Cells, String> {
+    let mut reader = workbook.worksheet_cells_reader(name).map_err(|error| error.to_string())?;
+    let codes: Vec<Option<String>> = reader
+        .styles()
+        .iter()
+        .map(|style| style.number_format.as_ref().map(|format| format.format_code.clone()))
+        .collect();
+    let mut broken = None;
+    let cells = std::iter::from_fn(|| {
+        loop {
+            match reader.next_cell_with_style_id() {
+                Ok(Some((cell, style))) => {
+                    let (row, column) = cell.get_position();
+                    let code = codes.get(style).and_then(Option::as_deref);
+                    let text = display(cell.get_value(), code);
+                    if !text.trim().is_empty() {
+                        return Some((row, column, text));
+                    }
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    return None;
+                }
+            }
+        }
+    });
+    let cells = budget.collect(cells);
+    match broken {
+        Some(error) if cells.cells.is_empty() => Err(error),
+        // What came before the damage is kept; the rest is counted as one cell.
+        Some(_) => Ok(Cells { dropped: cells.dropped + 1, ..cells }),
+        None => Ok(cells),
+    }
+}
+
+/// The part of each sheet, by name.
+fn sheet_paths(
+    container: &mut Container<'_>,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut paths = BTreeMap::new();
+    let (Some(workbook), Some(relations)) =
+        (container.read("xl/workbook.xml")?, container.read("xl/_rels/workbook.xml.rels")?)
+    else {
+        return Ok(paths);
+    };
+    let relations = xml::parse("xl/_rels/workbook.xml.rels", &relations, limits)?.root;
+    let targets: BTreeMap<&str, &str> = relations
+        .elements()
+        .filter_map(|relation| {
+            Some((relation.attribute(Ns::Bare, "Id")?, relation.attribute(Ns::Bare, "Target")?))
+        })
+        .collect();
+    let workbook = xml::parse("xl/workbook.xml", &workbook, limits)?.root;
+    let sheets = workbook.elements().filter(|element| &*element.name == "sheets");
+    for sheet in sheets.flat_map(|sheets| sheets.elements()) {
+        let id = sheet.attribute(Ns::Relation, "id").unwrap_or("");
+        let (Some(name), Some(target)) = (sheet.attribute(Ns::Bare, "name"), targets.get(id))
+        else {
+            continue;
+        };
+        let path = match target.strip_prefix('/') {
+            Some(absolute) => absolute.to_owned(),
+            None => format!("xl/{target}"),
+        };
+        paths.insert(name.to_owned(), path);
+    }
+    Ok(paths)
+}
+
+/// Rows and columns (from 0) that a sheet's part marks as hidden or gives no height or width.
+fn hidden_lines(part: &[u8]) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let text = String::from_utf8_lossy(part);
+    let mut reader = quick_xml::Reader::from_str(&text);
+    reader.config_mut().check_end_names = false;
+    let (mut rows, mut columns) = (BTreeSet::new(), BTreeSet::new());
+    let mut next_row = 0;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start) | Event::Empty(start)) => match start.local_name().as_ref() {
+                "row" => {
+                    let at = attribute(&start, "r").and_then(|r| r.parse::<u32>().ok());
+                    let row = at.map_or(next_row, |row| row.saturating_sub(1));
+                    next_row = row.saturating_add(1);
+                    if is_hidden(&start, "ht") {
+                        rows.insert(row);
+                    }
+                }
+                "col" if is_hidden(&start, "width") => {
+                    let number = |name| attribute(&start, name).and_then(|n| n.parse::<u32>().ok());
+                    if let (Some(min), Some(max)) = (number("min"), number("max")) {
+                        columns.extend(min.saturating_sub(1)..max.min(COLUMNS_MAX));
+                    }
+                }
+                _ => {}
+            },
+            Ok(Event::Eof) | Err(_) => return (rows, columns),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn is_hidden(start: &BytesStart<'_>, size: &str) -> bool {
+    attribute(start, "hidden").is_some_and(|hidden| matches!(hidden.as_str(), "1" | "true"))
+        || attribute(start, size).and_then(|size| size.parse::<f64>().ok()) == Some(0.0)
+}
+
+fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
+    let mut attributes = start.attributes();
+    let mut found = attributes.with_checks(false).flatten();
+    let found = found.find(|attribute| attribute.key.local_name().as_ref() == name);
+    found.map(|attribute| attribute.value.into_owned())
+}
+
+// ---- XLS and ODS: calamine has them whole once they are open ----
+
+fn ranges<'a, W>(workbook: &mut W, budget: &mut Budget) -> Vec<Sheet>
+where
+    W: calamine::Reader<Cursor<&'a [u8]>>,
+    W::Error: std::fmt::Display,
+{
+    let mut sheets = Vec::new();
+    for sheet in workbook.sheets_metadata().to_vec() {
+        if !is_table(sheet.typ) {
+            continue;
+        }
+        let cells = workbook.worksheet_range(&sheet.name).map_err(|error| error.to_string());
+        let cells = cells.map(|range| {
+            let (top, left) = range.start().unwrap_or((0, 0));
+            let cells = range.used_cells().map(|(row, column, value)| {
+                (top + row as u32, left + column as u32, display(&borrowed(value), None))
+            });
+            budget.collect(cells.filter(|(_, _, text)| !text.trim().is_empty()))
+        });
+        sheets.push(Sheet {
+            cells,
+            is_hidden: sheet.visible != SheetVisible::Visible,
+            name: sheet.name,
+            hidden_rows: BTreeSet::new(),
+            hidden_columns: BTreeSet::new(),
+        });
+    }
+    sheets
+}
+
+fn borrowed(value: &Data) -> DataRef<'_> {
+    match value {
+        Data::Int(value) => DataRef::Int(*value),
+        Data::Float(value) => DataRef::Float(*value),
+        Data::String(text) => DataRef::SharedString(text),
+        Data::Bool(value) => DataRef::Bool(*value),
+        Data::DateTime(value) => DataRef::DateTime(*value),
+        Data::DateTimeIso(text) => DataRef::DateTimeIso(text.clone()),
+        Data::DurationIso(text) => DataRef::DurationIso(text.clone()),
+        Data::Error(error) => DataRef::Error(error.clone()),
+        Data::Empty => DataRef::Empty,
+    }
+}
+
+// ---- cells to pages ----
+
+/// The pages of one sheet: one, unless it is very long.
+fn sheet_pages(
+    number: u32,
+    sheet: Sheet,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> Vec<Page> {
+    let Cells { cells, dropped } = match sheet.cells {
+        Ok(cells) => cells,
+        Err(error) => {
+            let why = format!("the sheet cannot be read: {error}");
+            warnings.push(Warning::page(number, why.clone()));
+            return vec![PageBuilder::new(number, sheet.name).finish(PageState::Skipped(why))];
+        }
+    };
+    if dropped > 0 {
+        warnings.push(Warning::page(
+            number,
+            format!(
+                "sheet \"{}\": {dropped} cells are damaged or lie beyond the {} of a sheet and {} of a \
+                 document that are read; split the workbook",
+                sheet.name, limits.sheet_cells_max, limits.document_cells_max
+            ),
+        ));
+    }
+    // Columns without a cell are left out: two cells in far corners make a row of two.
+    let columns: BTreeSet<u32> = cells.iter().map(|&(_, column, _)| column).collect();
+    let columns: Vec<u32> = columns.into_iter().collect();
+    let is_shown = |column: &u32| !sheet.hidden_columns.contains(column);
+    let shown: Vec<u32> = columns.iter().copied().filter(is_shown).collect();
+
+    let mut pages = Pages::new(number, sheet.name.clone(), limits.page_bytes_max, limits);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    // Rows are written out with the gaps between their cells, which a hostile sheet makes wide.
+    let mut room = limits.sheet_cells_max.saturating_mul(4);
+    let mut left_out = 0;
+    let mut hidden_cells: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    let mut hidden_rows = Vec::new();
+    for row in cells.chunk_by(|a, b| a.0 == b.0) {
+        let at = row[0].0;
+        let line = |columns: &[u32]| -> Vec<String> {
+            let mut line = Vec::new();
+            for (_, column, text) in row {
+                if let Ok(index) = columns.binary_search(column) {
+                    line.resize(index, String::new());
+                    line.push(text.clone());
+                }
+            }
+            line
+        };
+        let cells = if sheet.is_hidden || sheet.hidden_rows.contains(&at) {
+            let cells = line(&columns);
+            hidden_rows.push((at, table::row_text(&cells)));
+            cells.len()
+        } else {
+            for (_, column, text) in row.iter().filter(|(_, column, _)| !is_shown(column)) {
+                hidden_cells.entry(*column).or_default().push(text);
+            }
+            let cells = line(&shown);
+            let len = cells.len();
+            if len > 0 {
+                rows.push(cells);
+            }
+            len
+        };
+        room = room.saturating_sub(cells);
+        left_out += usize::from(room == 0);
+        if room == 0 {
+            break;
+        }
+    }
+    if left_out > 0 {
+        let message =
+            format!("sheet \"{}\": its cells lie too far apart; the rest is left out", sheet.name);
+        warnings.push(Warning::page(number, message));
+    }
+    table::write_rows(&mut pages, &rows);
+    hide(&mut pages, number, &sheet.name, sheet.is_hidden, hidden_rows, hidden_cells, warnings);
+    pages.finish(warnings)
+}
+
+/// Puts hidden rows and columns beside the text, and says so.
+fn hide(
+    pages: &mut Pages,
+    number: u32,
+    name: &str,
+    is_hidden: bool,
+    rows: Vec<(u32, String)>,
+    columns: BTreeMap<u32, Vec<&str>>,
+    warnings: &mut Vec<Warning>,
+) {
+    if is_hidden && !rows.is_empty() {
+        let count = rows.len();
+        let texts: Vec<String> = rows.into_iter().map(|(_, text)| text).collect();
+        pages.hidden(texts.join("\n"), "hidden sheet");
+        let message =
+            format!("sheet \"{name}\" is hidden; its {count} rows are not read by the model");
+        warnings.push(Warning::page(number, message));
+        return;
+    }
+    let counts = (rows.len(), columns.len());
+    for (row, text) in rows {
+        pages.hidden(text, format!("hidden row {}", row + 1));
+    }
+    for (column, texts) in columns {
+        pages.hidden(texts.join("\n"), format!("hidden column {}", column_name(column)));
+    }
+    if counts != (0, 0) {
+        let message = format!(
+            "sheet \"{name}\": {} hidden rows and {} hidden columns are not read by the model",
+            counts.0, counts.1
+        );
+        warnings.push(Warning::page(number, message));
+    }
+}
+
+/// A column (from 0) as spreadsheets call it: A … Z, AA ….
+fn column_name(column: u32) -> String {
+    let mut name = Vec::new();
+    let mut rest = column + 1;
+    while rest > 0 {
+        name.push(b'A' + ((rest - 1) % 26) as u8);
+        rest = (rest - 1) / 26;
+    }
+    name.reverse();
+    name.into_iter().map(char::from).collect()
+}
+
+/// A cell's value as it is displayed, dates in ISO 8601.
+fn display(value: &DataRef<'_>, code: Option<&str>) -> String {
+    match value {
+        DataRef::Int(value) => number_format::number(*value as f64, code),
+        DataRef::Float(value) => number_format::number(*value, code),
+        DataRef::String(text) => text.clone(),
+        DataRef::SharedString(text) => (*text).to_owned(),
+        DataRef::Bool(value) => if *value { "TRUE" } else { "FALSE" }.to_owned(),
+        DataRef::DateTime(value) => date(value),
+        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => iso(text),
+        DataRef::Error(error) => error.to_string(),
+        DataRef::Empty => String::new(),
+    }
+}
+
+/// An ISO date without a midnight that nobody wrote.
+fn iso(text: &str) -> String {
+    text.strip_suffix("T00:00:00").unwrap_or(text).to_owned()
+}
+
+fn date(value: &ExcelDateTime) -> String {
+    let serial = value.as_f64();
+    if value.is_duration() {
+        let seconds = (serial * 86_400.0).round() as i64;
+        let sign = if seconds < 0 { "-" } else { "" };
+        let (hours, rest) = (seconds.abs() / 3600, seconds.abs() % 3600);
+        return format!("{sign}{hours}:{:02}:{:02}", rest / 60, rest % 60);
+    }
+    let (year, month, day, hour, minute, second, milli) = value.to_ymd_hms_milli();
+    let time = match (second, milli) {
+        (0, 0) => format!("{hour:02}:{minute:02}"),
+        _ => format!("{hour:02}:{minute:02}:{second:02}"),
+    };
+    match (serial < 1.0, hour == 0 && minute == 0 && second == 0) {
+        (true, _) => time,
+        (false, true) => format!("{year:04}-{month:02}-{day:02}"),
+        (false, false) => format!("{year:04}-{month:02}-{day:02} {time}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_named_as_in_a_spreadsheet() {
+        assert_eq!([0, 25, 26, 16_383].map(column_name), ["A", "Z", "AA", "XFD"]);
+    }
+}

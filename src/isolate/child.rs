@@ -1,0 +1,108 @@
+//! Inside the child: everything closed but its three descriptors, limits set, one document, exit.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use super::frame::FrameWriter;
+use super::{Work, sys};
+
+/// The exit code of a child whose work returned an error; the message is on standard error.
+pub(super) const EXIT_ERROR: i32 = 1;
+/// What Rust programs exit with after a panic.
+pub(super) const EXIT_PANIC: i32 = 101;
+
+/// Enough for input, output and standard error, and for one file that a library may want.
+const DESCRIPTORS_MAX: u64 = 4;
+
+/// The limits of one child, as they travel to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rations {
+    pub(super) memory_bytes: u64,
+    pub(super) cpu_seconds: u64,
+    pub(super) wall_seconds: u64,
+    pub(super) stack_bytes: u64,
+}
+
+impl Rations {
+    pub(super) const BYTES: usize = 32;
+
+    pub(super) fn to_bytes(self) -> [u8; Rations::BYTES] {
+        let words = [self.memory_bytes, self.cpu_seconds, self.wall_seconds, self.stack_bytes];
+        let mut bytes = [0; Rations::BYTES];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; Rations::BYTES]) -> Rations {
+        let word = |at: usize| {
+            u64::from_le_bytes(bytes[8 * at..8 * at + 8].try_into().expect("eight bytes"))
+        };
+        Rations {
+            memory_bytes: word(0),
+            cpu_seconds: word(1),
+            wall_seconds: word(2),
+            stack_bytes: word(3),
+        }
+    }
+}
+
+/// Does the work on one document and exits; never returns to the server's loop.
+///
+/// The work runs on a thread of its own because only a thread's stack can be given a size and a guard
+/// page that Rust knows, which is what tells a stack overflow from any other crash.
+pub(super) fn run(descriptors: [OwnedFd; 3], request: &[u8], rations: Rations, work: Work) -> ! {
+    sys::own_group_and_die_with_parent();
+    if sys::keep_only(descriptors).is_err() {
+        sys::exit_now(EXIT_ERROR);
+    }
+    let code = thread::scope(|scope| {
+        let reader = thread::Builder::new()
+            .name("reader".to_owned())
+            .stack_size(rations.stack_bytes as usize)
+            .spawn_scoped(scope, || read_one(request, rations, work));
+        match reader {
+            Ok(reader) => reader.join().unwrap_or(EXIT_PANIC),
+            Err(error) => {
+                eprintln!("no thread for the reader: {error}");
+                EXIT_ERROR
+            }
+        }
+    });
+    sys::exit_now(code)
+}
+
+fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
+    // From here on no thread can be made. The seccomp filter belongs behind these limits.
+    if let Err(error) = set_limits(rations) {
+        eprintln!("the limits of the reader cannot be set: {error}");
+        return EXIT_ERROR;
+    }
+    let (mut input, output) = sys::standard_files();
+    let mut output = FrameWriter::new(BufWriter::with_capacity(64 << 10, output));
+    let done = work(&mut input, request, &mut output as &mut dyn Write);
+    // Dropped by the exit: nobody else may close descriptors 0 and 1.
+    std::mem::forget::<File>(input);
+    match done.and_then(|()| output.finish()) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error}");
+            EXIT_ERROR
+        }
+    }
+}
+
+fn set_limits(rations: Rations) -> std::io::Result<()> {
+    sys::limit(libc::RLIMIT_AS, rations.memory_bytes, rations.memory_bytes)?;
+    // At the soft limit comes SIGXCPU, a second later SIGKILL.
+    sys::limit(libc::RLIMIT_CPU, rations.cpu_seconds, rations.cpu_seconds + 1)?;
+    sys::limit(libc::RLIMIT_FSIZE, 0, 0)?;
+    sys::limit(libc::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)?;
+    sys::limit(libc::RLIMIT_CORE, 0, 0)?;
+    sys::limit(libc::RLIMIT_NPROC, 0, 0)?;
+    sys::alarm(rations.wall_seconds);
+    Ok(())
+}

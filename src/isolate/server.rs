@@ -1,0 +1,264 @@
+//! The fork server, seen from both sides: the parent's handle and the loop of the server itself.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::child::{self, Rations};
+use super::sys::{self, Forked};
+use super::{Parsed, Work, frame};
+use crate::base::Limits;
+
+/// A request is a few options, not a document.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// Of a child's standard error only the start says what happened.
+const STDERR_BYTES_MAX: usize = 4 << 10;
+
+/// How long past a child's own alarm the parent waits before it kills the server with the child.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// One read of the answer's pipe.
+const READ_BYTES: usize = 64 << 10;
+
+/// A process with one thread that forks a child for each document and opens none itself.
+///
+/// One for each thread that extracts: `parse` takes `&mut self`. All must be started before the
+/// program makes its first thread and from the thread that lives as long as the program, because
+/// the kernel kills a server when the thread that forked it ends.
+pub struct ParseServer {
+    socket: UnixStream,
+    pub(super) id: libc::pid_t,
+    /// Why the server can no longer be used.
+    lost: Option<String>,
+}
+
+impl ParseServer {
+    /// Forks the server, whose children will do `work`.
+    ///
+    /// # Errors
+    /// When this process has more than one thread (a fork would copy locks that nobody releases), or
+    /// when the system refuses a process.
+    pub fn start(work: Work) -> io::Result<ParseServer> {
+        let threads = sys::thread_count()?;
+        if threads != 1 {
+            return Err(io::Error::other(format!(
+                "the parse server must be forked before any thread is made, and this process has \
+                 {threads}"
+            )));
+        }
+        let (ours, theirs) = UnixStream::pair()?;
+        let parent = sys::own_id();
+        match sys::fork()? {
+            Forked::Parent { child } => Ok(ParseServer { socket: ours, id: child, lost: None }),
+            Forked::Child => {
+                sys::die_with_parent();
+                // The parent may have died before the line above.
+                if sys::parent() != parent {
+                    sys::exit_now(0);
+                }
+                drop(ours);
+                serve(theirs, work)
+            }
+        }
+    }
+
+    /// Has one child read `input` (opened read-only by the caller) and waits for its answer, at most
+    /// `limits.wall_max` and a few seconds.
+    pub fn parse(&mut self, input: File, request: &[u8], limits: &Limits) -> Parsed {
+        if let Some(why) = &self.lost {
+            return Parsed::Failed(why.clone());
+        }
+        if request.len() > REQUEST_BYTES_MAX {
+            return Parsed::Failed(format!(
+                "a request of {} bytes; {REQUEST_BYTES_MAX} are allowed",
+                request.len()
+            ));
+        }
+        match self.try_parse(input, request, limits) {
+            Ok(parsed) => parsed,
+            Err(error) => self.lose(format!("the parse server is gone ({error}); run again")),
+        }
+    }
+
+    fn try_parse(&mut self, input: File, request: &[u8], limits: &Limits) -> io::Result<Parsed> {
+        let (answer, answer_end) = io::pipe()?;
+        let (complaint, complaint_end) = io::pipe()?;
+        let descriptors = [input.as_fd(), answer_end.as_fd(), complaint_end.as_fd()];
+        sys::send_descriptors(&self.socket, descriptors)?;
+        let rations = Rations {
+            memory_bytes: limits.memory_bytes_max,
+            cpu_seconds: limits.cpu_max.as_secs().max(1),
+            wall_seconds: limits.wall_max.as_secs().max(1),
+            stack_bytes: limits.stack_bytes_max,
+        };
+        let mut message = (request.len() as u32).to_le_bytes().to_vec();
+        message.extend_from_slice(&rations.to_bytes());
+        message.extend_from_slice(request);
+        self.socket.write_all(&message)?;
+        drop((input, answer_end, complaint_end));
+
+        sys::set_nonblocking(answer.as_fd())?;
+        sys::set_nonblocking(complaint.as_fd())?;
+        let cap = usize::try_from(limits.output_bytes_max).unwrap_or(usize::MAX);
+        let cap = cap.saturating_add(frame::TRAILER_BYTES);
+        let mut answer = Intake { pipe: Some(answer), bytes: Vec::new(), cap, over: false };
+        let mut complaint =
+            Intake { pipe: Some(complaint), bytes: Vec::new(), cap: STDERR_BYTES_MAX, over: false };
+        let deadline = Instant::now() + limits.wall_max + GRACE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let why = "the parse server was killed because a reader would not end; run again";
+                self.lose(why.to_owned());
+                return Ok(Parsed::Timeout);
+            }
+            let watched = [answer.as_fd(), complaint.as_fd(), Some(self.socket.as_fd())];
+            let [answered, complained, ended] = sys::wait_readable(watched, left)?;
+            if answered {
+                answer.take(false)?;
+            }
+            if complained {
+                complaint.take(true)?;
+            }
+            if ended {
+                let mut status = [0; 4];
+                self.socket.read_exact(&mut status)?;
+                // The child has ended: what it wrote is in the pipes, and no more will come.
+                answer.take(false)?;
+                complaint.take(true)?;
+                return Ok(outcome(i32::from_le_bytes(status), answer, &complaint.bytes));
+            }
+        }
+    }
+
+    fn lose(&mut self, why: String) -> Parsed {
+        if self.lost.is_none() {
+            sys::kill_and_reap(self.id);
+            self.lost = Some(why.clone());
+        }
+        Parsed::Failed(why)
+    }
+}
+
+impl Drop for ParseServer {
+    fn drop(&mut self) {
+        if self.lost.is_none() {
+            sys::kill_and_reap(self.id);
+        }
+    }
+}
+
+fn outcome(status: i32, answer: Intake, stderr: &[u8]) -> Parsed {
+    if answer.over {
+        return Parsed::OutputCap;
+    }
+    if let Some(error) = fork_error(status) {
+        return Parsed::Failed(format!("no process for the reader: {error}"));
+    }
+    let status = sys::exit_status(status);
+    if status.success()
+        && let Some(bytes) = frame::open(answer.bytes)
+    {
+        return Parsed::Ok(bytes);
+    }
+    Parsed::from_end(status, &String::from_utf8_lossy(stderr))
+}
+
+/// Bytes taken from a pipe, up to a cap.
+struct Intake {
+    pipe: Option<PipeReader>,
+    bytes: Vec<u8>,
+    cap: usize,
+    over: bool,
+}
+
+impl Intake {
+    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.pipe.as_ref().map(|pipe| pipe.as_fd())
+    }
+
+    /// Takes what is there. Past the cap a pipe is closed, so that its writer stops, or, with
+    /// `discard`, read on and thrown away.
+    fn take(&mut self, discard: bool) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        loop {
+            let len = self.bytes.len();
+            self.bytes.resize(len + READ_BYTES, 0);
+            let read = pipe.read(&mut self.bytes[len..]);
+            self.bytes.truncate(len + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) => {
+                    self.pipe = None;
+                    return Ok(());
+                }
+                Ok(_) if self.bytes.len() > self.cap => {
+                    self.over = true;
+                    self.bytes.truncate(self.cap);
+                    if !discard {
+                        self.pipe = None;
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The server: waits for a document's descriptors, forks, waits for the child, reports its status.
+fn serve(socket: UnixStream, work: Work) -> ! {
+    sys::ignore_requests_to_end();
+    // Other servers' sockets, locks and whatever else the parent had open are none of its business.
+    let ready = sys::close_all_but(3, socket.as_raw_fd()).and_then(|()| silence_standard_files());
+    if ready.is_ok() {
+        while let Ok(true) = serve_one(&socket, work) {}
+    }
+    sys::exit_now(0)
+}
+
+/// Standard input and output belong to the parent.
+fn silence_standard_files() -> io::Result<()> {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    sys::place(null.as_fd(), 0)?;
+    sys::place(null.as_fd(), 1)
+}
+
+/// One document; false when the parent is gone.
+fn serve_one(mut socket: &UnixStream, work: Work) -> io::Result<bool> {
+    let Some(descriptors) = sys::receive_descriptors(socket)? else { return Ok(false) };
+    let mut len = [0; 4];
+    socket.read_exact(&mut len)?;
+    let mut rations = [0; Rations::BYTES];
+    socket.read_exact(&mut rations)?;
+    let mut request = vec![0; (u32::from_le_bytes(len) as usize).min(REQUEST_BYTES_MAX)];
+    socket.read_exact(&mut request)?;
+    let status = match sys::fork() {
+        Ok(Forked::Child) => child::run(descriptors, &request, Rations::from_bytes(rations), work),
+        Ok(Forked::Parent { child }) => {
+            close(descriptors);
+            sys::wait_and_sweep(child)?
+        }
+        Err(error) => fork_failed(&error),
+    };
+    socket.write_all(&status.to_le_bytes())?;
+    Ok(true)
+}
+
+fn close(descriptors: [OwnedFd; 3]) {
+    drop(descriptors);
+}
+
+/// A failed fork in place of a wait status, which is never negative.
+fn fork_failed(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(libc::EAGAIN)
+}
+
+fn fork_error(status: i32) -> Option<io::Error> {
+    (status < 0).then(|| io::Error::from_raw_os_error(-status))
+}

@@ -1,0 +1,295 @@
+//! Every way a reader can end. A parse server can only be forked by a process with one thread, and
+//! libtest runs every test on a thread of its own. So each test runs this binary again with one
+//! ignored test, whose thread (the only one at work there) forks a process for the case.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::sys::{self, Forked};
+use super::{ParseServer, Parsed};
+use crate::base::Limits;
+
+/// Names the case that the ignored test below is to run.
+const CASE: &str = "NIGHTCLERK_ISOLATE_CASE";
+
+fn again(case: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "isolate::tests::one_threaded", "--ignored"])
+        .args(["--test-threads=1", "--nocapture"])
+        .env(CASE, case)
+        .env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// Runs `case` in a process of its own and expects it to hold.
+fn holds(case: &str) {
+    let Output { status, stdout, stderr } = again(case).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success() && out.contains("case held"), "{case}\n{out}\n{err}");
+}
+
+fn limits() -> Limits {
+    Limits {
+        memory_bytes_max: 512 << 20,
+        cpu_max: Duration::from_secs(20),
+        wall_max: Duration::from_secs(20),
+        output_bytes_max: 1 << 20,
+        stack_bytes_max: 4 << 20,
+        ..Limits::default()
+    }
+}
+
+/// A reader that does what the request says.
+fn work(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Result<()> {
+    match request {
+        b"read" => {
+            let mut text = String::new();
+            input.read_to_string(&mut text)?;
+            write!(output, "{} bytes, starting {:?}", text.len(), &text[..5])
+        }
+        b"error" => Err(io::Error::other("page 7: not a page")),
+        b"panic" => panic!("page 7 is not there"),
+        b"abort" => std::process::abort(),
+        b"spin" => loop {
+            std::hint::black_box(0);
+        },
+        b"sleep" => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        b"bomb" => {
+            let mut heap = Vec::new();
+            loop {
+                heap.push(vec![1u8; 64 << 20]);
+            }
+        }
+        b"recurse" => {
+            fn down(depth: u64) -> u64 {
+                let frame = std::hint::black_box([depth; 64]);
+                if depth == u64::MAX { 0 } else { down(depth + 1) + frame[3] }
+            }
+            write!(output, "{}", down(0))
+        }
+        b"flood" => loop {
+            output.write_all(&[b'x'; 4096])?;
+        },
+        b"leave" => {
+            output.write_all(b"half an ans")?;
+            std::process::exit(0)
+        }
+        b"complain" => {
+            for _ in 0..100_000 {
+                eprintln!("a warning of a library, many times over");
+            }
+            write!(output, "done")
+        }
+        b"write" => {
+            File::create("/tmp/nightclerk-isolate-test")?.write_all(b"x")?;
+            write!(output, "wrote")
+        }
+        b"grandchild" => match sys::fork()? {
+            Forked::Child => {
+                std::thread::sleep(Duration::from_secs(60));
+                sys::exit_now(0)
+            }
+            Forked::Parent { child } => write!(output, "{child}"),
+        },
+        b"descriptors" => {
+            let open = std::fs::read_dir("/proc/self/fd")?.count();
+            // The listing itself is one of them.
+            write!(output, "{}", open - 1)
+        }
+        other => panic!("no such case: {other:?}"),
+    }
+}
+
+/// The body of every case; without the variable (run by hand) it does nothing.
+#[test]
+#[ignore = "run by the other tests, in a process of its own"]
+fn one_threaded() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    match sys::fork().unwrap() {
+        Forked::Child => {
+            sys::die_with_parent();
+            let held = std::panic::catch_unwind(|| run_case(&case));
+            sys::exit_now(i32::from(held.is_err()));
+        }
+        Forked::Parent { child } => assert_eq!(sys::wait_and_sweep(child).unwrap(), 0),
+    }
+}
+
+fn run_case(case: &str) {
+    let mut server = ParseServer::start(work).unwrap();
+    if case == "orphan" {
+        println!("server {}", server.id);
+        server.parse(document(), b"sleep", &limits());
+    } else if case == "two threads" {
+        let refused = std::thread::spawn(|| ParseServer::start(work).err()).join().unwrap();
+        assert!(refused.unwrap().to_string().contains("this process has 2"));
+    } else if case == "lost" {
+        sys::kill_and_reap(server.id);
+        let parsed = server.parse(document(), b"read", &limits());
+        assert!(matches!(&parsed, Parsed::Failed(why) if why.contains("server is gone")));
+        std::mem::forget(server);
+    } else {
+        one_case(&mut server, case);
+        // Whatever a reader did, the server serves the next document.
+        let next = server.parse(document(), b"read", &limits());
+        assert!(matches!(next, Parsed::Ok(_)), "{next:?}");
+    }
+    println!("case held");
+}
+
+/// Any file that is there will do.
+fn document() -> File {
+    File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap()
+}
+
+fn one_case(server: &mut ParseServer, case: &str) {
+    let mut limits = limits();
+    match case {
+        "spin" => limits.cpu_max = Duration::from_secs(1),
+        "sleep" => limits.wall_max = Duration::from_secs(1),
+        _ => {}
+    }
+    let start = Instant::now();
+    let parsed = server.parse(document(), case.as_bytes(), &limits);
+    let failed = |part: &str| matches!(&parsed, Parsed::Failed(why) if why.contains(part));
+    let answered = |text: &str| parsed == Parsed::Ok(text.as_bytes().to_vec());
+    let held = match case {
+        "read" => matches!(&parsed, Parsed::Ok(text) if text.ends_with(b"starting \"[pack\"")),
+        "error" => parsed == Parsed::Failed("page 7: not a page".to_owned()),
+        "panic" => failed("the reader panicked: page 7 is not there (src/isolate/tests.rs:"),
+        "abort" => matches!(parsed, Parsed::Crashed { signal: libc::SIGABRT, .. }),
+        "spin" | "sleep" => parsed == Parsed::Timeout,
+        "bomb" => parsed == Parsed::Memory,
+        "recurse" => {
+            matches!(&parsed, Parsed::Crashed { message, .. } if message == "stack overflow")
+        }
+        "flood" => parsed == Parsed::OutputCap,
+        "leave" => failed("without a whole answer (exit code 0)"),
+        "complain" => answered("done"),
+        "write" => failed("File too large") || matches!(parsed, Parsed::Crashed { .. }),
+        "grandchild" => match &parsed {
+            Parsed::Ok(id) => is_gone(std::str::from_utf8(id).unwrap()),
+            _ => failed("Resource temporarily unavailable"),
+        },
+        "descriptors" => answered("3"),
+        _ => false,
+    };
+    assert!(held, "{case}: {parsed:?}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{case} took {:?}", start.elapsed());
+}
+
+/// Whether process `id` ends within two seconds (or is a zombie of somebody else's).
+fn is_gone(id: &str) -> bool {
+    (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        std::fs::read_to_string(format!("/proc/{id}/stat"))
+            .map_or(true, |stat| stat.contains(") Z "))
+    })
+}
+
+#[test]
+fn a_document_is_read_and_its_answer_comes_back_whole() {
+    holds("read");
+}
+
+#[test]
+fn an_error_of_the_reader_reaches_the_parent_in_its_words() {
+    holds("error");
+}
+
+#[test]
+fn a_panic_costs_one_document_and_says_where() {
+    holds("panic");
+}
+
+#[test]
+fn an_abort_costs_one_document() {
+    holds("abort");
+}
+
+#[test]
+fn a_reader_that_computes_for_ever_is_stopped() {
+    holds("spin");
+}
+
+#[test]
+fn a_reader_that_waits_for_ever_is_stopped() {
+    holds("sleep");
+}
+
+#[test]
+fn a_memory_bomb_is_told_from_a_crash() {
+    holds("bomb");
+}
+
+#[test]
+fn a_stack_overflow_is_named() {
+    holds("recurse");
+}
+
+#[test]
+fn an_answer_over_the_cap_is_cut_off() {
+    holds("flood");
+}
+
+#[test]
+fn half_an_answer_is_no_answer() {
+    holds("leave");
+}
+
+#[test]
+fn a_flood_on_standard_error_does_not_block() {
+    holds("complain");
+}
+
+#[test]
+fn a_reader_cannot_write_a_file() {
+    holds("write");
+}
+
+#[test]
+fn nothing_that_a_reader_started_survives_it() {
+    holds("grandchild");
+}
+
+#[test]
+fn a_reader_has_its_three_descriptors_and_no_other() {
+    holds("descriptors");
+}
+
+#[test]
+fn a_server_is_not_forked_from_a_process_with_threads() {
+    holds("two threads");
+}
+
+#[test]
+fn a_lost_server_is_reported() {
+    holds("lost");
+}
+
+#[test]
+fn server_and_reader_die_with_the_parent() {
+    let mut parent = again("orphan").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = io::BufReader::new(parent.stdout.take().unwrap());
+    while !line.contains("server ") {
+        line.clear();
+        assert_ne!(io::BufRead::read_line(&mut out, &mut line).unwrap(), 0);
+    }
+    let server = line.split("server ").nth(1).unwrap().trim().to_owned();
+    std::thread::sleep(Duration::from_millis(200));
+    let readers = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert!(is_gone(&server));
+    // The list is absent on kernels built without checkpoint support.
+    for reader in readers.unwrap_or_default().split_whitespace() {
+        assert!(is_gone(reader), "reader {reader} outlived its parent");
+    }
+}

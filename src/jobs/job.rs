@@ -1,0 +1,251 @@
+//! A `[[job]]`: its folders, its patterns and its tasks.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use toml::Spanned;
+
+use super::parse::Findings;
+use super::plan::{Job, Root, Task, TaskKind};
+use super::resolve::{Resolver, read, time};
+use super::task::{self, NAME_RULE, is_name, number};
+use super::written::JobTable;
+use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
+
+/// `settle` where a job does not say: longer than any copy into the folder pauses.
+const SETTLE_DEFAULT: Duration = Duration::from_secs(120);
+
+/// Names below the output folder that are not a job's (DESIGN.md section 4).
+const OUTPUT_NAMES: [&str; 4] = ["tables", "report", "report.html", "last-run.json"];
+
+/// A job as far as it could be understood.
+pub(super) struct JobRead {
+    /// None where something is wrong with it.
+    pub(super) job: Option<Job>,
+    pub(super) roots: Vec<PlacedRoot>,
+}
+
+/// A root, and where its folder stands in `jobs.toml`.
+pub(super) type PlacedRoot = (Root, Range<usize>);
+
+impl Resolver<'_> {
+    /// Every job, in the order written.
+    pub(super) fn jobs(
+        &mut self,
+        written: Option<Vec<Spanned<JobTable>>>,
+        context: usize,
+    ) -> Vec<JobRead> {
+        let hint = "add [[job]] with name, input and tasks";
+        let written = self.findings.required(written, "job", &(0..0), hint).unwrap_or_default();
+        let mut names: Vec<String> = Vec::new();
+        let mut jobs = Vec::new();
+        for table in written {
+            let place = table.span();
+            let mut table = table.into_inner();
+            let name =
+                self.findings.required(table.name.take(), "name", &place, "name = \"contracts\"");
+            if let Some(name) = &name {
+                self.job_name(name, &names);
+                names.push(name.get_ref().clone());
+            }
+            let roots = self.roots(table.input.take(), &place);
+            let job = self.job(name, &roots, table, &place, context);
+            jobs.push(JobRead { job, roots });
+        }
+        jobs
+    }
+
+    fn job_name(&mut self, name: &Spanned<String>, earlier: &[String]) {
+        let text = name.get_ref();
+        let (message, hint) = if !is_name(text) {
+            (format!("{text:?} is no job name"), NAME_RULE)
+        } else if OUTPUT_NAMES.iter().any(|taken| taken.eq_ignore_ascii_case(text)) {
+            (format!("`{text}` is taken: it stands beside the jobs in the output folder"), "")
+        } else if earlier.iter().any(|other| other.eq_ignore_ascii_case(text)) {
+            let message = format!("two jobs are named `{text}`");
+            (message, "they would share a folder (upper and lower case are one elsewhere)")
+        } else {
+            return;
+        };
+        self.findings.at(name.span(), message, hint);
+    }
+
+    fn roots(
+        &mut self,
+        input: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
+        place: &Range<usize>,
+    ) -> Vec<PlacedRoot> {
+        let hint = "input = { inbox = \"folder\" }: a name for the output, and the folder";
+        let Some(input) = self.findings.required(input, "input", place, hint) else {
+            return Vec::new();
+        };
+        if input.get_ref().is_empty() {
+            self.findings.at(input.span(), "`input` names no folder", hint);
+        }
+        let mut roots: Vec<PlacedRoot> = Vec::new();
+        for (name, written) in input.into_inner() {
+            if !is_name(name.get_ref()) {
+                let message = format!("{:?} is no name for a root", name.get_ref());
+                self.findings.at(name.span(), message, NAME_RULE);
+            } else if roots.iter().any(|(root, _)| root.name.eq_ignore_ascii_case(name.get_ref())) {
+                let message = format!("two roots are named `{}`", name.get_ref());
+                self.findings.at(name.span(), message, "they would share a folder of the output");
+            }
+            let Some(folder) = self.path(&written, name.get_ref()) else { continue };
+            if let Err(message) = is_folder(&folder) {
+                let hint = "paths are relative to jobs.toml; is a share not mounted?";
+                self.findings.at(written.span(), message, hint);
+            }
+            roots.push((Root { name: name.into_inner(), folder }, written.span()));
+        }
+        roots
+    }
+
+    fn job(
+        &mut self,
+        name: Option<Spanned<String>>,
+        roots: &[PlacedRoot],
+        table: JobTable,
+        place: &Range<usize>,
+        context: usize,
+    ) -> Option<Job> {
+        let include = table
+            .include
+            .unwrap_or_else(|| Spanned::new(0..0, vec![Spanned::new(0..0, "**/*".to_owned())]));
+        if include.get_ref().is_empty() {
+            let hint = "leave it out to take every file";
+            self.findings.at(include.span(), "`include` is empty: nothing would be read", hint);
+        }
+        let include = self.globs(include.into_inner(), "include");
+        let exclude = table.exclude.map(Spanned::into_inner).unwrap_or_default();
+        let exclude = self.globs(exclude, "exclude");
+        let hint = "tasks = [\"prompts/summary.toml\"]";
+        let tasks = self.findings.required(table.tasks, "tasks", place, hint);
+        let tasks = tasks.map(|tasks| self.tasks_of(tasks, context)).unwrap_or_default();
+        let settle =
+            time(&mut self.findings, table.settle, "settle", SETTLE_DEFAULT, Duration::ZERO);
+        let attempts_max = number(
+            &mut self.findings,
+            table.attempts_max,
+            "attempts_max",
+            (1, 1000),
+            ATTEMPTS_MAX_DEFAULT as usize,
+        );
+        Some(Job {
+            name: name?.into_inner(),
+            roots: roots.iter().map(|(root, _)| root.clone()).collect(),
+            include: include?,
+            exclude: exclude?,
+            tasks,
+            settle,
+            attempts_max: u32::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX_DEFAULT),
+            password: table.password.map(Spanned::into_inner),
+        })
+    }
+
+    /// Patterns on the path below the root. Upper and lower case are one: a `.PDF` is a PDF. `*` does
+    /// not cross a `/`, `**` does.
+    fn globs(&mut self, written: Vec<Spanned<String>>, key: &str) -> Option<GlobSet> {
+        let mut set = GlobSetBuilder::new();
+        let mut sound = true;
+        for pattern in written {
+            let text = pattern.get_ref();
+            let glob =
+                GlobBuilder::new(text).literal_separator(true).case_insensitive(true).build();
+            let problem = match glob {
+                _ if text.is_empty() => Some("the pattern is empty".to_owned()),
+                _ if text.starts_with(['/', '~']) || text.starts_with("./") => {
+                    Some("a pattern is matched against the path below the root".to_owned())
+                }
+                Ok(glob) => {
+                    set.add(glob);
+                    None
+                }
+                Err(error) => Some(error.kind().to_string()),
+            };
+            if let Some(problem) = problem {
+                let hint =
+                    "as in \"*.pdf\" for the root itself, \"**/*.pdf\" for all folders below";
+                let message = format!("{key} {text:?}: {problem}");
+                self.findings.at(pattern.span(), message, hint);
+                sound = false;
+            }
+        }
+        set.build().ok().filter(|_| sound)
+    }
+
+    fn tasks_of(
+        &mut self,
+        written: Spanned<Vec<Spanned<String>>>,
+        context: usize,
+    ) -> Vec<Arc<Task>> {
+        if written.get_ref().is_empty() {
+            let hint = "name at least one task file";
+            self.findings.at(written.span(), "`tasks` is empty: nothing would be asked", hint);
+        }
+        let mut tasks: Vec<Arc<Task>> = Vec::new();
+        for file in written.into_inner() {
+            let Some(path) = self.path(&file, "tasks") else { continue };
+            let Some(task) = self.task(&path, &file, context) else { continue };
+            if let Some((message, hint)) = tasks.iter().find_map(|other| clash(other, &task)) {
+                self.findings.at(file.span(), message, hint);
+            }
+            tasks.push(task);
+        }
+        tasks
+    }
+
+    fn task(&mut self, path: &Path, at: &Spanned<String>, context: usize) -> Option<Arc<Task>> {
+        if let Some((_, outcome)) = self.tasks.iter().find(|(known, _)| known == path) {
+            return outcome.as_ref().ok().cloned();
+        }
+        let script = match read(path) {
+            Ok(script) => script,
+            Err(message) => {
+                self.findings.at(at.span(), message, "paths are relative to jobs.toml");
+                return None;
+            }
+        };
+        let mut findings = Findings::new(script);
+        let task = task::understand(&mut findings, path, context).map(Arc::new);
+        let mut problems = findings.problems;
+        problems.sort_by_key(|problem| problem.place());
+        self.tasks.push((path.to_owned(), task.clone().ok_or(problems)));
+        task
+    }
+}
+
+/// What two tasks of one job cannot share: a record has one summary, and one value a field.
+fn clash(one: &Task, other: &Task) -> Option<(String, &'static str)> {
+    if one.name.eq_ignore_ascii_case(&other.name) {
+        let message = format!("two tasks of this job are named `{}`", other.name);
+        return Some((message, "a task is called by its file's name: rename one of the files"));
+    }
+    let meet = one.formats.iter().any(|format| other.formats.contains(format));
+    match (&one.kind, &other.kind) {
+        (TaskKind::Summarize { .. }, TaskKind::Summarize { .. }) if meet => Some((
+            format!("`{}` and `{}` would both write a document's summary", one.name, other.name),
+            "give them different formats, or put them into two jobs",
+        )),
+        (TaskKind::Extract { fields: a }, TaskKind::Extract { fields: b }) if meet => {
+            let twice =
+                b.iter().find(|field| a.iter().any(|earlier| earlier.name == field.name))?;
+            let message =
+                format!("`{}` and `{}` both have a field `{}`", one.name, other.name, twice.name);
+            Some((message, "rename one of the fields, or put the tasks into two jobs"))
+        }
+        _ => None,
+    }
+}
+
+fn is_folder(folder: &Path) -> Result<(), String> {
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is not a folder", folder.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", folder.display())),
+    }
+}

@@ -1,0 +1,95 @@
+//! `jobs.toml` and task files as written: every key optional, every value with its place, nothing
+//! decided yet. Missing keys and defaults are `resolve`'s and `task`'s.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JobsFile {
+    pub(super) output: Option<Spanned<String>>,
+    pub(super) model: Option<Spanned<ModelTable>>,
+    pub(super) engine: Option<Spanned<EngineTable>>,
+    pub(super) audit: Option<Spanned<AuditTable>>,
+    pub(super) limits: Option<Spanned<LimitsTable>>,
+    pub(super) job: Option<Vec<Spanned<JobTable>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ModelTable {
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) sha256: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct EngineTable {
+    pub(super) threads: Option<Spanned<i64>>,
+    pub(super) slots: Option<Spanned<i64>>,
+    pub(super) memory: Option<Spanned<String>>,
+    pub(super) context_tokens: Option<Spanned<i64>>,
+    pub(super) date: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditTable {
+    pub(super) origin: Option<Spanned<String>>,
+    pub(super) key_dir: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsTable {
+    pub(super) input_max: Option<Spanned<String>>,
+    pub(super) memory: Option<Spanned<String>>,
+    pub(super) cpu: Option<Spanned<String>>,
+    pub(super) wall: Option<Spanned<String>>,
+    pub(super) output_max: Option<Spanned<String>>,
+    pub(super) pages: Option<Spanned<i64>>,
+    pub(super) page_max: Option<Spanned<String>>,
+    pub(super) sheet_cells: Option<Spanned<i64>>,
+    pub(super) document_cells: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JobTable {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) input: Option<Spanned<BTreeMap<Spanned<String>, Spanned<String>>>>,
+    pub(super) include: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) exclude: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) tasks: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) settle: Option<Spanned<String>>,
+    pub(super) attempts_max: Option<Spanned<i64>>,
+    pub(super) password: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TaskFile {
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) formats: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) unit: Option<Spanned<String>>,
+    pub(super) system: Option<Spanned<String>>,
+    pub(super) instruction: Option<Spanned<String>>,
+    pub(super) reduce_instruction: Option<Spanned<String>>,
+    pub(super) points_max: Option<Spanned<i64>>,
+    pub(super) chunk_tokens: Option<Spanned<i64>>,
+    pub(super) answer_tokens_max: Option<Spanned<i64>>,
+    pub(super) field: Option<Spanned<Vec<Spanned<FieldTable>>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FieldTable {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) question: Option<Spanned<String>>,
+    #[serde(rename = "type")]
+    pub(super) value: Option<Spanned<String>>,
+    pub(super) quote_words_max: Option<Spanned<i64>>,
+    pub(super) many: Option<Spanned<bool>>,
+}

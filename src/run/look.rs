@@ -1,0 +1,329 @@
+//! The commands that look and change nothing: plan, text, status, verify, model.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::night::{Choice, Stand, chosen, stand};
+use super::progress::Progress;
+use super::read::{self, Reading};
+use super::{Broken, STATE_FOLDER};
+use crate::audit::{self, Expectations, Ledger, LogError, Report, RunFacts};
+use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
+use crate::chunk;
+use crate::engine::{self, ModelFacts};
+use crate::extract::{Document, Layer, Options, Page, PageState, View};
+use crate::intake;
+use crate::isolate::ParseServer;
+use crate::jobs::{self, Plan};
+
+/// What a person may say about one document.
+#[derive(Clone, Debug, Default)]
+pub struct TextOptions {
+    /// Tried after the empty password.
+    pub password: Option<String>,
+    /// Tracked changes as rejected instead of accepted.
+    pub original: bool,
+}
+
+/// A document's text, and what was wrong with the document.
+#[derive(Debug)]
+pub struct Text {
+    document: Document,
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads one file, wherever it lies.
+///
+/// # Errors
+/// `Usage` where it cannot be opened, is refused, or breaks its reader.
+pub fn text_of(
+    server: &mut ParseServer,
+    file: &Path,
+    options: &TextOptions,
+    limits: &Limits,
+) -> Result<Text, Broken> {
+    let unusable = |why: String| Broken::Usage(format!("{}: {why}", file.display()));
+    let (input, format, note) = intake::open_named(file).map_err(unusable)?;
+    let view = if options.original { View::Original } else { View::Accepted };
+    let options = Options { password: options.password.clone(), view };
+    match read::read(server, input, format, &options, limits) {
+        Reading::Read(Warned { output, mut warnings }) => {
+            if !note.is_empty() {
+                warnings.insert(0, Warning::document(note));
+            }
+            Ok(Text { document: output, warnings })
+        }
+        Reading::Refused(refusal) => Err(unusable(refusal.message)),
+        Reading::Failed { message, .. } => Err(unusable(message)),
+    }
+}
+
+impl Text {
+    /// The text of one layer; `paged` heads each page with its number, label and state.
+    pub fn print(&self, model_layer: bool, paged: bool) -> String {
+        let layer = if model_layer { Layer::Model } else { Layer::Verbatim };
+        match paged {
+            true => self.document.paged_text(layer),
+            false => self.document.text(layer),
+        }
+    }
+
+    /// Everything that is known of the document.
+    pub fn json(&self) -> serde_json::Value {
+        self.document.to_json()
+    }
+
+    /// Every page was read or is empty.
+    pub fn is_whole(&self) -> bool {
+        let whole = |page: &Page| matches!(page.state, PageState::Read | PageState::Empty);
+        self.document.pages.iter().all(whole)
+    }
+}
+
+/// What `run` would do.
+#[derive(Debug, Serialize)]
+pub struct PlanSheet {
+    pub documents: Vec<PlannedDocument>,
+    pub due: usize,
+    pub pages: u64,
+    pub chunks: u64,
+    /// Of the documents that are due; none without the model's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PlannedDocument {
+    pub job: String,
+    pub root: String,
+    pub path: String,
+    /// new, changed, or an outcome of the log.
+    pub state: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    pub pages: u64,
+    pub chunks: u64,
+    pub tokens: u64,
+}
+
+/// Reads every document that is due, counts, and asks the model nothing.
+///
+/// # Errors
+/// `Broken` where inputs or log cannot be read.
+pub fn plan_sheet(
+    plan: &Plan,
+    server: &mut ParseServer,
+    clock: &dyn Clock,
+    progress: &Progress,
+) -> Result<PlanSheet, Broken> {
+    let ledger = ledger(plan)?;
+    let counter = match plan.model.locate() {
+        Ok(path) => {
+            Some(engine::open_counter(path).map_err(|error| Broken::Model(error.to_string()))?)
+        }
+        Err(_) => None,
+    };
+    let mut sheet = PlanSheet { documents: Vec::new(), due: 0, pages: 0, chunks: 0, tokens: None };
+    for job in chosen(plan, &[])? {
+        for source in intake::walk(plan, job, clock)?.sources {
+            let mut document = PlannedDocument {
+                job: source.job.clone(),
+                root: source.root.clone(),
+                path: source.path.clone(),
+                state: String::new(),
+                reason: String::new(),
+                pages: 0,
+                chunks: 0,
+                tokens: 0,
+            };
+            match stand(plan, job, &source, &Choice::default(), &ledger) {
+                Stand::Skip { outcome, reason, .. } => {
+                    document.state = outcome.word().to_owned();
+                    document.reason = reason;
+                }
+                Stand::Due(..) => {
+                    progress.say(&format!("reading {}", source.path));
+                    let known = ledger.doc(&source.id).is_some_and(|doc| doc.last.is_some());
+                    document.state = if known { "changed" } else { "new" }.to_owned();
+                    let options = Options { password: job.password.clone(), ..Options::default() };
+                    let read = intake::open(&source).map(|input| {
+                        read::read(server, input, source.format, &options, &plan.limits)
+                    });
+                    match read {
+                        Ok(Reading::Read(read)) => {
+                            let budget =
+                                job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
+                            count(&mut document, &read.output, budget, counter.as_deref());
+                        }
+                        Ok(Reading::Refused(refusal)) => {
+                            document.state = Outcome::Refused.word().to_owned();
+                            document.reason = refusal.message;
+                        }
+                        Ok(Reading::Failed { message, .. }) => document.reason = message,
+                        Err(error) => document.reason = error,
+                    }
+                    sheet.due += usize::from(document.state != Outcome::Refused.word());
+                }
+            }
+            sheet.documents.push(document);
+        }
+    }
+    progress.finish();
+    sheet.pages = sheet.documents.iter().map(|document| document.pages).sum();
+    sheet.chunks = sheet.documents.iter().map(|document| document.chunks).sum();
+    sheet.tokens = counter.map(|_| sheet.documents.iter().map(|document| document.tokens).sum());
+    Ok(sheet)
+}
+
+fn count(
+    planned: &mut PlannedDocument,
+    document: &Document,
+    budget: usize,
+    counter: Option<&dyn TokenCounter>,
+) {
+    planned.pages = document.pages.len() as u64;
+    if let Some(counter) = counter {
+        let chunks = chunk::split(document, budget, counter).chunks;
+        planned.chunks = chunks.len() as u64;
+        planned.tokens = chunks.iter().map(|chunk| chunk.tokens as u64).sum();
+    }
+}
+
+impl PlanSheet {
+    /// For a person.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for document in &self.documents {
+            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens } =
+                document;
+            let _ = write!(text, "{state:<12}{job}/{root}/{path}");
+            let _ = match (reason.as_str(), *pages) {
+                ("", 0) => writeln!(text),
+                ("", _) => writeln!(text, ": {pages} pages, {chunks} chunks, {tokens} tokens"),
+                (reason, _) => writeln!(text, ": {reason}"),
+            };
+        }
+        let tokens = match self.tokens {
+            Some(tokens) => format!("{} chunks, {tokens} tokens to read", self.chunks),
+            None => "tokens unknown: the model's file is not there".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "\n{} documents, {} of them due: {} pages, {tokens}",
+            self.documents.len(),
+            self.due,
+            self.pages
+        );
+        text
+    }
+}
+
+/// The last run and what waits.
+#[derive(Debug, Serialize)]
+pub struct StatusSheet {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<RunFacts>,
+    /// Every document that the log knows, by its last outcome.
+    pub documents: BTreeMap<&'static str, u64>,
+    /// Documents that are not done, with reasons.
+    pub waiting: Vec<Waiting>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Waiting {
+    pub path: String,
+    pub outcome: Outcome,
+    pub reason: String,
+}
+
+/// Reads the log, nothing else.
+///
+/// # Errors
+/// `Broken` where the log cannot be read or does not hold.
+pub fn status_sheet(plan: &Plan) -> Result<StatusSheet, Broken> {
+    let ledger = ledger(plan)?;
+    let mut documents = BTreeMap::new();
+    let mut waiting = Vec::new();
+    for (_, doc) in ledger.docs() {
+        let Some(last) = &doc.last else { continue };
+        *documents.entry(last.outcome.word()).or_default() += 1;
+        if !matches!(last.outcome, Outcome::Done | Outcome::Unchanged) {
+            let path = doc.path.clone();
+            waiting.push(Waiting { path, outcome: last.outcome, reason: last.reason.clone() });
+        }
+    }
+    waiting.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(StatusSheet { last_run: ledger.last_run().cloned(), documents, waiting })
+}
+
+impl StatusSheet {
+    /// For a person.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        let _ = match &self.last_run {
+            None => writeln!(text, "no run yet"),
+            Some(run) => {
+                let ended = run.ended.as_deref().unwrap_or("not yet, or it was cut off");
+                writeln!(
+                    text,
+                    "last run: started {}, ended {ended}, model {}",
+                    run.started, run.model
+                )
+            }
+        };
+        for (outcome, count) in &self.documents {
+            let _ = writeln!(text, "{count:>6} {outcome}");
+        }
+        for Waiting { path, outcome, reason } in &self.waiting {
+            let _ = writeln!(text, "{outcome:<12}{path}: {reason}");
+        }
+        text
+    }
+}
+
+/// The ledger of the plan's output; an empty one before the first run.
+fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
+    match Ledger::read(&plan.output.join(STATE_FOLDER)) {
+        Err(LogError::Missing { .. }) => Ok(Ledger::default()),
+        other => Ok(other?),
+    }
+}
+
+/// Verifies the plan's log and output.
+///
+/// # Errors
+/// `Broken` where there is no log or it cannot be read; what does not hold is in the report.
+pub fn verify(plan: &Plan) -> Result<Report, Broken> {
+    let expectations = Expectations { origin: Some(plan.audit.origin.clone()) };
+    Ok(audit::verify(&plan.output.join(STATE_FOLDER), &plan.output, &expectations)?)
+}
+
+/// A model's facts, and whether it fits.
+#[derive(Debug, Serialize)]
+pub struct ModelSheet {
+    pub facts: ModelFacts,
+    /// Bytes that a run with these settings takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Why it does not fit, and what would; empty where it fits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refused: String,
+}
+
+/// Opens a GGUF's header and plans its memory as a run with the default settings would in
+/// `memory_bytes`; loads no weights.
+///
+/// # Errors
+/// `Model` where the file is no model that can be run.
+pub fn model_sheet(file: &Path, memory_bytes: u64) -> Result<ModelSheet, Broken> {
+    let settings = engine::Settings::new(memory_bytes, jobs::DATE_DEFAULT);
+    let (facts, fits) =
+        engine::inspect(file, &settings).map_err(|error| Broken::Model(error.to_string()))?;
+    Ok(match fits {
+        Ok(bytes) => ModelSheet { facts, memory_bytes: Some(bytes), refused: String::new() },
+        Err(error) => ModelSheet { facts, memory_bytes: None, refused: error.to_string() },
+    })
+}

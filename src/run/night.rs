@@ -1,0 +1,578 @@
+//! `nightclerk run`: what is due, the order of commitment, and one outcome for every input.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pipeline::{self, Due, Settled, Step};
+use super::progress::Progress;
+use super::shape;
+use super::signal::StopFlag;
+use super::{Broken, closing};
+use crate::assemble::{self, MadeWith, Record};
+use crate::audit::{
+    Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
+    Inventory, Ledger, Log, ModelFile, OutputFile, RunStart, Shape, Tables,
+};
+use crate::base::{Clock, Digest, Disk, Outcome};
+use crate::engine::{self, Engine};
+use crate::intake::{self, Source, SourceState};
+use crate::isolate::ParseServer;
+use crate::jobs::{Job, Plan, TaskKind};
+use crate::output::{Row, TableFiles, Writer, WrittenFile};
+
+pub use closing::{Closing, DocumentEnd};
+
+/// What a person chose beside the plan.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Only these jobs; empty for all.
+    pub only: Vec<String>,
+    /// At most so many documents.
+    pub limit: Option<usize>,
+    pub redo: Redo,
+}
+
+/// Which documents are taken again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redo {
+    /// Those whose content, task or model changed, and failed ones with attempts left.
+    #[default]
+    Changed,
+    /// Failed and quarantined ones as well.
+    Failed,
+    All,
+}
+
+/// What the night works with; made by the caller, so that tests choose clock and disk.
+pub struct Tools {
+    pub server: ParseServer,
+    pub disk: Arc<dyn Disk>,
+    pub clock: Arc<dyn Clock>,
+    pub progress: Progress,
+    pub stop: StopFlag,
+}
+
+/// Where a source stands before the work begins.
+pub(super) enum Stand {
+    Due(MadeWith, Digest),
+    Skip { outcome: Outcome, reason: String, rests_on: u64 },
+}
+
+/// Runs the night that `plan` describes.
+///
+/// # Errors
+/// `Broken` where the run could not start or go on. Everything committed until then is kept.
+pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, Broken> {
+    let jobs = chosen(plan, &choice.only)?;
+    let state = plan.output.join(super::STATE_FOLDER);
+    tools.disk.create_folder(&state).map_err(|error| Broken::disk(&state, &error))?;
+    let log = Log::open(tools.disk.clone(), &state, &plan.audit.origin, tools.clock.clone())?;
+    let writer = Writer::new(tools.disk.clone(), &plan.output);
+    writer.sweep()?;
+
+    tools.progress.say("looking through the input folders");
+    let mut sources = Vec::new();
+    for job in &jobs {
+        let found = intake::walk(plan, job, tools.clock.as_ref())?;
+        sources.extend(found.sources.into_iter().map(|source| (*job, source)));
+    }
+    let mut stands: Vec<Stand> = sources
+        .iter()
+        .map(|(job, source)| stand(plan, job, source, choice, log.ledger()))
+        .collect();
+    defer_beyond(choice.limit, &mut stands);
+
+    let mut night = Night {
+        plan,
+        sources: &sources,
+        tools,
+        writer,
+        log,
+        ends: Vec::new(),
+        started: Duration::ZERO,
+        begun_at: vec![Duration::ZERO; sources.len()],
+    };
+    night.started = night.tools.clock.elapsed();
+    night.work(&jobs, stands)
+}
+
+/// The jobs that were asked for.
+pub(super) fn chosen<'a>(plan: &'a Plan, only: &[String]) -> Result<Vec<&'a Job>, Broken> {
+    if let Some(name) = only.iter().find(|name| !plan.jobs.iter().any(|job| job.name == **name)) {
+        let known: Vec<&str> = plan.jobs.iter().map(|job| job.name.as_str()).collect();
+        return Err(Broken::Usage(format!(
+            "{}: there is no job named {name:?}; its jobs are {}",
+            plan.file.display(),
+            known.join(", ")
+        )));
+    }
+    let wanted = |job: &&Job| only.is_empty() || only.contains(&job.name);
+    Ok(plan.jobs.iter().filter(wanted).collect())
+}
+
+/// Whether `source` is due, by the log alone.
+pub(super) fn stand(
+    plan: &Plan,
+    job: &Job,
+    source: &Source,
+    choice: &Choice,
+    ledger: &Ledger,
+) -> Stand {
+    let skip =
+        |outcome, reason: &str, rests_on| Stand::Skip { outcome, reason: reason.into(), rests_on };
+    match &source.state {
+        SourceState::Refused(reason) => return skip(Outcome::Refused, reason, 0),
+        SourceState::Deferred(reason) => return skip(Outcome::Deferred, reason, 0),
+        SourceState::Ready => {}
+    }
+    let made_with = shape::made_with(plan, job, source.format);
+    let shape = shape::digest(plan, &made_with);
+    if choice.redo != Redo::All {
+        match ledger.unchanged(&source.id, &source.digest, &shape) {
+            Some(done) if done.is_intact(&plan.output) => {
+                let reason = match done.outcome {
+                    Outcome::Partial => "partial, and nothing has changed since",
+                    _ => "",
+                };
+                return skip(Outcome::Unchanged, reason, done.seq);
+            }
+            _ => {}
+        }
+    }
+    let attempts = ledger.attempts(&source.id, &source.digest, &shape);
+    if choice.redo == Redo::Changed && attempts >= u64::from(job.attempts_max) {
+        let doc = ledger.doc(&source.id);
+        let why = doc.and_then(|doc| doc.last.as_ref()).map_or("", |last| last.reason.as_str());
+        let reason = format!(
+            "failed {attempts} times ({why}); run --redo failed takes it again once the cause is gone"
+        );
+        return skip(Outcome::Quarantined, &reason, doc.map_or(0, |doc| doc.failed_seq));
+    }
+    Stand::Due(made_with, shape)
+}
+
+fn defer_beyond(limit: Option<usize>, stands: &mut [Stand]) {
+    let due = stands.iter_mut().filter(|stand| matches!(stand, Stand::Due(..)));
+    for stand in due.skip(limit.unwrap_or(usize::MAX)) {
+        let reason = "beyond --limit".to_owned();
+        *stand = Stand::Skip { outcome: Outcome::Deferred, reason, rests_on: 0 };
+    }
+}
+
+/// A run under way.
+struct Night<'a> {
+    plan: &'a Plan,
+    sources: &'a [(&'a Job, Source)],
+    tools: &'a mut Tools,
+    writer: Writer,
+    log: Log,
+    /// By index in `sources`, in the order of ending.
+    ends: Vec<(usize, DocumentEnd)>,
+    started: Duration,
+    begun_at: Vec<Duration>,
+}
+
+impl Night<'_> {
+    fn work(mut self, jobs: &[&Job], stands: Vec<Stand>) -> Result<Closing, Broken> {
+        let mut due = Vec::new();
+        let mut skips = Vec::new();
+        for (index, stand) in stands.into_iter().enumerate() {
+            match stand {
+                Stand::Due(made_with, shape) => due.push((index, made_with, shape)),
+                Stand::Skip { outcome, reason, rests_on } => {
+                    skips.push((index, outcome, reason, rests_on))
+                }
+            }
+        }
+        let model = if due.is_empty() { None } else { Some(self.model()?) };
+        self.log.append(&self.run_start(model.as_ref(), &due))?;
+        for (index, outcome, reason, rests_on) in skips {
+            self.skip(index, outcome, reason, rests_on)?;
+        }
+        let mut speed = closing::Speed::default();
+        if let Some((path, _)) = model {
+            speed = self.night_shift(&path, due)?;
+        }
+        self.close(jobs, speed)
+    }
+
+    /// The model's file and its size, once its digest is the one that the plan names.
+    fn model(&self) -> Result<(PathBuf, u64), Broken> {
+        let path =
+            self.plan.model.locate().map_err(|error| Broken::Model(error.to_string()))?.to_owned();
+        let unreadable = |error| Broken::Model(format!("{}: {error}", path.display()));
+        let mut file = File::open(&path).map_err(unreadable)?;
+        self.tools.progress.say("checking the model's SHA-256");
+        let (digest, bytes) = Digest::of_reader(&mut file).map_err(unreadable)?;
+        if digest != self.plan.model.sha256 {
+            return Err(Broken::Model(format!(
+                "{}: its SHA-256 is {digest}, but {} names {}; get the right file, or name this one's digest \
+                 if you trust it",
+                path.display(),
+                self.plan.file.display(),
+                self.plan.model.sha256
+            )));
+        }
+        Ok((path, bytes))
+    }
+
+    fn run_start(
+        &self,
+        model: Option<&(PathBuf, u64)>,
+        due: &[(usize, MadeWith, Digest)],
+    ) -> Event {
+        let inputs =
+            self.sources.iter().map(|(_, source)| (source.id, source.digest, source.bytes));
+        let path = model.map_or(self.plan.model.path.as_path(), |(path, _)| path);
+        let mut shapes: Vec<Shape> = due
+            .iter()
+            .map(|(index, _, shape)| {
+                let (job, source) = &self.sources[*index];
+                Shape { name: format!("{}/{}", job.name, source.format), sha256: *shape }
+            })
+            .collect();
+        shapes.sort_by(|a, b| a.name.cmp(&b.name));
+        shapes.dedup();
+        let engine = &self.plan.engine;
+        Event::RunStart(Box::new(RunStart {
+            inventory: Inventory::of(inputs),
+            binary: Binary::of_process(),
+            model: ModelFile {
+                file: file_name(path),
+                sha256: self.plan.model.sha256,
+                bytes: model.map_or(0, |(_, bytes)| *bytes),
+            },
+            jobs_sha256: self.plan.digest,
+            shapes,
+            engine: EngineFacts {
+                threads: engine.threads as u64,
+                slots: engine.slots as u64,
+                memory_bytes: engine.memory_bytes,
+                isa: engine::tier().to_owned(),
+                number_rules: u64::from(engine::NUMBER_RULES),
+            },
+            host: Host::of_machine(),
+            actor: Actor::of_process(),
+            pid: u64::from(std::process::id()),
+            tz: jiff::tz::TimeZone::system().iana_name().unwrap_or("").to_owned(),
+            run_vkey: String::new(),
+            prev_checkpoint: String::new(),
+        }))
+    }
+
+    /// Loads the model and works off what is due.
+    fn night_shift(
+        &mut self,
+        model: &Path,
+        due: Vec<(usize, MadeWith, Digest)>,
+    ) -> Result<closing::Speed, Broken> {
+        let before = self.tools.clock.elapsed();
+        let settings = super::settings(&self.plan.engine);
+        let progress = &self.tools.progress;
+        let mut engine = Engine::load(model, &settings, &mut |done, total| {
+            progress.say(&format!("loading the model: {} of {} MiB", done >> 20, total >> 20));
+        })
+        .map_err(|error| Broken::Model(error.to_string()))?;
+        let loaded = self.tools.clock.elapsed();
+        let facts = engine.facts();
+        let (tokenizer, template) = (facts.tokenizer_digest, facts.template_digest);
+        let work: Vec<Due<'_>> = due
+            .iter()
+            .map(|(index, made_with, _)| {
+                let (job, source) = &self.sources[*index];
+                let made_with = MadeWith { tokenizer, template, ..made_with.clone() };
+                Due { source, job, made_with }
+            })
+            .collect();
+        let bytes = work.iter().map(|due| due.source.bytes).sum();
+        progress.update(|standing| (standing.documents, standing.bytes) = (work.len(), bytes));
+
+        let Tools { server, clock, progress, stop, .. } = &mut *self.tools;
+        let mut books = Books {
+            sources: self.sources,
+            due: &due,
+            work: &work,
+            writer: &self.writer,
+            log: &mut self.log,
+            ends: &mut self.ends,
+            begun_at: &mut self.begun_at,
+            clock: clock.as_ref(),
+            progress,
+        };
+        let limits = &self.plan.limits;
+        pipeline::work_off(&work, limits, server, &mut engine, progress, stop, &mut |at, step| {
+            books.enter(at, step)
+        })?;
+        let progressed = engine.progress();
+        Ok(closing::Speed {
+            load: loaded - before,
+            work: self.tools.clock.elapsed() - loaded,
+            prompt_tokens: progressed.prompt_tokens_done,
+            shared_tokens: progressed.shared_tokens,
+            answer_tokens: progressed.answer_tokens,
+            steps: progressed.steps,
+            rows: progressed.rows,
+        })
+    }
+
+    fn skip(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        reason: String,
+        rests_on: u64,
+    ) -> Result<(), Broken> {
+        let (job, source) = &self.sources[index];
+        let outputs = if outcome == Outcome::Refused {
+            let made_with = shape::made_with(self.plan, job, source.format);
+            let record =
+                assemble::unread(pipeline::work_source(source), outcome, reason.clone(), made_with);
+            write_record(&self.writer, &record)?
+        } else {
+            Vec::new()
+        };
+        let skip = doc_skip(source, outcome, &reason, rests_on, outputs);
+        self.log.append(&Event::DocSkip(skip))?;
+        if outcome != Outcome::Unchanged {
+            self.tools.progress.document(&source.path, outcome, &reason);
+        }
+        self.ends.push((index, DocumentEnd::of(source, outcome, reason)));
+        Ok(())
+    }
+
+    /// Tables, the log's last entry, and the facts for whoever watches.
+    fn close(mut self, jobs: &[&Job], speed: closing::Speed) -> Result<Closing, Broken> {
+        self.tools.progress.say("writing the tables");
+        self.ends.sort_by_key(|(index, _)| *index);
+        let (mut tables, mut kept) = (Vec::new(), Vec::new());
+        for job in jobs {
+            let written = self.tables(job)?;
+            tables.extend(written.written.iter().map(|file| file.path.clone()));
+            kept.extend(written.kept.iter().map(|file| file.path.clone()));
+            let (outputs, kept) = (files(written.written), files(written.kept));
+            self.log.append(&Event::Tables(Tables { job: job.name.clone(), outputs, kept }))?;
+        }
+        let mut counts = Counts::default();
+        for (_, end) in &self.ends {
+            *counts.of_mut(end.outcome) += 1;
+        }
+        let took = self.tools.clock.elapsed() - self.started;
+        let closing = Closing {
+            output: self.plan.output.clone(),
+            documents: self.ends.into_iter().map(|(_, end)| end).collect(),
+            counts,
+            tables,
+            kept,
+            took,
+            speed,
+            log_size: self.log.size() + 1,
+        };
+        self.log.end_run(took.as_secs(), u64::from(closing.exit_code()))?;
+        self.writer.last_run(&closing.facts())?;
+        self.tools.progress.finish();
+        Ok(closing)
+    }
+
+    /// The job's tables: a row for every input of this run, from the records on disk.
+    fn tables(&self, job: &Job) -> Result<TableFiles, Broken> {
+        let mut rows = Vec::new();
+        for (index, end) in &self.ends {
+            let (of, source) = &self.sources[*index];
+            if of.name != job.name {
+                continue;
+            }
+            let answered =
+                matches!(end.outcome, Outcome::Done | Outcome::Partial | Outcome::Unchanged);
+            let record = match answered {
+                true => self.writer.read(&source.job, &source.root, &source.path)?,
+                false => None,
+            };
+            rows.push(Row {
+                root: source.root.clone(),
+                path: source.path.clone(),
+                outcome: record.as_ref().map_or(end.outcome, |record| record.outcome),
+                reason: record.as_ref().map_or(&end.reason, |record| &record.reason).clone(),
+                record,
+            });
+        }
+        let mut fields: Vec<String> = Vec::new();
+        for task in &job.tasks {
+            if let TaskKind::Extract { fields: of_task } = &task.kind {
+                fields.extend(of_task.iter().map(|field| field.name.clone()));
+            }
+        }
+        let outputs = self.log.ledger().outputs();
+        Ok(self.writer.tables(&job.name, &fields, rows, |path| outputs.get(path).copied())?)
+    }
+}
+
+/// What is written while the engine works: files first, then the entry that proves them.
+struct Books<'a> {
+    sources: &'a [(&'a Job, Source)],
+    due: &'a [(usize, MadeWith, Digest)],
+    work: &'a [Due<'a>],
+    writer: &'a Writer,
+    log: &'a mut Log,
+    ends: &'a mut Vec<(usize, DocumentEnd)>,
+    begun_at: &'a mut [Duration],
+    clock: &'a dyn Clock,
+    progress: &'a Progress,
+}
+
+impl Books<'_> {
+    /// Enters a step of the due document `at`.
+    fn enter(&mut self, at: usize, step: Step) -> Result<(), Broken> {
+        let (index, _, shape) = self.due[at];
+        let source = &self.sources[index].1;
+        let attempt = self.log.ledger().attempts(&source.id, &source.digest, &shape) + 1;
+        let settled = match step {
+            Step::Begun => {
+                self.begun_at[index] = self.clock.elapsed();
+                let start = DocStart {
+                    doc: source.id,
+                    path: log_path(source),
+                    input_sha256: source.digest,
+                    bytes: source.bytes,
+                    shape,
+                    attempt,
+                };
+                self.log.append(&Event::DocStart(start))?;
+                return Ok(());
+            }
+            Step::Ended(settled) => settled,
+        };
+        let (outcome, reason, pages) = match settled {
+            Settled::Answered { record, text } => self.answered(index, &record, text, shape)?,
+            Settled::Refused(reason) => {
+                let outputs = self.unread(at, Outcome::Refused, &reason)?;
+                let skip = doc_skip(source, Outcome::Refused, &reason, 0, outputs);
+                self.log.append(&Event::DocSkip(skip))?;
+                (Outcome::Refused, reason, 0)
+            }
+            Settled::Deferred(reason) => {
+                let skip = doc_skip(source, Outcome::Deferred, &reason, 0, Vec::new());
+                self.log.append(&Event::DocSkip(skip))?;
+                (Outcome::Deferred, reason, 0)
+            }
+            Settled::Failed { class, message } => {
+                self.failed(at, source, shape, class, &message, attempt)?;
+                (Outcome::Failed, message, 0)
+            }
+        };
+        self.progress.document(&source.path, outcome, &reason);
+        self.progress.update(|standing| {
+            standing.documents_done += 1;
+            standing.bytes_done += source.bytes;
+            standing.pages_done += u64::from(pages);
+        });
+        self.ends.push((index, DocumentEnd::of(source, outcome, reason)));
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        index: usize,
+        record: &Record,
+        text_sha256: Digest,
+        shape: Digest,
+    ) -> Result<(Outcome, String, u32), Broken> {
+        let source = &self.sources[index].1;
+        let outputs = write_record(self.writer, record)?;
+        let (outcome, reason, pages) = (record.outcome, record.reason.clone(), record.source.pages);
+        if !matches!(outcome, Outcome::Done | Outcome::Partial) {
+            let skip = doc_skip(source, outcome, &reason, 0, outputs);
+            self.log.append(&Event::DocSkip(skip))?;
+            return Ok((outcome, reason, pages));
+        }
+        let took = self.clock.elapsed().saturating_sub(self.begun_at[index]);
+        let done = DocDone {
+            doc: source.id,
+            path: log_path(source),
+            input_sha256: source.digest,
+            bytes: source.bytes,
+            shape,
+            outcome,
+            outputs,
+            text_sha256,
+            transcript_sha256: record.made_with.transcript.unwrap_or_else(|| Digest::of(b"")),
+            pages: u64::from(pages),
+            prompt_tokens: record.tokens.prompt,
+            answer_tokens: record.tokens.answer,
+            warnings: record.warnings.len() as u64,
+            supersedes: self.log.ledger().supersedes(&source.id),
+            ms: took.as_millis() as u64,
+        };
+        self.log.append(&Event::DocDone(done))?;
+        Ok((outcome, reason, pages))
+    }
+
+    fn failed(
+        &mut self,
+        at: usize,
+        source: &Source,
+        shape: Digest,
+        class: &str,
+        message: &str,
+        attempts: u64,
+    ) -> Result<(), Broken> {
+        let outputs = self.unread(at, Outcome::Failed, message)?;
+        let fail = DocFail {
+            doc: source.id,
+            path: log_path(source),
+            input_sha256: source.digest,
+            bytes: source.bytes,
+            shape,
+            class: class.to_owned(),
+            detail: message.to_owned(),
+            attempts,
+            outputs,
+        };
+        self.log.append(&Event::DocFail(fail))?;
+        Ok(())
+    }
+
+    /// Writes the record of a document that was not answered.
+    fn unread(&self, at: usize, outcome: Outcome, reason: &str) -> Result<Vec<OutputFile>, Broken> {
+        let due = &self.work[at];
+        let source = pipeline::work_source(due.source);
+        let record = assemble::unread(source, outcome, reason.to_owned(), due.made_with.clone());
+        write_record(self.writer, &record)
+    }
+}
+
+fn write_record(writer: &Writer, record: &Record) -> Result<Vec<OutputFile>, Broken> {
+    Ok(files(writer.record(record)?))
+}
+
+fn files(written: Vec<WrittenFile>) -> Vec<OutputFile> {
+    written.into_iter().map(|file| OutputFile { path: file.path, sha256: file.digest }).collect()
+}
+
+fn doc_skip(
+    source: &Source,
+    outcome: Outcome,
+    reason: &str,
+    rests_on: u64,
+    outputs: Vec<OutputFile>,
+) -> DocSkip {
+    DocSkip {
+        doc: source.id,
+        path: log_path(source),
+        input_sha256: source.digest,
+        bytes: source.bytes,
+        outcome,
+        reason: reason.to_owned(),
+        rests_on,
+        outputs,
+    }
+}
+
+fn log_path(source: &Source) -> String {
+    format!("{}/{}/{}", source.job, source.root, source.path)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,356 @@
+//! The night's three threads: one reads documents, one owns the model, and the caller's own assembles
+//! and commits. All queues between them are bounded; no thread waits for two others at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
+
+use super::progress::Progress;
+use super::read::{self, Reading};
+use super::signal::StopFlag;
+use crate::assemble::{MadeWith, Record, Work, WorkSource};
+use crate::base::limits::{QUEUE_DOCUMENTS_MAX, QUEUE_REQUESTS_MAX};
+use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
+use crate::engine::{Engine, Request};
+use crate::extract::Options;
+use crate::intake::{self, Source};
+use crate::isolate::ParseServer;
+use crate::jobs::Job;
+
+/// A document that is to be read and asked this run.
+pub(super) struct Due<'a> {
+    pub(super) source: &'a Source,
+    pub(super) job: &'a Job,
+    pub(super) made_with: MadeWith,
+}
+
+/// What happened to a due document.
+pub(super) enum Step {
+    /// It was read, or the attempt was made.
+    Begun,
+    Ended(Settled),
+}
+
+/// Told of each step, in order for each document; an error stops the run.
+pub(super) type OnStep<'a, E> = dyn FnMut(usize, Step) -> Result<(), E> + 'a;
+
+/// How a due document ended.
+pub(super) enum Settled {
+    Answered {
+        record: Box<Record>,
+        /// Of both layers of every page.
+        text: Digest,
+    },
+    /// Not readable as it is; no attempt is counted.
+    Refused(String),
+    /// Broken on the way; counts as an attempt.
+    Failed { class: &'static str, message: String },
+    /// Not finished before the run was asked to stop.
+    Deferred(String),
+}
+
+/// What the reading thread hands on.
+enum FromReader {
+    Opened { index: usize, open: Open, requests: Vec<Request> },
+    Ended { index: usize, settled: Settled },
+}
+
+/// A document whose questions are with the engine.
+struct Open {
+    work: Work,
+    text: Digest,
+}
+
+/// What the inference thread hands on.
+enum FromEngine {
+    Completed(Completion),
+    /// Never begun: the run stops.
+    Dropped(u64),
+    /// The engine can never take this request; why.
+    Unfit(u64, String),
+}
+
+/// Works off `due` in order of reading and tells `on` of each begin and each end, once. Stops early when
+/// `on` fails, or when `stop` is set: then what is nearly done is finished, and the rest is deferred.
+pub(super) fn work_off<E>(
+    due: &[Due<'_>],
+    limits: &Limits,
+    server: &mut ParseServer,
+    engine: &mut Engine,
+    progress: &Progress,
+    stop: &StopFlag,
+    on: &mut OnStep<'_, E>,
+) -> Result<(), E> {
+    let counter = engine.counter();
+    let ids = AtomicU64::new(0);
+    let (documents_in, documents) = bounded(2);
+    let (requests, requests_out) = bounded(QUEUE_REQUESTS_MAX);
+    let (answers_in, answers) = bounded(QUEUE_REQUESTS_MAX);
+    thread::scope(|scope| {
+        let counter = counter.as_ref();
+        let ids = &ids;
+        scope.spawn(move || read_all(due, limits, server, counter, ids, stop, &documents_in));
+        scope.spawn(move || infer(engine, progress, stop, &requests_out, &answers_in));
+        // Its ends of the queues go with it, so that the threads end whenever it does.
+        Collector {
+            counter,
+            ids,
+            documents: Some(documents),
+            requests,
+            answers,
+            open: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            settled: vec![false; due.len()],
+        }
+        .collect(on)
+    })
+}
+
+/// The reading thread: one document after the other, each in a child of its own.
+fn read_all(
+    due: &[Due<'_>],
+    limits: &Limits,
+    server: &mut ParseServer,
+    counter: &dyn TokenCounter,
+    ids: &AtomicU64,
+    stop: &StopFlag,
+    documents: &Sender<FromReader>,
+) {
+    for (index, due) in due.iter().enumerate() {
+        if stop.is_set() {
+            return;
+        }
+        let message = match read_one(due, limits, server, counter, ids) {
+            Ok((open, requests)) => FromReader::Opened { index, open, requests },
+            Err(settled) => FromReader::Ended { index, settled },
+        };
+        if documents.send(message).is_err() {
+            return; // The collector gave up; it says why.
+        }
+    }
+}
+
+fn read_one(
+    due: &Due<'_>,
+    limits: &Limits,
+    server: &mut ParseServer,
+    counter: &dyn TokenCounter,
+    ids: &AtomicU64,
+) -> Result<(Open, Vec<Request>), Settled> {
+    let source = due.source;
+    let broken = |class, message| Settled::Failed { class, message };
+    let input = intake::open(source).map_err(|error| broken("io", error))?;
+    let options = Options { password: due.job.password.clone(), ..Options::default() };
+    let mut document = match read::read(server, input, source.format, &options, limits) {
+        Reading::Read(document) => document,
+        Reading::Refused(refusal) => return Err(Settled::Refused(refusal.message)),
+        Reading::Failed { class, message } => return Err(broken(class, message)),
+    };
+    intake::unchanged(source).map_err(Settled::Refused)?;
+    if !source.note.is_empty() {
+        document.warnings.insert(0, Warning::document(source.note.clone()));
+    }
+    let pages = document.output.pages.iter();
+    let layers = pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]);
+    let text = Digest::of_parts(layers);
+    let (work, requests) = Work::new(
+        due.job,
+        work_source(source),
+        document,
+        due.made_with.clone(),
+        counter,
+        &mut || ids.fetch_add(1, Ordering::Relaxed),
+    );
+    Ok((Open { work, text }, requests))
+}
+
+/// What `assemble` needs to know of a source.
+pub(super) fn work_source(source: &Source) -> WorkSource {
+    WorkSource {
+        job: source.job.clone(),
+        root: source.root.clone(),
+        path: source.path.clone(),
+        sha256: source.digest,
+        bytes: source.bytes,
+        format: source.format,
+    }
+}
+
+/// The inference thread: the only one that touches the model.
+fn infer(
+    engine: &mut Engine,
+    progress: &Progress,
+    stop: &StopFlag,
+    requests: &Receiver<Request>,
+    answers: &Sender<FromEngine>,
+) {
+    let mut emptied = false;
+    loop {
+        if engine.idle() {
+            let Ok(request) = requests.recv() else { return };
+            if submit(engine, request, answers).is_err() {
+                return;
+            }
+        }
+        while let Ok(request) = requests.try_recv() {
+            if submit(engine, request, answers).is_err() {
+                return;
+            }
+        }
+        let mut out = Vec::new();
+        if stop.is_set() && !emptied {
+            emptied = true;
+            out.extend(engine.cancel_waiting().into_iter().map(FromEngine::Dropped));
+        }
+        out.extend(engine.step().into_iter().map(FromEngine::Completed));
+        let now = engine.progress();
+        progress.update(|standing| {
+            standing.prompt_tokens = now.prompt_tokens_done;
+            standing.answer_tokens = now.answer_tokens;
+            standing.running = now.running;
+            standing.waiting = now.waiting;
+        });
+        for answer in out {
+            if answers.send(answer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn submit(engine: &mut Engine, request: Request, answers: &Sender<FromEngine>) -> Result<(), ()> {
+    let id = request.id;
+    match engine.submit(request) {
+        Ok(()) => Ok(()),
+        Err(error) => answers.send(FromEngine::Unfit(id, error.to_string())).map_err(|_| ()),
+    }
+}
+
+/// The caller's thread between the two others.
+struct Collector<'a> {
+    counter: &'a dyn TokenCounter,
+    ids: &'a AtomicU64,
+    /// None once the reader has ended.
+    documents: Option<Receiver<FromReader>>,
+    requests: Sender<Request>,
+    answers: Receiver<FromEngine>,
+    /// By index in `due`.
+    open: BTreeMap<usize, Open>,
+    /// Request id → document.
+    asked: BTreeMap<u64, usize>,
+    /// Not yet taken by the inference thread.
+    backlog: VecDeque<Request>,
+    settled: Vec<bool>,
+}
+
+impl Collector<'_> {
+    fn collect<E>(mut self, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        while self.documents.is_some() || !self.open.is_empty() {
+            let wants_document =
+                self.open.len() < QUEUE_DOCUMENTS_MAX && self.backlog.len() < QUEUE_REQUESTS_MAX;
+            let documents = self.documents.clone().filter(|_| wants_document);
+            let mut select = Select::new();
+            let from_engine = select.recv(&self.answers);
+            let from_reader = documents.as_ref().map(|documents| select.recv(documents));
+            let to_engine = (!self.backlog.is_empty()).then(|| select.send(&self.requests));
+            let ready = select.select();
+            match ready.index() {
+                index if Some(index) == to_engine => {
+                    let request = self.backlog.pop_front().expect("the backlog is not empty");
+                    // Fails only when the inference thread has panicked; its panic is passed on by
+                    // the scope, and `answers` will say that it is gone.
+                    let _ = ready.send(&self.requests, request);
+                }
+                index if index == from_engine => match ready.recv(&self.answers) {
+                    Ok(answer) => self.answer(answer, on)?,
+                    Err(_) => return Ok(()), // As above: the scope passes the panic on.
+                },
+                index => {
+                    debug_assert_eq!(Some(index), from_reader);
+                    let documents = documents.as_ref().expect("it was selected");
+                    match ready.recv(documents) {
+                        Ok(message) => self.document(message, on)?,
+                        Err(_) => self.documents = None,
+                    }
+                }
+            }
+        }
+        let left: Vec<usize> = self
+            .settled
+            .iter()
+            .enumerate()
+            .filter(|(_, settled)| !**settled)
+            .map(|(i, _)| i)
+            .collect();
+        for index in left {
+            let reason = "the run was asked to stop before it was read";
+            on(index, Step::Ended(Settled::Deferred(reason.into())))?;
+        }
+        Ok(())
+    }
+
+    fn document<E>(&mut self, message: FromReader, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        match message {
+            FromReader::Ended { index, settled } => {
+                on(index, Step::Begun)?;
+                self.end(index, settled, on)
+            }
+            FromReader::Opened { index, open, requests } => {
+                on(index, Step::Begun)?;
+                self.open.insert(index, open);
+                self.ask(index, requests);
+                self.close_if_finished(index, on)
+            }
+        }
+    }
+
+    fn answer<E>(&mut self, answer: FromEngine, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        let (id, end) = match answer {
+            FromEngine::Completed(completion) => {
+                let Some(index) = self.asked.remove(&completion.id) else { return Ok(()) };
+                let Some(open) = self.open.get_mut(&index) else { return Ok(()) };
+                let ids = &mut || self.ids.fetch_add(1, Ordering::Relaxed);
+                let more = open.work.accept(completion, self.counter, ids);
+                self.ask(index, more);
+                return self.close_if_finished(index, on);
+            }
+            FromEngine::Dropped(id) => {
+                (id, Settled::Deferred("the run was asked to stop before it was finished".into()))
+            }
+            FromEngine::Unfit(id, message) => {
+                (id, Settled::Failed { class: "context_overflow", message })
+            }
+        };
+        match self.asked.remove(&id) {
+            Some(index) if self.open.contains_key(&index) => {
+                self.backlog.retain(|request| self.asked.get(&request.id) != Some(&index));
+                self.end(index, end, on)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ask(&mut self, index: usize, requests: Vec<Request>) {
+        self.asked.extend(requests.iter().map(|request| (request.id, index)));
+        self.backlog.extend(requests);
+    }
+
+    fn close_if_finished<E>(&mut self, index: usize, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        match self.open.get(&index) {
+            Some(open) if open.work.finished() => {
+                let (record, text) = (Box::new(open.work.record()), open.text);
+                self.end(index, Settled::Answered { record, text }, on)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end<E>(&mut self, index: usize, settled: Settled, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        self.open.remove(&index);
+        self.settled[index] = true;
+        on(index, Step::Ended(settled))
+    }
+}

@@ -1,0 +1,558 @@
+//! What the log keeps, refuses and finds; the Rust verifier beside the one in Python.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use nightclerk::audit::{
+    Event, Expectations, Ledger, Log, LogError, Recovered, Report, Verdict, leaf, verify,
+};
+use nightclerk::base::{Digest, Outcome, RealDisk};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::audit_disk::{Fault, FaultDisk, Scratch, files_below};
+use crate::audit_night::{
+    DOCS, Doc, NIGHT, TestClock, doc_done, doc_skip, doc_start, run, run_start, state,
+};
+
+fn open(output: &Path) -> Result<Log, LogError> {
+    Log::open(Arc::new(RealDisk), &state(output), "test/log", TestClock::at(NIGHT))
+}
+
+fn report(output: &Path) -> Report {
+    verify(&state(output), output, &Expectations::default()).unwrap()
+}
+
+/// A log of every kind of entry: a night, a torn line, a clock set back, a night cut off, two nights.
+fn eventful(output: &Path) {
+    fs::create_dir_all(output).unwrap();
+    let disk = || Arc::new(FaultDisk::new(output, None));
+    run(disk(), output, &DOCS, &mut Vec::new()).unwrap();
+    let torn = Arc::new(FaultDisk::new(output, Some((12, Fault::Half))));
+    run(torn, output, &DOCS, &mut Vec::new()).unwrap_err();
+    {
+        let clock = TestClock::at("2026-01-31T21:00:00Z");
+        let mut log = Log::open(disk(), &state(output), "test/log", clock).unwrap();
+        log.append(&run_start(&DOCS[..1])).unwrap();
+    }
+    let changed = Doc { content: "The tenant pays twice.", ..DOCS[0].clone() };
+    let docs: Vec<Doc> = [changed].into_iter().chain(DOCS[1..].iter().cloned()).collect();
+    for _ in 0..3 {
+        run(disk(), output, &docs, &mut Vec::new()).unwrap();
+    }
+}
+
+#[test]
+fn a_log_of_every_kind_of_entry_verifies_in_both_verifiers() {
+    let scratch = Scratch::new("eventful");
+    eventful(&scratch.0);
+    let found = report(&scratch.0);
+    assert!(found.is_sound(), "{found:#?}");
+    assert_eq!((found.runs, found.cut_off), (6, 2), "{found:#?}");
+    let text = lines(&scratch.0).concat();
+    let text = String::from_utf8(text).unwrap();
+    for word in [
+        "genesis",
+        "run_start",
+        "doc_start",
+        "doc_done",
+        "doc_fail",
+        "recovered",
+        "clock_step",
+        "tables",
+        "run_end",
+    ] {
+        assert!(text.contains(&format!("\"event\":\"{word}\"")), "{word}");
+    }
+    for word in ["unchanged", "refused", "quarantined"] {
+        assert!(text.contains(&format!("\"outcome\":\"{word}\"")), "{word}");
+    }
+    let said = python(&[state(&scratch.0).to_str().unwrap(), scratch.0.to_str().unwrap()]);
+    let expected = format!("ok: {} entries of 'test/log', root {}\n", found.entries, found.root);
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn no_word_of_a_document_is_in_the_log() {
+    let scratch = Scratch::new("content");
+    eventful(&scratch.0);
+    let text = String::from_utf8(lines(&scratch.0).concat()).unwrap();
+    for word in ["tenant", "Secret", "Grüezi", "Swiss"] {
+        assert!(!text.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_chain_can_be_checked_with_a_shell() {
+    let scratch = Scratch::new("shell");
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    let command = "head -n1 log/000001.jsonl | (printf '\\0'; tr -d '\\n') | sha256sum | cut -c1-64; \
+                   sed -n 2p log/000001.jsonl | grep -o '\"prev\":\"[0-9a-f]*' | cut -c9-";
+    let said = Command::new("sh").args(["-c", command]).current_dir(state(&scratch.0)).output();
+    let said = String::from_utf8(said.unwrap().stdout).unwrap();
+    let (hash, prev) = said.trim().split_once('\n').unwrap();
+    assert_eq!(hash, prev);
+}
+
+#[test]
+fn the_second_run_is_told_who_holds_the_log() {
+    let scratch = Scratch::new("lock");
+    let held = open(&scratch.0).unwrap();
+    let Err(LogError::Locked { holder }) = open(&scratch.0) else { panic!("both hold the lock") };
+    assert!(holder.contains(&format!("pid {}", std::process::id())), "{holder}");
+    assert!(holder.contains("2026-01-31T22:00:00"), "{holder}");
+    assert_eq!(Ledger::read(&state(&scratch.0)).unwrap().last_run().map(|run| run.first), None);
+    drop(held);
+    open(&scratch.0).unwrap();
+}
+
+#[test]
+fn a_log_of_another_origin_is_refused() {
+    let scratch = Scratch::new("origin");
+    drop(open(&scratch.0).unwrap());
+    let other = Log::open(Arc::new(RealDisk), &state(&scratch.0), "other", TestClock::at(NIGHT));
+    assert!(matches!(other.err(), Some(LogError::Origin { found, .. }) if found == "test/log"));
+    let expected = Expectations { origin: Some("other".into()) };
+    let found = verify(&state(&scratch.0), &scratch.0, &expected).unwrap();
+    assert_eq!(found.first_bad.unwrap().rule, "origin");
+}
+
+#[test]
+fn an_entry_that_would_not_verify_is_not_written_and_the_log_goes_on() {
+    let scratch = Scratch::new("refused");
+    let mut log = open(&scratch.0).unwrap();
+    let doc = &DOCS[0];
+    let rule = |result: Result<u64, LogError>| match result {
+        Err(LogError::Refused { breach, .. }) => breach.rule,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(rule(log.append(&doc_start(&log, doc))), "run");
+    log.append(&run_start(&DOCS[..2])).unwrap();
+    assert_eq!(rule(log.append(&doc_done(&log, doc, Vec::new()))), "outcome");
+    log.append(&doc_start(&log, doc)).unwrap();
+    log.append(&doc_done(&log, doc, Vec::new())).unwrap();
+    assert_eq!(rule(log.append(&doc_done(&log, doc, Vec::new()))), "outcome");
+    assert_eq!(rule(log.append(&doc_skip(doc, Outcome::Deferred, 0))), "outcome");
+    assert_eq!(rule(log.append(&doc_skip(&DOCS[1], Outcome::Unchanged, 3))), "rests_on");
+    assert_eq!(rule(log.end_run(1, 0).map(|_| 0)), "complete");
+    log.append(&doc_skip(&DOCS[1], Outcome::Deferred, 0)).unwrap();
+    let end = log.end_run(1, 75).unwrap();
+    assert_eq!((end.counts.done, end.counts.deferred, end.prompt_tokens), (1, 1, 70));
+    assert_eq!(log.size(), end.log_size + 1);
+    let too_large = Event::Recovered(Recovered {
+        torn_len: 1 << 53,
+        torn_sha256: Digest([0; 32]),
+        good_entries: 0,
+        orphans: Vec::new(),
+    });
+    assert!(matches!(log.append(&too_large), Err(LogError::Line { .. })));
+    drop(log);
+    assert_eq!(report(&scratch.0).verdict, Verdict::Ok);
+}
+
+#[test]
+fn after_a_failed_write_nothing_more_is_written() {
+    let scratch = Scratch::new("poison");
+    drop(open(&scratch.0).unwrap());
+    // Operations: the log's folder, a segment opened and named durable, then the appends.
+    let disk = Arc::new(FaultDisk::new(&scratch.0, Some((3, Fault::Once))));
+    let mut log = Log::open(disk, &state(&scratch.0), "test/log", TestClock::at(NIGHT)).unwrap();
+    assert!(matches!(log.append(&run_start(&DOCS)), Err(LogError::Io { .. })));
+    for _ in 0..2 {
+        assert!(matches!(log.append(&run_start(&DOCS)), Err(LogError::Poisoned)));
+        assert!(matches!(log.end_run(0, 0), Err(LogError::Poisoned)));
+    }
+}
+
+#[test]
+fn attempts_are_counted_by_input_and_shape_and_cleared_by_an_answer() {
+    let scratch = Scratch::new("attempts");
+    let failing = &DOCS[2];
+    for night in 0..5 {
+        run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+        let ledger = Ledger::read(&state(&scratch.0)).unwrap();
+        let input = Digest::of(failing.content.as_bytes());
+        let attempts = ledger.attempts(&failing.id(), &input, &crate::audit_night::shape());
+        assert_eq!(attempts, (night + 1).min(3));
+        let last = ledger.doc(&failing.id()).unwrap().last.as_ref().unwrap().outcome;
+        assert_eq!(last, if night < 3 { Outcome::Failed } else { Outcome::Quarantined });
+        assert_eq!(ledger.attempts(&failing.id(), &input, &Digest::of(b"other shape")), 0);
+    }
+}
+
+#[test]
+fn files_that_are_missing_changed_or_unknown_are_named() {
+    let scratch = Scratch::new("files");
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    let inbox = scratch.0.join("contracts/inbox");
+    fs::remove_file(inbox.join("a/lease.pdf.md")).unwrap();
+    fs::write(inbox.join("c/zürich.txt.json"), "{}").unwrap();
+    fs::write(inbox.join("stray.json"), "{}").unwrap();
+    let found = report(&scratch.0);
+    assert_eq!(found.verdict, Verdict::Ok, "the chain itself holds");
+    assert_eq!(found.files.missing, ["contracts/inbox/a/lease.pdf.md"]);
+    assert_eq!(found.files.changed, ["contracts/inbox/c/zürich.txt.json"]);
+    assert_eq!(found.files.orphans, ["contracts/inbox/stray.json"]);
+    let said = python(&[state(&scratch.0).to_str().unwrap(), scratch.0.to_str().unwrap()]);
+    let said: Vec<&str> = said.lines().skip(1).collect();
+    assert_eq!(
+        said,
+        [
+            "missing: contracts/inbox/a/lease.pdf.md",
+            "changed: contracts/inbox/c/zürich.txt.json",
+            "orphan: contracts/inbox/stray.json",
+        ]
+    );
+    // The next run finds them not intact and makes them again.
+    fs::remove_file(inbox.join("stray.json")).unwrap();
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    assert!(report(&scratch.0).is_sound());
+}
+
+/// The lines of all segments, each with its LF.
+fn lines(output: &Path) -> Vec<Vec<u8>> {
+    let segments = files_below(&state(output).join("log"));
+    let bytes: Vec<u8> = segments.iter().flat_map(|path| fs::read(path).unwrap()).collect();
+    bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+/// A state folder with these lines as its log, in one segment.
+fn write_log(state: &Path, lines: &[Vec<u8>]) {
+    fs::create_dir_all(state.join("log")).unwrap();
+    fs::write(state.join("log/000001.jsonl"), lines.concat()).unwrap();
+}
+
+fn python(arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
+    let said = Command::new("python3").arg(script).args(arguments).output();
+    let said = said.expect("python3 is needed for the second verifier");
+    assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).unwrap()
+}
+
+/// What `verify.py --each` says of a log, said by the Rust verifier.
+fn in_pythons_words(state: &Path) -> String {
+    let found = verify(state, &state.join("no-outputs"), &Expectations::default()).unwrap();
+    let verdict = serde_json::to_value(found.verdict).unwrap();
+    let verdict = verdict.as_str().unwrap();
+    match (&found.first_bad, &found.torn) {
+        (Some(bad), _) => format!("{verdict} {} {} {} {}", bad.seq, bad.file, bad.line, bad.rule),
+        (None, torn) => {
+            format!("{verdict} {} {}", found.entries, torn.as_ref().map_or(0, |torn| torn.bytes))
+        }
+    }
+}
+
+/// xorshift64*: the same mutations on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+}
+
+/// Does one thing to a log that nobody should do. The name says what.
+fn mutate(dice: &mut Dice, lines: &mut Vec<Vec<u8>>) -> &'static str {
+    let at = dice.below(lines.len());
+    let byte = dice.below(lines[at].len());
+    match dice.below(14) {
+        0..=2 => {
+            lines[at][byte] ^= 1 << dice.below(8);
+            "bit flipped"
+        }
+        3 => {
+            lines[at][byte] = dice.below(256) as u8;
+            "byte replaced"
+        }
+        4 => {
+            lines.remove(at);
+            "entry removed"
+        }
+        5 => {
+            let other = dice.below(lines.len());
+            lines.swap(at, other);
+            "entries swapped"
+        }
+        6 => {
+            let copy = lines[at].clone();
+            lines.insert(dice.below(lines.len() + 1), copy);
+            "entry repeated"
+        }
+        7 => {
+            lines[at].insert(byte, [b' ', b'\n', b'0', b'"', b'\\', 0][dice.below(6)]);
+            "byte inserted"
+        }
+        8 => {
+            lines[at].remove(byte);
+            "byte removed"
+        }
+        9 => {
+            // Keys of the object in another order.
+            let text = String::from_utf8(lines[at].clone()).unwrap();
+            let Value::Object(map) = serde_json::from_str(&text).unwrap() else { unreachable!() };
+            let turned: serde_json::Map<String, Value> = map.into_iter().rev().collect();
+            lines[at] = (Value::Object(turned).to_string() + "\n").into_bytes();
+            "keys turned"
+        }
+        10 => {
+            let text = String::from_utf8(lines[at].clone()).unwrap();
+            let first = text.split(',').next().unwrap()[1..].to_string();
+            lines[at] = format!("{{{first},{}", &text[1..]).into_bytes();
+            "key doubled"
+        }
+        11 => {
+            lines.truncate(at + 1);
+            lines[at].truncate(byte);
+            "cut"
+        }
+        _ => {
+            edit(dice, &mut lines[at]);
+            rechain(lines, at);
+            "edited and chained again"
+        }
+    }
+}
+
+/// Changes one value of an entry, keeping the line canonical.
+fn edit(dice: &mut Dice, line: &mut Vec<u8>) {
+    let mut value: Value = serde_json::from_slice(line).unwrap();
+    let map = value.as_object_mut().unwrap();
+    let key = map.keys().nth(dice.below(map.len())).unwrap().clone();
+    match &mut map[&key] {
+        Value::String(text) => {
+            let words =
+                ["done", "failed", "unchanged", "doc_done", "doc_skip", "erase", "../x", "", "é\n"];
+            match dice.below(3) {
+                0 => *text = words[dice.below(words.len())].into(),
+                1 => *text = text.chars().rev().collect(),
+                _ => *text = text.replace(['0', '1'], "2"),
+            }
+        }
+        Value::Number(number) => {
+            let was = number.as_i64().unwrap();
+            *number = [was + 1, was - 1, -was, 1 << 53, 0][dice.below(5)].into();
+        }
+        Value::Array(items) => match dice.below(3) {
+            0 => items.clear(),
+            1 => items.push("x".into()),
+            _ => items.extend(items.first().cloned()),
+        },
+        Value::Object(inner) => {
+            let inner_key = inner.keys().next().unwrap().clone();
+            match dice.below(3) {
+                0 => drop(inner.remove(&inner_key)),
+                1 => drop(inner.insert("zz".into(), 1.into())),
+                _ => drop(inner.insert(inner_key, 1.into())),
+            }
+        }
+        other => *other = 0.into(),
+    }
+    if dice.below(8) == 0 {
+        map.remove(&key);
+    }
+    *line = sorted(&value);
+}
+
+/// Canonical for what the tests write: keys sorted, compact.
+fn sorted(value: &Value) -> Vec<u8> {
+    fn sort(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut pairs: Vec<_> = map.iter().map(|(k, v)| (k.clone(), sort(v))).collect();
+                pairs.sort_by(|a, b| a.0.cmp(&b.0));
+                Value::Object(pairs.into_iter().collect())
+            }
+            Value::Array(items) => Value::Array(items.iter().map(sort).collect()),
+            other => other.clone(),
+        }
+    }
+    (sort(value).to_string() + "\n").into_bytes()
+}
+
+/// What a forger does: every later `prev` made to fit.
+fn rechain(lines: &mut [Vec<u8>], from: usize) {
+    for at in from + 1..lines.len() {
+        let before = &lines[at - 1];
+        let prev = leaf(&before[..before.len() - 1]).to_string();
+        let mut value: Value = serde_json::from_slice(&lines[at]).unwrap();
+        value["prev"] = prev.into();
+        lines[at] = sorted(&value);
+    }
+}
+
+#[test]
+fn two_verifiers_agree_on_six_hundred_mutated_logs() {
+    mutated_logs(600, 0x1234_5678_9abc_def1);
+}
+
+/// By hand: `cargo test --test it -- --ignored two_verifiers`.
+#[test]
+#[ignore = "minutes"]
+fn two_verifiers_agree_on_many_mutated_logs() {
+    (1..=50).for_each(|seed| mutated_logs(2000, seed * 0x9e37_79b9));
+}
+
+fn mutated_logs(count: usize, seed: u64) {
+    let scratch = Scratch::new("mutated");
+    eventful(&scratch.0.join("whole"));
+    let whole = lines(&scratch.0.join("whole"));
+    let mut dice = Dice(seed);
+    let mut cases: Vec<(PathBuf, String)> = Vec::new();
+    let mut found = 0;
+    for number in 0..count {
+        let folder = scratch.0.join(number.to_string());
+        let mut lines = whole.clone();
+        let what = mutate(&mut dice, &mut lines);
+        write_log(&folder, &lines);
+        let ours = in_pythons_words(&folder);
+        let case = format!("{number}: {what}: {ours}");
+        let unlike = |line: usize| lines.get(line) != whole.get(line);
+        let touched = (0..whole.len().max(lines.len())).find(|&line| unlike(line));
+        if let Some(touched) = touched
+            && touched + 1 < whole.len()
+            && !matches!(what, "edited and chained again" | "cut")
+        {
+            found += 1;
+            let at: usize = ours.split(' ').nth(1).unwrap().parse().unwrap();
+            let gone = ours.starts_with("unfinished") && lines.len() < whole.len();
+            assert!(ours.starts_with("broken") || gone, "{case}");
+            assert!(at == touched || at == touched + 1, "{case}, but entry {touched} was touched");
+        }
+        cases.push((folder, case));
+    }
+    assert!(found > count / 2, "{found}");
+    let folders: Vec<&str> = cases.iter().map(|(folder, _)| folder.to_str().unwrap()).collect();
+    let said = python(&[&["--each"], &folders[..]].concat());
+    assert_eq!(said.lines().count(), cases.len());
+    for (theirs, (folder, case)) in said.lines().zip(&cases) {
+        assert_eq!(theirs, in_pythons_words(folder), "{case}");
+    }
+}
+
+#[test]
+fn segments_that_are_missing_or_empty_in_between_are_found_by_both() {
+    let scratch = Scratch::new("segments");
+    eventful(&scratch.0);
+    let log = state(&scratch.0).join("log");
+    let second = log.join("000002.jsonl");
+    let bytes = fs::read(&second).unwrap();
+    let state = state(&scratch.0);
+    let agree = |expected: &str| {
+        let theirs = python(&["--each", state.to_str().unwrap()]);
+        assert_eq!(theirs.trim(), in_pythons_words(&state));
+        assert!(theirs.contains(expected), "{theirs}");
+    };
+    fs::write(&second, "").unwrap();
+    agree("000002.jsonl 1 segment");
+    fs::remove_file(&second).unwrap();
+    agree("000002.jsonl 1 segment");
+    // Torn bytes at the end of a segment that is not the last are no torn tail.
+    fs::write(&second, &bytes[..bytes.len() - 7]).unwrap();
+    agree("json");
+    // A line of the largest size and one above it.
+    fs::write(&second, &bytes).unwrap();
+    let last = files_below(&log).pop().unwrap();
+    let whole = fs::read(&last).unwrap();
+    for (length, expected) in [(32_768, "unfinished"), (32_769, "canonical")] {
+        fs::write(&last, [whole.clone(), vec![b'x'; length]].concat()).unwrap();
+        agree(expected);
+    }
+}
+
+#[test]
+fn kinds_of_later_versions_are_passed_over_and_unknown_ones_are_not() {
+    let scratch = Scratch::new("reserved");
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    let whole = lines(&scratch.0);
+    for (word, expected) in [("verify_result", "ok"), ("gossip", "fields")] {
+        let mut value: Value = serde_json::from_slice(whole.last().unwrap()).unwrap();
+        let last = whole.last().unwrap();
+        value["prev"] = leaf(&last[..last.len() - 1]).to_string().into();
+        value["seq"] = whole.len().into();
+        value["event"] = word.into();
+        value["result"] = serde_json::json!({ "depth": [1, [2, "ü"]] });
+        let folder = scratch.0.join(word);
+        write_log(&folder, &[whole.clone(), vec![sorted(&value)]].concat());
+        assert!(in_pythons_words(&folder).contains(expected), "{word}");
+        let theirs = python(&["--each", folder.to_str().unwrap()]);
+        assert_eq!(theirs.trim(), in_pythons_words(&folder));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+
+    /// Any order of honest nights verifies, also with nights cut off in between.
+    #[test]
+    fn whatever_is_appended_verifies(nights in prop::collection::vec((0u64..70, any::<u8>()), 1..5)) {
+        let scratch = Scratch::new("property");
+        for (stop, which) in nights {
+            let docs: Vec<Doc> = DOCS.iter().enumerate()
+                .filter(|(bit, _)| which >> bit & 1 == 1)
+                .map(|(_, doc)| doc.clone())
+                .collect();
+            let disk = FaultDisk::new(&scratch.0, Some((stop, Fault::Half)));
+            let _ = run(Arc::new(disk), &scratch.0, &docs, &mut Vec::new());
+            let folder = state(&scratch.0);
+            if folder.join("log").is_dir() {
+                let found = verify(&folder, &scratch.0, &Expectations::default()).unwrap();
+                prop_assert!(found.verdict != Verdict::Broken, "{found:?}");
+            }
+        }
+        run(Arc::new(FaultDisk::new(&scratch.0, None)), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+        prop_assert!(report(&scratch.0).is_sound());
+    }
+
+    /// Any changed byte of any entry but the last is found, at that entry or the next; and no such log
+    /// can be opened.
+    #[test]
+    fn any_changed_byte_before_the_last_entry_is_found(place in any::<prop::sample::Index>(), flip in 1u8..) {
+        let scratch = Scratch::new("flip");
+        run(Arc::new(FaultDisk::new(&scratch.0, None)), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+        let mut lines = lines(&scratch.0);
+        let last = lines.pop().unwrap();
+        let mut bytes = lines.concat();
+        let at = place.index(bytes.len());
+        bytes[at] ^= flip;
+        let entry = bytes[..at].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        write_log(&state(&scratch.0), &[bytes, last]);
+        let found = report(&scratch.0);
+        prop_assert_eq!(found.verdict, Verdict::Broken);
+        let bad = found.first_bad.unwrap();
+        prop_assert!(bad.seq == entry || bad.seq == entry + 1, "{} for {}", bad, entry);
+        prop_assert!(matches!(open(&scratch.0), Err(LogError::Broken(_))));
+    }
+}
+
+/// By hand, for the figures: `cargo test --test it -- --ignored --nocapture what_the_log_costs`.
+#[test]
+#[ignore = "prints times, asserts nothing"]
+fn what_the_log_costs() {
+    let scratch = Scratch::new("figures");
+    let mut log = open(&scratch.0).unwrap();
+    let docs: Vec<Doc> = (0..1000)
+        .map(|n| Doc { path: Box::leak(format!("{n}.pdf").into_boxed_str()), ..DOCS[0].clone() })
+        .collect();
+    log.append(&run_start(&docs)).unwrap();
+    let clock = std::time::Instant::now();
+    for doc in &docs {
+        log.append(&doc_start(&log, doc)).unwrap();
+        log.append(&doc_done(&log, doc, Vec::new())).unwrap();
+    }
+    println!("append: {:?} each", clock.elapsed() / 2000);
+    log.end_run(1, 0).unwrap();
+    drop(log);
+    let bytes: usize = lines(&scratch.0).iter().map(Vec::len).sum();
+    let clock = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(report(&scratch.0).verdict, Verdict::Ok);
+    }
+    let entry = clock.elapsed() / 20_030;
+    println!("verify: {entry:?} an entry of {} bytes", bytes / 2003);
+}

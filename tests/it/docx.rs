@@ -1,0 +1,250 @@
+//! What a reader of a Word file would miss: clause numbers, both sides of its changes, what is hidden.
+
+use std::io::{Cursor, Write};
+
+use expect_test::expect_file;
+use nightclerk::base::{Format, Limits};
+use nightclerk::extract::{Document, Layer, Options, RefusalKind, RemarkKind, Role, View, extract};
+use zip::write::SimpleFileOptions;
+
+use crate::layers::layers_hold;
+
+const TRANSITIONAL: &str = "http://schemas.openxmlformats.org/wordprocessingml/2006/main";
+const STRICT: &str = "http://purl.oclc.org/ooxml/wordprocessingml/main";
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn read_as(bytes: &[u8], view: View) -> Document {
+    let options = Options { view, ..Options::default() };
+    let read = extract(bytes, Format::Docx, &options, &Limits::default());
+    let document = read.unwrap_or_else(|refusal| panic!("{refusal}")).output;
+    layers_hold(&document);
+    document
+}
+
+/// A Word file with this body and, where given, these further parts.
+fn package(namespace: &str, body: &str, parts: &[(&str, &str)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut put = |name: &str, content: &str| {
+        zip.start_file(name, stored).expect("in memory");
+        zip.write_all(content.as_bytes()).expect("in memory");
+    };
+    let kinds = parts.iter().enumerate().map(|(index, (kind, _))| {
+        format!("<Relationship Id='r{index}' Type='http://x/{kind}' Target='{kind}.xml'/>")
+    });
+    let relations = format!(
+        "<Relationships xmlns='http://schemas.openxmlformats.org/package/2006/relationships'>{}\
+         </Relationships>",
+        kinds.collect::<String>()
+    );
+    let relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    let document = format!(
+        "<q:document xmlns:q='{namespace}' xmlns:r='{relation}' \
+         xmlns:mc='http://schemas.openxmlformats.org/markup-compatibility/2006' xmlns:v='urn:v'>\
+         <q:body>{body}</q:body></q:document>"
+    );
+    put("word/document.xml", &document);
+    put("word/_rels/document.xml.rels", &relations);
+    for (kind, content) in parts {
+        put(&format!("word/{kind}.xml"), &content.replace("NS", namespace));
+    }
+    zip.finish().expect("in memory").into_inner()
+}
+
+fn p(text: &str) -> String {
+    format!("<q:p><q:r><q:t>{text}</q:t></q:r></q:p>")
+}
+
+fn text_of(body: &str, view: View) -> String {
+    read_as(&package(TRANSITIONAL, body, &[]), view).text(Layer::Verbatim).trim().to_owned()
+}
+
+#[test]
+fn the_nda_reads_as_word_prints_it() {
+    // Clause numbers compared with LibreOffice 7.4 (`soffice --headless --convert-to txt:Text`), with
+    // two known differences: it counts clause 3.3 although it is deleted, and prints "I.1" where
+    // `w:isLgl` asks for "1.1".
+    let document = read_as(&fixture("inbox/mutual-nda.docx"), View::Accepted);
+    expect_file!["golden/mutual-nda.txt"].assert_eq(&document.paged_text(Layer::Verbatim));
+    let labels: Vec<&str> =
+        document.pages[0].blocks.iter().filter_map(|block| block.label.as_deref()).collect();
+    assert_eq!(labels[..6], ["1", "1.1", "2", "2.1", "(a)", "(b)"]);
+    assert!(labels.contains(&"Schedule II") && labels.contains(&"2.2"));
+    let hidden = &document.pages[0].hidden[0];
+    assert!(hidden.why == "w:vanish" && hidden.text.contains("liability is unlimited"));
+    assert!(!document.pages[0].model.contains("liability is unlimited"));
+}
+
+#[test]
+fn both_sides_of_the_changes_are_kept_with_author_and_date() {
+    let bytes = fixture("inbox/mutual-nda.docx");
+    let original = read_as(&bytes, View::Original);
+    expect_file!["golden/mutual-nda.original.txt"].assert_eq(&original.paged_text(Layer::Verbatim));
+    let document = read_as(&bytes, View::Accepted);
+    let count = |kind| document.remarks.iter().filter(|remark| remark.kind == kind).count();
+    assert_eq!(count(RemarkKind::Insertion), 3);
+    assert_eq!(count(RemarkKind::Deletion), 4);
+    assert_eq!(count(RemarkKind::Comment), 1);
+    let term =
+        document.remarks.iter().find(|remark| remark.text == "3 March 2027").expect("the new end");
+    assert_eq!((&*term.author, &*term.date), ("Anna Lindqvist", "2024-02-19T10:12:00Z"));
+}
+
+#[test]
+fn the_lease_amendment_reads_as_word_prints_it() {
+    let document = read_as(&fixture("inbox/lease-amendment.docx"), View::Accepted);
+    expect_file!["golden/lease-amendment.txt"].assert_eq(&document.paged_text(Layer::Verbatim));
+    let headers = document.pages[0].blocks.iter().filter(|block| block.role == Role::TableHeader);
+    assert_eq!(headers.count(), 1);
+}
+
+#[test]
+fn strict_files_and_any_prefix_are_read() {
+    let document = read_as(&package(STRICT, &p("Strictly speaking"), &[]), View::Accepted);
+    assert_eq!(document.pages[0].verbatim, "Strictly speaking");
+}
+
+#[test]
+fn content_controls_text_boxes_and_alternate_content_are_read_once() {
+    let boxed = format!("<q:txbxContent>{}</q:txbxContent>", p("In the box"));
+    let body = format!(
+        "<q:sdt><q:sdtPr><q:alias q:val='x'/></q:sdtPr><q:sdtContent>{}</q:sdtContent></q:sdt>\
+         <q:p><q:r><q:t>Anchor</q:t></q:r><q:r><mc:AlternateContent>\
+         <mc:Choice Requires='wps'><q:drawing>{boxed}</q:drawing></mc:Choice>\
+         <mc:Fallback><q:pict><v:x>{boxed}</v:x></q:pict></mc:Fallback></mc:AlternateContent></q:r></q:p>",
+        p("Controlled")
+    );
+    assert_eq!(text_of(&body, View::Accepted), "Controlled\n\nAnchor\n\nIn the box");
+}
+
+#[test]
+fn moves_are_printed_once_and_removed_paragraph_marks_merge() {
+    let run = |text: &str| format!("<q:r><q:t xml:space='preserve'>{text}</q:t></q:r>");
+    let mark =
+        |kind: &str| format!("<q:pPr><q:rPr><q:{kind} q:author='A' q:date='D'/></q:rPr></q:pPr>");
+    let body = format!(
+        "<q:p>{}<q:moveFrom q:author='A'>{}</q:moveFrom></q:p>{}\
+         <q:p>{}<q:moveTo q:author='A'>{}</q:moveTo></q:p>\
+         <q:p>{}{}</q:p><q:p>{}</q:p>",
+        mark("moveFrom"),
+        run("Moved."),
+        p("Stays."),
+        mark("moveTo"),
+        run("Moved."),
+        mark("del"),
+        run("One "),
+        run("line."),
+    );
+    assert_eq!(text_of(&body, View::Accepted), "Stays.\n\nMoved.\n\nOne line.");
+    assert_eq!(text_of(&body, View::Original), "Moved.\n\nStays.\n\nOne\n\nline.");
+}
+
+#[test]
+fn fields_print_their_result_across_paragraphs_and_nests() {
+    let mark = |kind: &str| format!("<q:r><q:fldChar q:fldCharType='{kind}'/></q:r>");
+    let code = |code: &str| format!("<q:r><q:instrText>{code}</q:instrText></q:r>");
+    let body = format!(
+        "<q:p>{begin}{if_code}{begin}{page}{separate}{seven}{end}{separate}<q:r><q:t>shown</q:t></q:r></q:p>\
+         <q:p><q:r><q:t>still</q:t></q:r>{end}<q:fldSimple q:instr='DATE'><q:r><q:t> today</q:t></q:r></q:fldSimple></q:p>",
+        begin = mark("begin"),
+        separate = mark("separate"),
+        end = mark("end"),
+        if_code = code("IF "),
+        page = code("PAGE"),
+        seven = "<q:r><q:t>7</q:t></q:r>",
+    );
+    assert_eq!(text_of(&body, View::Accepted), "shown\n\nstill today");
+}
+
+#[test]
+fn a_style_separator_joins_a_heading_and_its_clause() {
+    let numbering = "<q:numbering xmlns:q='NS'><q:abstractNum q:abstractNumId='0'><q:lvl q:ilvl='0'>\
+         <q:start q:val='4'/><q:numFmt q:val='decimal'/><q:lvlText q:val='%1.'/></q:lvl></q:abstractNum>\
+         <q:num q:numId='1'><q:abstractNumId q:val='0'/></q:num></q:numbering>";
+    let numbered = "<q:numPr><q:ilvl q:val='0'/><q:numId q:val='1'/></q:numPr>";
+    let body = format!(
+        "<q:p><q:pPr>{numbered}<q:rPr><q:vanish/><q:specVanish/></q:rPr></q:pPr><q:r><q:t>Term.</q:t></q:r></q:p>\
+         <q:p><q:r><q:t xml:space='preserve'> One year.</q:t></q:r></q:p><q:p><q:pPr>{numbered}</q:pPr><q:r><q:t>Fees</q:t></q:r></q:p>"
+    );
+    let bytes = package(TRANSITIONAL, &body, &[("numbering", numbering)]);
+    let document = read_as(&bytes, View::Accepted);
+    assert_eq!(document.pages[0].verbatim, "4. Term. One year.\n\n5. Fees");
+    assert_eq!(document.pages[0].blocks[1].label.as_deref(), Some("5"));
+}
+
+#[test]
+fn layout_tables_dissolve_and_merged_cells_print_once() {
+    let cell = |inside: &str| format!("<q:tc>{inside}</q:tc>");
+    let inner = format!("<q:tbl><q:tr>{}{}</q:tr></q:tbl>", cell(&p("in")), cell(&p("side")));
+    let merged = "<q:tc><q:tcPr><q:vMerge/></q:tcPr><q:p/></q:tc>";
+    let body = format!(
+        "<q:tbl><q:tr>{}{}</q:tr></q:tbl><q:tbl><q:tr>{}{}</q:tr><q:tr>{merged}{}</q:tr></q:tbl>",
+        cell(&p("left")),
+        cell(&inner),
+        cell(&p("tall")),
+        cell(&p("a")),
+        cell(&p("b"))
+    );
+    assert_eq!(text_of(&body, View::Accepted), "left\nin\tside\ntall\ta\n\tb");
+}
+
+#[test]
+fn text_that_nobody_sees_is_kept_apart() {
+    let run = |properties: &str, text: &str| {
+        format!("<q:r><q:rPr>{properties}</q:rPr><q:t xml:space='preserve'>{text}</q:t></q:r>")
+    };
+    let body = format!(
+        "<q:p>{}{}{}{}</q:p>",
+        run("", "Seen"),
+        run("<q:color q:val='FFFFFF'/>", " white"),
+        run("<q:sz q:val='2'/>", " tiny"),
+        run("<q:color q:val='FFFFFF'/><q:shd q:val='clear' q:fill='000080'/>", " on blue"),
+    );
+    let document = read_as(&package(TRANSITIONAL, &body, &[]), View::Accepted);
+    assert_eq!(document.pages[0].verbatim, "Seen on blue");
+    let why: Vec<&str> = document.pages[0].hidden.iter().map(|hidden| &*hidden.why).collect();
+    assert_eq!(why, ["white on white", "under 2 pt"]);
+}
+
+#[test]
+fn damaged_and_hostile_files_are_refused_by_name_and_limit() {
+    for (name, kind, says) in [
+        ("zip-bomb.docx", RefusalKind::Limit, "inflates"),
+        ("zip-bomb-declared.docx", RefusalKind::Limit, "4294967295"),
+        ("nested-xml.docx", RefusalKind::Limit, "deeper than 256"),
+        ("truncated.docx", RefusalKind::Damaged, "cut off"),
+        ("empty.docx", RefusalKind::Empty, "no text"),
+        ("empty.txt", RefusalKind::Empty, "empty"),
+        ("mislabelled.csv", RefusalKind::Damaged, "ZIP container"),
+    ] {
+        let bytes = fixture(&format!("damaged/{name}"));
+        let refusal =
+            extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect_err(name);
+        assert_eq!(refusal.kind, kind, "{name}: {refusal}");
+        assert!(refusal.message.contains(says), "{name}: {refusal}");
+    }
+}
+
+#[test]
+fn a_document_type_declaration_is_refused() {
+    let part = "<!DOCTYPE x [<!ENTITY a 'b'>]><q:styles xmlns:q='NS'/>";
+    let bytes = package(TRANSITIONAL, &p("Body"), &[("styles", part)]);
+    let read =
+        extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("the body");
+    assert!(
+        read.warnings.iter().any(|warning| warning.message.contains("document type declaration"))
+    );
+}
+
+#[test]
+fn a_body_that_breaks_off_is_read_that_far_and_said_so() {
+    let bytes = package(TRANSITIONAL, &(p("First") + "<q:p><q:r><q:t>Sec<"), &[]);
+    let read =
+        extract(&bytes, Format::Docx, &Options::default(), &Limits::default()).expect("a part");
+    assert!(read.output.pages[0].verbatim.starts_with("First"));
+    assert!(read.warnings.iter().any(|warning| warning.message.contains("breaks off")));
+}
