@@ -72,12 +72,14 @@ pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Requ
         _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
     };
     let next = match field.many {
-        true => format!("\nThen \"{}\" and the next one, or \"{}\".", MORE, DONE),
+        true => format!("\n{MORE}, and the next one, or {DONE}"),
         false => String::new(),
     };
+    // The way to answer stands before the way not to: told of "not stated" first, the 1.5B model
+    // said it of nearly everything.
     let text = format!(
-        "\n</document>\n\n{}\n\nIf the document does not say it, reply:\n{NOT_STATED}\nIf it does, \
-         reply:\n{STATED}\n{shape}{next}\n\nQuestion: {}\nAnswer with {}.",
+        "\n</document>\n\n{}\n\nIf the document answers it, reply:\n{STATED}\n{shape}{next}\nIf it does \
+         not, reply:\n{NOT_STATED}\n\nQuestion: {} Answer with {}.",
         task.instruction,
         field.question,
         hint(field)
