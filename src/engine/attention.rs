@@ -155,12 +155,22 @@ fn attend_tile(
             // The last queries may be fewer; then some are computed twice and used once.
             let at = |k: usize| (i + k).min(queries - 1);
             let mut scores = [[0.0; KV_BLOCK_TOKENS]; QUERIES];
-            score(&scratch.keys, &[query(at(0)), query(at(1)), query(at(2)), query(at(3))], &mut scores);
+            score(
+                &scratch.keys,
+                &[query(at(0)), query(at(1)), query(at(2)), query(at(3))],
+                &mut scores,
+            );
             for (k, scores) in scores.iter_mut().enumerate().take(queries - i) {
                 let i = i + k;
                 let seen = (tile.position + i / group + 1 - start).min(KV_BLOCK_TOKENS);
                 let running = &mut scratch.running[i];
-                accumulate(scores, seen, &scratch.values, running, &mut out[i * dim..(i + 1) * dim]);
+                accumulate(
+                    scores,
+                    seen,
+                    &scratch.values,
+                    running,
+                    &mut out[i * dim..(i + 1) * dim],
+                );
             }
         }
     }

@@ -60,8 +60,10 @@ impl Gguf {
         let open = |source| GgufError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
         let mut reader = BufReader::new(file);
-        let content = Content::read(&mut reader)
-            .map_err(|error| GgufError::Read { path: path.to_owned(), message: error.to_string() })?;
+        let content = Content::read(&mut reader).map_err(|error| GgufError::Read {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
         Ok(Gguf { path: path.to_owned(), content, reader })
     }
 
@@ -147,7 +149,8 @@ impl Gguf {
 
     /// Digest over the metadata whose keys `chosen` accepts, in the order of their names.
     pub(super) fn digest(&self, chosen: impl Fn(&str) -> bool) -> Digest {
-        let mut keys: Vec<_> = self.content.metadata.iter().filter(|(key, _)| chosen(key)).collect();
+        let mut keys: Vec<_> =
+            self.content.metadata.iter().filter(|(key, _)| chosen(key)).collect();
         keys.sort_by_key(|(key, _)| *key);
         let mut parts = Vec::new();
         for (key, value) in keys {

@@ -138,7 +138,8 @@ mod tests {
         for i in -873_000..887_000 {
             let x = i as f32 * 1e-4;
             let (ours, truth) = (f64::from(exp(x)), f64::from(x).exp());
-            let unit = f64::from(f32::from_bits((truth as f32).to_bits() + 1)) - truth as f32 as f64;
+            let unit =
+                f64::from(f32::from_bits((truth as f32).to_bits() + 1)) - truth as f32 as f64;
             worst = worst.max((ours - truth).abs() / unit);
         }
         assert!(worst < 3.0, "{worst} units in the last place");

@@ -15,15 +15,15 @@ mod scheduler;
 mod script;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod template;
+#[cfg(test)]
+mod tests;
+#[doc(hidden)]
+pub mod tiny;
 #[expect(dead_code, reason = "nothing submits requests yet")]
 mod tokenizer;
 mod weights;
 #[path = "kernels/wide.rs"]
 mod wide;
-#[doc(hidden)]
-pub mod tiny;
-#[cfg(test)]
-mod tests;
 
 use kernels::pool;
 

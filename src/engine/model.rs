@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use super::architecture::{Architecture, Pairing};
 use super::attention;
 use super::gguf::{Gguf, GgufError};
-use super::kv::{BlockId, KvStore};
 use super::kernels::{Activations, Tier};
+use super::kv::{BlockId, KvStore};
 use super::linear::Linear;
 use super::math::{dot, silu, sin_cos_f64};
 use super::pool::Pool;
@@ -94,7 +94,8 @@ impl Model {
         let mut matrix = |gguf: &mut Gguf, name: &str, n: usize, k: usize| {
             let tensor = gguf.tensor(name, &[n, k])?;
             let bytes = tensor.storage_size_in_bytes() as u64;
-            let linear = Linear::new(pool, tensor).map_err(|message| gguf.refuse(name, &message))?;
+            let linear =
+                Linear::new(pool, tensor).map_err(|message| gguf.refuse(name, &message))?;
             progress(bytes);
             Ok::<_, GgufError>(linear)
         };

@@ -55,9 +55,7 @@ fn greedy(logits: &[f32], rules: &mut impl Rules) -> Pick {
         [] => Pick::DeadEnd,
         // The only token that may come.
         [(_, id)] => Pick::Token { id, margin_milli: i64::from(i32::MAX) },
-        [(first, id), (second, _), ..] => {
-            Pick::Token { id, margin_milli: margin(first, second) }
-        }
+        [(first, id), (second, _), ..] => Pick::Token { id, margin_milli: margin(first, second) },
     }
 }
 

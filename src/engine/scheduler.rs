@@ -72,8 +72,14 @@ struct Strand {
 
 enum Kind {
     /// `used` is the number of the admission that last took it.
-    Prefix { key: Digest, used: u64 },
-    Sequence { ticket: u64, prompt: usize },
+    Prefix {
+        key: Digest,
+        used: u64,
+    },
+    Sequence {
+        ticket: u64,
+        prompt: usize,
+    },
 }
 
 /// The rows of one strand in one step.
@@ -257,8 +263,8 @@ impl Scheduler {
             groups.into_iter().max_by_key(most).map(|(key, _)| key)
         })?;
         let members = self.queue.iter().enumerate().filter(|(_, q)| group(q) == chosen);
-        let longest = members
-            .max_by_key(|(_, q)| (q.tokens_max(), std::cmp::Reverse(q.waiting.ticket)));
+        let longest =
+            members.max_by_key(|(_, q)| (q.tokens_max(), std::cmp::Reverse(q.waiting.ticket)));
         longest.map(|(index, _)| index)
     }
 

@@ -69,7 +69,8 @@ fn oracle(path: &Path, tokens: &[u32], lengths: &[usize]) -> Vec<Vec<f32>> {
     let mut file = std::fs::File::open(path).unwrap();
     let content = gguf_file::Content::read(&mut file).unwrap();
     let qwen = content.metadata["general.architecture"].to_string().unwrap() == "qwen2";
-    let input = |len: usize| Tensor::new(&tokens[..len], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let input =
+        |len: usize| Tensor::new(&tokens[..len], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
     let mut forward: Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>> = if qwen {
         let mut model =
             quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu).unwrap();

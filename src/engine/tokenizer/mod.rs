@@ -437,11 +437,7 @@ fn specials(tokens: &[Token], wanted: impl Fn(&Token) -> bool) -> Vec<(String, u
     specials
 }
 
-fn digest(
-    file: &Metadata,
-    texts: &[&str],
-    kinds: &[Kind],
-) -> Result<Digest, TokenizerError> {
+fn digest(file: &Metadata, texts: &[&str], kinds: &[Kind]) -> Result<Digest, TokenizerError> {
     let mut parts: Vec<Vec<u8>> = Vec::new();
     for key in ["model", "pre"] {
         parts.push(file.text(key)?.unwrap_or_default().as_bytes().to_vec());
@@ -517,17 +513,15 @@ impl<'a> Metadata<'a> {
             6 => Some(Kind::Byte),
             _ => None,
         };
-        let kinds = self.get("token_type", |value| {
-            list_of(value, kind).filter(|kinds| kinds.len() == count)
-        })?;
+        let kinds = self
+            .get("token_type", |value| list_of(value, kind).filter(|kinds| kinds.len() == count))?;
         Ok(kinds.unwrap_or_else(|| vec![Kind::Normal; count]))
     }
 
     fn scores(&self, count: usize) -> Result<Vec<f32>, TokenizerError> {
         let score = |value: &Value| value.to_f32().ok().filter(|score| !score.is_nan());
-        let scores = self.get("scores", |value| {
-            list_of(value, score).filter(|scores| scores.len() == count)
-        })?;
+        let scores = self
+            .get("scores", |value| list_of(value, score).filter(|scores| scores.len() == count))?;
         scores.ok_or_else(|| missing("scores"))
     }
 }

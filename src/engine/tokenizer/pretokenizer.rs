@@ -21,8 +21,7 @@ struct Profile {
     add_bos: bool,
 }
 
-const GPT2: &str =
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
@@ -132,7 +131,10 @@ mod tests {
     fn profiles_split_as_their_models_do() {
         let text = "It's 2019,\n\n  I'LL";
         assert_eq!(words("gpt-2", text), ["It", "'s", " 2019", ",", "\n\n ", " I", "'", "LL"]);
-        assert_eq!(words("llama-bpe", text), ["It", "'s", " ", "201", "9", ",\n\n", " ", " I", "'LL"]);
+        assert_eq!(
+            words("llama-bpe", text),
+            ["It", "'s", " ", "201", "9", ",\n\n", " ", " I", "'LL"]
+        );
         let qwen = ["It", "'s", " ", "2", "0", "1", "9", ",\n\n", " ", " I", "'LL"];
         assert_eq!(words("qwen2", text), qwen);
     }

@@ -41,11 +41,15 @@ fn compare(tokenizer: &Tokenizer, folder: &Path, golden: &Path) {
         let text = String::from_utf8(fs::read(path).unwrap()).unwrap();
         let expected: Vec<u32> = line.split_whitespace().map(|id| id.parse().unwrap()).collect();
         let ids = tokenizer.encode(&text);
-        if let Some(at) = (0..ids.len().max(expected.len())).find(|&i| ids.get(i) != expected.get(i))
+        if let Some(at) =
+            (0..ids.len().max(expected.len())).find(|&i| ids.get(i) != expected.get(i))
         {
             let near = |ids: &[u32]| {
                 let range = at.saturating_sub(3)..(at + 6).min(ids.len());
-                ids[range].iter().map(|&id| (id, tokenizer.token_text(id).unwrap().to_owned())).collect::<Vec<_>>()
+                ids[range]
+                    .iter()
+                    .map(|&id| (id, tokenizer.token_text(id).unwrap().to_owned()))
+                    .collect::<Vec<_>>()
             };
             panic!("{}: token {at}: {:?}, not {:?}", path.display(), near(&ids), near(&expected));
         }
@@ -84,8 +88,11 @@ fn another_models_ids_are_those_of_llama_cpp() {
 /// No special token's text, alone or in the midst of others, becomes a token that a template may use;
 /// and the text survives.
 fn no_text_becomes_special(tokenizer: &Tokenizer) {
-    let specials: Vec<&Token> =
-        tokenizer.tokens.iter().filter(|token| !token.is_plain() && !token.text.is_empty()).collect();
+    let specials: Vec<&Token> = tokenizer
+        .tokens
+        .iter()
+        .filter(|token| !token.is_plain() && !token.text.is_empty())
+        .collect();
     assert!(specials.len() > 5);
     let all: Vec<&str> = specials.iter().map(|token| token.text.as_str()).collect();
     let whole = format!("Clause 1. {} end", all.join(" x"));
@@ -130,30 +137,43 @@ fn a_character_cut_in_two_is_shown_as_such() {
 pub(in crate::engine) fn tiny_spm(pieces: &[(&str, f32)]) -> HashMap<String, Value> {
     let bytes = (0..=255u8).map(|byte| (format!("<0x{byte:02X}>"), 0.0, 6));
     let pieces = pieces.iter().map(|&(text, score)| (text.to_owned(), score, 1));
-    let tokens: Vec<(String, f32, i32)> =
-        [("<unk>", 2), ("<s>", 3), ("</s>", 3)].map(|(text, kind)| (text.to_owned(), 0.0, kind))
-            .into_iter()
-            .chain(bytes)
-            .chain(pieces)
-            .collect();
+    let tokens: Vec<(String, f32, i32)> = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
+        .map(|(text, kind)| (text.to_owned(), 0.0, kind))
+        .into_iter()
+        .chain(bytes)
+        .chain(pieces)
+        .collect();
     let list = |value: &dyn Fn(&(String, f32, i32)) -> Value| {
         Value::Array(tokens.iter().map(value).collect())
     };
-    HashMap::from([
-        ("tokenizer.ggml.model", Value::String("llama".to_owned())),
-        ("tokenizer.ggml.tokens", list(&|token| Value::String(token.0.clone()))),
-        ("tokenizer.ggml.scores", list(&|token| Value::F32(token.1))),
-        ("tokenizer.ggml.token_type", list(&|token| Value::I32(token.2))),
-        ("tokenizer.ggml.bos_token_id", Value::U32(1)),
-        ("tokenizer.ggml.eos_token_id", Value::U32(2)),
-    ].map(|(key, value)| (key.to_owned(), value)))
+    HashMap::from(
+        [
+            ("tokenizer.ggml.model", Value::String("llama".to_owned())),
+            ("tokenizer.ggml.tokens", list(&|token| Value::String(token.0.clone()))),
+            ("tokenizer.ggml.scores", list(&|token| Value::F32(token.1))),
+            ("tokenizer.ggml.token_type", list(&|token| Value::I32(token.2))),
+            ("tokenizer.ggml.bos_token_id", Value::U32(1)),
+            ("tokenizer.ggml.eos_token_id", Value::U32(2)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value)),
+    )
 }
 
 #[test]
 fn sentencepiece_merges_by_score_and_falls_back_to_bytes() {
-    let pieces = [("▁", -9.0), ("a", -9.0), ("b", -9.0), ("ab", -1.0), ("▁a", -2.0), ("<s", -1.0), (">", -9.0)];
+    let pieces = [
+        ("▁", -9.0),
+        ("a", -9.0),
+        ("b", -9.0),
+        ("ab", -1.0),
+        ("▁a", -2.0),
+        ("<s", -1.0),
+        (">", -9.0),
+    ];
     let tokenizer = Tokenizer::from_gguf(&tiny_spm(&pieces)).unwrap();
-    let texts = |ids: Vec<u32>| ids.iter().map(|&id| tokenizer.token_text(id).unwrap().to_owned()).collect::<Vec<_>>();
+    let texts = |ids: Vec<u32>| {
+        ids.iter().map(|&id| tokenizer.token_text(id).unwrap().to_owned()).collect::<Vec<_>>()
+    };
     // "ab" has the better score, so "▁a" never comes about.
     assert_eq!(texts(tokenizer.encode("ab")), ["▁", "ab"]);
     assert_eq!(texts(tokenizer.encode_continuing("a a")), ["a", "▁a"]);
@@ -172,7 +192,10 @@ fn what_is_not_known_is_refused_by_name() {
     assert_eq!(error, TokenizerError::Pretokenizer("tekken-9".to_owned()));
     assert!(error.to_string().contains("tekken-9"));
     metadata.insert("tokenizer.ggml.model".to_owned(), Value::String("bert".to_owned()));
-    assert_eq!(Tokenizer::from_gguf(&metadata).err(), Some(TokenizerError::Model("bert".to_owned())));
+    assert_eq!(
+        Tokenizer::from_gguf(&metadata).err(),
+        Some(TokenizerError::Model("bert".to_owned()))
+    );
     metadata.remove("tokenizer.ggml.tokens");
     metadata.insert("tokenizer.ggml.model".to_owned(), Value::String("gpt2".to_owned()));
     assert_eq!(Tokenizer::from_gguf(&metadata).err(), Some(missing("tokens")));
@@ -181,7 +204,8 @@ fn what_is_not_known_is_refused_by_name() {
 #[test]
 fn the_digest_follows_what_shapes_ids() {
     let metadata = tiny_spm(&[("a", -1.0)]);
-    let digest = |metadata: &HashMap<String, Value>| Tokenizer::from_gguf(metadata).unwrap().digest();
+    let digest =
+        |metadata: &HashMap<String, Value>| Tokenizer::from_gguf(metadata).unwrap().digest();
     assert_eq!(digest(&metadata), digest(&metadata.clone()));
     let mut other = metadata.clone();
     other.insert("tokenizer.ggml.add_space_prefix".to_owned(), Value::Bool(false));
