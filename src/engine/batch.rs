@@ -218,7 +218,8 @@ impl Engine {
             progress(done, facts.weights_bytes);
         };
         let (heads, layers) = (architecture.heads, architecture.layers);
-        let model = Model::load(&mut gguf, architecture, (rows, slots), &mut count);
+        let pool = Pool::new(settings.threads);
+        let model = Model::load(&mut gguf, architecture, (rows, slots), &pool, &mut count);
         let tokenizer = Arc::new(tokenizer);
         let bounds = Bounds {
             blocks: division.kv_blocks,
@@ -229,7 +230,7 @@ impl Engine {
         Ok(Engine {
             model: model.map_err(LoadError::Gguf)?,
             kv: KvStore::new(heads, layers, division.kv_blocks),
-            pool: Pool::new(settings.threads),
+            pool,
             forms: Forms::new(tokenizer.clone()).map_err(LoadError::Forms)?,
             tokenizer,
             template,
