@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use unicode_normalization::char::is_combining_mark;
 
-use super::tokenizer::{ROOT, Tokenizer, Trie};
+use super::tokenizer::{ROOT, Trie};
 
 /// The places of one document where quotes of at most so many words may stand.
 pub(super) struct Passages {
@@ -210,4 +210,34 @@ fn is_spaceless(c: char) -> bool {
         | 0x3040..=0x30ff | 0x31f0..=0x31ff | 0xff66..=0xff9f // Kana
         | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff // Han
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_not_cut_where_that_would_change_them() {
+        let words = |text: &str| -> Vec<String> {
+            let units = units(text);
+            let words = units.into_iter().filter(|unit| unit.is_word);
+            words.map(|unit| text[unit.range].to_owned()).collect()
+        };
+        let text = "A non-exclusive licence, $1,250,000.00 (2026-01-31); Seller’s U.S. rights.";
+        let expected = [
+            "A",
+            "non-exclusive",
+            "licence",
+            "1,250,000.00",
+            "2026-01-31",
+            "Seller’s",
+            "U.S",
+            "rights",
+        ];
+        assert_eq!(words(text), expected);
+        assert_eq!(
+            words("a,b x- -y café\u{301}s 漢字か ไทย"),
+            ["a", "b", "x", "y", "café\u{301}s", "漢", "字", "か", "ไ", "ท", "ย"]
+        );
+    }
 }

@@ -24,12 +24,14 @@ impl Symbol {
     }
 }
 
+/// Cost, left index, right index, bytes of both, id of the merged symbol.
+type Pair = (u32, usize, usize, usize, u32);
+
 /// Buffers that are kept from word to word.
 #[derive(Default)]
 pub(super) struct Merger {
     pub symbols: Vec<Symbol>,
-    /// (cost, left index, right index, bytes of both, id of the merged symbol)
-    pairs: BinaryHeap<Reverse<(u32, usize, usize, usize, u32)>>,
+    pairs: BinaryHeap<Reverse<Pair>>,
 }
 
 impl Merger {

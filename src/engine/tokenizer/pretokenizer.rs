@@ -102,7 +102,10 @@ impl Pretokenizer {
 
 fn split_by(splits: &[SysRegex], text: &str, word: &mut dyn FnMut(&str)) {
     let Some((first, rest)) = splits.split_first() else {
-        return if text.is_empty() { () } else { word(text) };
+        if !text.is_empty() {
+            word(text);
+        }
+        return;
     };
     let mut end = 0;
     for (match_start, match_end) in first.find_iter(text) {

@@ -133,6 +133,18 @@ fn a_character_cut_in_two_is_shown_as_such() {
     assert!(tokenizer.decode(&ids[1..]).starts_with('\u{fffd}'));
 }
 
+#[test]
+fn a_monstrous_text_is_encoded_all_the_same() {
+    let tokenizer = Tokenizer::from_gguf(&small_model()).unwrap();
+    let run = 200_000;
+    for text in
+        [" ".repeat(run), "a".repeat(run), "\n".repeat(run), "1".repeat(run), "é ".repeat(run)]
+    {
+        let text = format!("x{text}y");
+        assert_eq!(tokenizer.decode(&tokenizer.encode(&text)), text);
+    }
+}
+
 /// A tiny SentencePiece vocabulary: control, bytes, and a few pieces.
 pub(in crate::engine) fn tiny_spm(pieces: &[(&str, f32)]) -> HashMap<String, Value> {
     let bytes = (0..=255u8).map(|byte| (format!("<0x{byte:02X}>"), 0.0, 6));
