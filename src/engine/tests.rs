@@ -152,8 +152,8 @@ fn logits_agree_with_candle_transformers_on_tiny_models_of_every_type() {
         let (max, mean) = difference(&ours, &theirs);
         println!("{family:?} {types:?} max {max} mean {mean}");
         // Logits of deviation 1. f32: the rounding of our KV cache to f16. Else: that rounding moves
-        // activations over the edges of their 8-bit steps.
-        let bound = if types == [F32] || types == [F16] { (0.01, 0.002) } else { (0.2, 0.03) };
+        // activations over the edges of their 8-bit steps, which candle sets otherwise for Q8_0.
+        let bound = if types == [F32] || types == [F16] { (0.01, 0.002) } else { (0.3, 0.05) };
         assert!(max < bound.0 && mean < bound.1, "{family:?} {types:?}: max {max} mean {mean}");
     }
 }
@@ -433,8 +433,9 @@ fn logits_agree_with_both_on_smollm2() {
     let picked: Vec<_> = lengths.iter().map(|len| ours[len - 1].clone()).collect();
     let (max2, mean2) = difference(&picked, &oracle(&path, SMOLLM2_TOKENS, &lengths));
     println!("candle-transformers: max {max2} mean {mean2}");
-    // Logits run from -10 to 30 here; llama.cpp and candle differ from each other as much.
-    assert!(max < 0.5 && mean < 0.1 && max2 < 1.0 && mean2 < 0.15);
+    // Logits run from -10 to 30 here, and 8-bit activations alone cost 0.2 in the mean: see
+    // `rounding_of_activations_costs_no_more_than_in_other_engines`.
+    assert!(max < 0.5 && mean < 0.15 && max2 < 1.5 && mean2 < 0.25);
 }
 
 #[test]
@@ -459,9 +460,9 @@ fn processor_seconds() -> f64 {
 }
 
 #[test]
-#[ignore = "by hand: NIGHTCLERK_QWEN_MODEL names a model; prints tokens a processor second"]
+#[ignore = "by hand: NIGHTCLERK_SPEED_MODEL names a model; prints tokens a processor second"]
 fn speed() {
-    let path = PathBuf::from(std::env::var_os("NIGHTCLERK_QWEN_MODEL").unwrap());
+    let path = PathBuf::from(std::env::var_os("NIGHTCLERK_SPEED_MODEL").unwrap());
     let mut model = load(&path);
     let a = model.architecture();
     let (heads, layers, vocabulary) = (a.heads, a.layers, a.vocabulary as u32);
@@ -508,10 +509,10 @@ fn rounding_of_activations_costs_no_more_than_in_other_engines() {
     let lengths: Vec<usize> = (1..=SMOLLM2_TOKENS.len()).step_by(6).collect();
     let pick = |rows: &[Vec<f32>]| lengths.iter().map(|l| rows[l - 1].clone()).collect::<Vec<_>>();
     let theirs = oracle(&path, SMOLLM2_TOKENS, &lengths);
-    println!("f32 activations, ours: {:?}", difference(&pick(&truth), &pick(&ours)));
-    println!("candle-transformers: {:?}", difference(&pick(&truth), &theirs));
-    println!("golden, f32 activations: {:?}", beside_golden("SmolLM2-135M", &truth));
-    println!("golden, ours: {:?}", beside_golden("SmolLM2-135M", &ours));
+    let (ours, theirs) =
+        (difference(&pick(&truth), &pick(&ours)), difference(&pick(&truth), &theirs));
+    println!("from f32 activations: ours {ours:?}, candle-transformers {theirs:?}");
+    assert!(ours.1 < 1.5 * theirs.1);
 }
 
 #[test]
