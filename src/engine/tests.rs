@@ -152,8 +152,8 @@ fn logits_agree_with_candle_transformers_on_tiny_models_of_every_type() {
         let (max, mean) = difference(&ours, &theirs);
         println!("{family:?} {types:?} max {max} mean {mean}");
         // Logits of deviation 1. f32: the rounding of our KV cache to f16. Else: that rounding moves
-        // activations over the edges of their 8-bit steps.
-        let bound = if types == [F32] || types == [F16] { (0.01, 0.002) } else { (0.2, 0.03) };
+        // activations over the edges of their 8-bit steps, which candle sets otherwise for Q8_0.
+        let bound = if types == [F32] || types == [F16] { (0.01, 0.002) } else { (0.3, 0.05) };
         assert!(max < bound.0 && mean < bound.1, "{family:?} {types:?}: max {max} mean {mean}");
     }
 }
@@ -433,8 +433,9 @@ fn logits_agree_with_both_on_smollm2() {
     let picked: Vec<_> = lengths.iter().map(|len| ours[len - 1].clone()).collect();
     let (max2, mean2) = difference(&picked, &oracle(&path, SMOLLM2_TOKENS, &lengths));
     println!("candle-transformers: max {max2} mean {mean2}");
-    // Logits run from -10 to 30 here; llama.cpp and candle differ from each other as much.
-    assert!(max < 0.5 && mean < 0.1 && max2 < 1.0 && mean2 < 0.15);
+    // Logits run from -10 to 30 here, and 8-bit activations alone cost 0.2 in the mean: see
+    // `rounding_of_activations_costs_no_more_than_in_other_engines`.
+    assert!(max < 0.5 && mean < 0.15 && max2 < 1.5 && mean2 < 0.25);
 }
 
 #[test]
@@ -451,28 +452,67 @@ fn logits_agree_with_both_on_qwen() {
     assert!(max < 0.8 && mean < 0.2 && max2 < 1.0 && mean2 < 0.15);
 }
 
+/// Processor seconds of this process so far (proc(5), in ticks of 10 ms).
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+    fields[12..14].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+}
+
 #[test]
-#[ignore = "by hand: NIGHTCLERK_QWEN_MODEL names a model; prints tokens a second"]
+#[ignore = "by hand: NIGHTCLERK_SPEED_MODEL names a model; prints tokens a processor second"]
 fn speed() {
-    let path = PathBuf::from(std::env::var_os("NIGHTCLERK_QWEN_MODEL").unwrap());
+    let path = PathBuf::from(std::env::var_os("NIGHTCLERK_SPEED_MODEL").unwrap());
     let mut model = load(&path);
     let a = model.architecture();
     let (heads, layers, vocabulary) = (a.heads, a.layers, a.vocabulary as u32);
     let (sequences, blocks) = (32, 20);
     let mut kv = KvStore::new(heads, layers, sequences * blocks);
-    let pool = Pool::new(0);
+    let pool = Pool::new(1);
     let tokens = tokens(512, vocabulary);
     let blocks: Vec<Vec<u32>> =
         (0..sequences).map(|s| (0..blocks).map(|b| (s * blocks + b) as u32).collect()).collect();
-    for (position, sequences) in [(0, 1), (512, 1), (512, 1), (512, 8), (512, 32)] {
+    for (position, sequences, times) in [(0, 1, 1), (512, 1, 5), (512, 8, 3), (512, 32, 2)] {
         let count = if position == 0 { 512 } else { 1 };
         let run = |blocks| Run { tokens: &tokens[..count], position, blocks, logits: 1 };
         let runs: Vec<_> = blocks[..sequences].iter().map(|blocks| run(blocks)).collect();
-        let start = std::time::Instant::now();
-        model.forward(&runs, &mut kv, &pool);
-        let (rows, elapsed) = (count * sequences, start.elapsed().as_secs_f64());
-        println!("{rows} rows at {position}: {:.1} tokens a second", rows as f64 / elapsed);
+        let start = processor_seconds();
+        for _ in 0..times {
+            model.forward(&runs, &mut kv, &pool);
+        }
+        let (rows, seconds) = (count * sequences * times, processor_seconds() - start);
+        println!("{sequences} sequences at {position}: {:.1}", rows as f64 / seconds);
     }
+}
+
+#[test]
+#[ignore = "by hand: writes the test model with f32 weights (540 MB) and compares all with it"]
+fn rounding_of_activations_costs_no_more_than_in_other_engines() {
+    let folder = Folder::new("exact");
+    let path = test_model();
+    let mut file = std::fs::File::open(&path).unwrap();
+    let content = gguf_file::Content::read(&mut file).unwrap();
+    let exact = |name: &String| {
+        let tensor = content.tensor(&mut std::fs::File::open(&path).unwrap(), name, &Device::Cpu);
+        let tensor = tensor.unwrap().dequantize(&Device::Cpu).unwrap();
+        (name.clone(), candle_core::quantized::QTensor::quantize(&tensor, GgmlDType::F32).unwrap())
+    };
+    let tensors: Vec<_> = content.tensor_infos.keys().map(exact).collect();
+    let metadata: Vec<_> = content.metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let f32_path = folder.0.join("f32.gguf");
+    let mut out = std::fs::File::create(&f32_path).unwrap();
+    gguf_file::write(&mut out, &metadata, &tensors).unwrap();
+
+    let truth = logits(&mut load(&f32_path), SMOLLM2_TOKENS, 512, 1);
+    let ours = logits(&mut load(&path), SMOLLM2_TOKENS, 512, 1);
+    let lengths: Vec<usize> = (1..=SMOLLM2_TOKENS.len()).step_by(6).collect();
+    let pick = |rows: &[Vec<f32>]| lengths.iter().map(|l| rows[l - 1].clone()).collect::<Vec<_>>();
+    let theirs = oracle(&path, SMOLLM2_TOKENS, &lengths);
+    let (ours, theirs) =
+        (difference(&pick(&truth), &pick(&ours)), difference(&pick(&truth), &theirs));
+    println!("from f32 activations: ours {ours:?}, candle-transformers {theirs:?}");
+    assert!(ours.1 < 1.5 * theirs.1);
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod sheet;
 mod text;
 mod tidy;
 mod output;
+mod engine;
