@@ -200,7 +200,8 @@ fn a_killed_night_ends_in_the_records_of_an_undisturbed_one() {
     assert_eq!(records(&folder), records(&calm));
     check_verifies(&folder);
     let known = |name: &String| {
-        ["in/", "prompts/", "out/contracts/", "out/tables/", "out/.nightclerk/log/", "out/.nightclerk/torn/"]
+        ["in/", "prompts/", "out/contracts/", "out/tables/", "out/.nightclerk/log/", "out/.nightclerk/torn/",
+            "out/.nightclerk/tables/"]
             .iter()
             .any(|folder| name.starts_with(folder))
             || ["jobs.toml", "tiny.gguf", "out/last-run.json", "out/.nightclerk/lock"].contains(&name.as_str())
