@@ -105,7 +105,6 @@ fn run_int<const KIND: u8>(
         let mut ahead = Ahead::new(packed, blocks);
         // Blocks of nearly equal height: 16 rows are 6 + 5 + 5.
         for left in (1..=blocks).rev() {
-
             let rows = rest.len().div_ceil(left);
             let (now, later) = rest.split_at_mut(rows);
             match rows {
@@ -382,11 +381,7 @@ fn multiply<const KIND: u8, const M: usize, const UNIT_OF_8: usize>(
 /// Half `h` of one unit of an octet, its bits put together from the planes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_unit<const KIND: u8, const UNIT_OF_8: usize>(
-    low: &[u8],
-    high: &[u8],
-    h: usize,
-) -> __m512i {
+fn load_unit<const KIND: u8, const UNIT_OF_8: usize>(low: &[u8], high: &[u8], h: usize) -> __m512i {
     let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
     assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
     let per_low = 8 / low_bits;

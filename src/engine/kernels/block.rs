@@ -208,13 +208,8 @@ fn read_q2k(bytes: &[u8]) -> Block256 {
 
 fn read_q3k(bytes: &[u8]) -> Block256 {
     let (high, qs, scales) = (&bytes[..32], &bytes[32..96], &bytes[96..108]);
-    let mut block = Block256 {
-        q: [0; 256],
-        scale: [0; 16],
-        min: [0; 16],
-        d: f16_at(bytes, 108),
-        dmin: 0.0,
-    };
+    let mut block =
+        Block256 { q: [0; 256], scale: [0; 16], min: [0; 16], d: f16_at(bytes, 108), dmin: 0.0 };
     for j in 0..256 {
         let low = qs[j / 128 * 32 + j % 32] >> (j / 32 % 4 * 2) & 3;
         block.q[j] = low | (high[j % 32] >> (j / 32) & 1) << 2;
@@ -257,13 +252,8 @@ fn read_q45k(bytes: &[u8], high: Option<&[u8]>, low: &[u8]) -> Block256 {
 
 fn read_q6k(bytes: &[u8]) -> Block256 {
     let (low, high, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
-    let mut block = Block256 {
-        q: [0; 256],
-        scale: [0; 16],
-        min: [0; 16],
-        d: f16_at(bytes, 208),
-        dmin: 0.0,
-    };
+    let mut block =
+        Block256 { q: [0; 256], scale: [0; 16], min: [0; 16], d: f16_at(bytes, 208), dmin: 0.0 };
     for j in 0..256 {
         let four = low[j / 128 * 64 + j % 64] >> (j / 64 % 2 * 4) & 15;
         let two = high[j / 128 * 32 + j % 32] >> (j / 32 % 4 * 2) & 3;

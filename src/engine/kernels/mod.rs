@@ -5,12 +5,14 @@
 
 pub(in crate::engine) mod activations;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(in crate::engine) mod block;
 pub(in crate::engine) mod pool;
 mod portable;
-pub mod scalar;
+mod scalar;
+mod self_test;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
 
@@ -20,6 +22,8 @@ use std::fmt;
 pub use activations::Activations;
 pub use block::{Form, Kind};
 pub use pool::Pool;
+#[expect(unused_imports, reason = "the engine's start will call it")]
+pub use self_test::{SelfTestError, self_test};
 
 use super::weights::{Matrix, PANEL};
 use pool::SharedMut;
@@ -39,7 +43,9 @@ pub struct Tier(Isa);
 enum Isa {
     Portable,
     #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
     #[cfg(target_arch = "x86_64")]
+    AvxVnni(avx2::AvxVnni),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(avx512::Avx512Vnni),
 }
@@ -50,7 +56,9 @@ impl Tier {
         let tiers = [
             Some(Tier(Isa::Portable)),
             #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::detect().map(|proof| Tier(Isa::Avx2(proof))),
             #[cfg(target_arch = "x86_64")]
+            avx2::AvxVnni::detect().map(|proof| Tier(Isa::AvxVnni(proof))),
             #[cfg(target_arch = "x86_64")]
             avx512::Avx512Vnni::detect().map(|proof| Tier(Isa::Avx512Vnni(proof))),
         ];
@@ -71,28 +79,41 @@ impl Tier {
         match self.0 {
             Isa::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(_) => "avx512-vnni",
         }
     }
 
-    /// Adds nothing to `acc` [m, 32] but sets it: rows `from..from + m` times one panel.
+    /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
     fn panel(self, w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [f32]) {
         match self.0 {
-            Isa::Portable => portable::panel(w, panel, x, from, acc),
+            Isa::Portable => portable::panel(portable::Plain, w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(proof) => proof.panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni(proof) => proof.panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.panel(w, panel, x, from, acc),
         }
     }
 
-    fn quantize_256(self, x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32], s: &mut [i16]) {
+    fn quantize_256(
+        self,
+        x: &[f32],
+        q: &mut [i8],
+        d: &mut [f32],
+        minus: &mut [i32],
+        s: &mut [i16],
+    ) {
         match self.0 {
             Isa::Portable => activations::quantize_256(x, q, d, minus, s),
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(proof) => proof.quantize_256(x, q, d, minus, s),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni(proof) => proof.quantize_256(x, q, d, minus, s),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.quantize_256(x, q, d, minus, s),
         }
@@ -102,7 +123,9 @@ impl Tier {
         match self.0 {
             Isa::Portable => activations::quantize_32(x, q, d, minus),
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(proof) => proof.quantize_32(x, q, d, minus),
             #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni(proof) => proof.quantize_32(x, q, d, minus),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.quantize_32(x, q, d, minus),
         }

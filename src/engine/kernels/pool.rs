@@ -140,9 +140,8 @@ impl Pool {
         self.run(len.div_ceil(size), &|number| {
             let from = number * size;
             // SAFETY: from..from + length lies within `out`, and no other number has any of it.
-            let chunk = unsafe {
-                std::slice::from_raw_parts_mut(base.at(from), size.min(len - from))
-            };
+            let chunk =
+                unsafe { std::slice::from_raw_parts_mut(base.at(from), size.min(len - from)) };
             task(number, chunk);
         });
     }
