@@ -60,6 +60,7 @@ impl Blocks {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn holders(&self, block: BlockId) -> u32 {
         self.holders[block as usize]
     }

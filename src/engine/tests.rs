@@ -67,6 +67,9 @@ fn logits(model: &mut Model, tokens: &[u32], chunk: usize, threads: usize) -> Ve
     rows
 }
 
+/// One of candle-transformers' models.
+type Forward = Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>>;
+
 /// The last logits of every prefix of `tokens` whose length is in `lengths`, by candle-transformers.
 fn oracle(path: &Path, tokens: &[u32], lengths: &[usize]) -> Vec<Vec<f32>> {
     let mut file = std::fs::File::open(path).unwrap();
@@ -74,7 +77,7 @@ fn oracle(path: &Path, tokens: &[u32], lengths: &[usize]) -> Vec<Vec<f32>> {
     let qwen = content.metadata["general.architecture"].to_string().unwrap() == "qwen2";
     let input =
         |len: usize| Tensor::new(&tokens[..len], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
-    let mut forward: Box<dyn FnMut(&Tensor) -> candle_core::Result<Tensor>> = if qwen {
+    let mut forward: Forward = if qwen {
         let mut model =
             quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu).unwrap();
         Box::new(move |x| model.forward(x, 0))
@@ -99,8 +102,10 @@ fn tokens(count: usize, vocabulary: u32) -> Vec<u32> {
 
 /// Logits that llama.cpp gives: `model position id logit` on each line.
 ///
-/// Made with llama.cpp 0c1e57098 (CPU, no repacking, no flash attention, f16 KV) through libllama: one
-/// `llama_decode` of all tokens, then every 16th id's logit at the positions below.
+/// Made by `fixtures/logits/logits.cpp` with the llama.cpp that llama-cpp-python 0.3.36 brings (CPU, no
+/// repacking, no flash attention, f16 KV): one `llama_decode` of all tokens; kept are four or five
+/// positions, of each every 16th (SmolLM2: 2048th, Qwen: 4096th) id, and of real models the best one.
+/// The tiny models are those of `write_tiny_models`.
 const GOLDEN: &str = include_str!("../../fixtures/logits/llama-cpp.txt");
 
 /// Our logits at the golden places of `model`, and llama.cpp's.

@@ -225,7 +225,7 @@ impl Weights<'_> {
         let scale = gain / (k as f32).sqrt();
         let values: Vec<f32> = (0..n * k).map(|_| self.random.normal() * scale).collect();
         let mut dtype = self.types[self.matrices % self.types.len()];
-        if k % dtype.block_size() != 0 {
+        if !k.is_multiple_of(dtype.block_size()) {
             dtype = GgmlDType::Q8_0;
         }
         self.matrices += 1;
