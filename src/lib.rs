@@ -8,6 +8,7 @@ pub mod cli;
 pub mod engine;
 pub mod extract;
 pub mod intake;
+#[expect(unsafe_code, reason = "system calls; tests/it/tidy.rs holds the address")]
 pub mod isolate;
 pub mod jobs;
 pub mod output;

@@ -6,6 +6,7 @@ mod batch;
 mod facts;
 mod gguf;
 mod grammar;
+#[expect(unsafe_code, reason = "instructions of this CPU")]
 mod kernels;
 mod kv;
 mod linear;
@@ -23,6 +24,7 @@ mod tests;
 #[doc(hidden)]
 pub mod tiny;
 mod tokenizer;
+#[expect(unsafe_code, reason = "memory laid out for the kernels")]
 mod weights;
 #[path = "kernels/wide.rs"]
 mod wide;

@@ -1,5 +1,7 @@
 //! The one integration binary: a module per room, and what holds for all of them.
 
+#![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
+
 mod support;
 
 mod audit;
@@ -12,6 +14,7 @@ mod intake;
 mod jobs;
 mod layers;
 mod night;
+mod output;
 mod pdf;
 mod sheet;
 mod text;

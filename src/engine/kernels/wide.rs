@@ -61,6 +61,7 @@ macro_rules! wide {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {$(
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
+        #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls what was detected"))]
         $vis fn $name($($arg: $ty),*) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "as the function around it")]
