@@ -68,6 +68,42 @@ pub(super) fn report(report: &Report) -> String {
 
 /// What is in a model, and whether it fits.
 pub(super) fn model(sheet: &ModelSheet) -> String {
-    let _ = sheet;
-    String::new()
+    let ModelSheet { facts, memory_bytes, refused } = sheet;
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let mut text = String::new();
+    let name = if facts.name.is_empty() { "without a name" } else { &facts.name };
+    let _ = writeln!(text, "{name}: {} of {} layers", facts.family, facts.layers);
+    let licence = facts.licence.as_deref().unwrap_or("not stated in the file");
+    let _ = writeln!(text, "licence: {licence}");
+    let types: Vec<String> = facts
+        .types
+        .iter()
+        .map(|(name, weights)| format!("{name} {} %", 100 * weights / facts.parameters.max(1)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "weights: {} million, {} MiB; {}",
+        facts.parameters / 1_000_000,
+        mib(facts.weights_bytes),
+        types.join(", ")
+    );
+    let _ = writeln!(
+        text,
+        "context: {} tokens; KV cache: {} KiB a token, {} MiB for 4096 tokens",
+        facts.context,
+        facts.kv_bytes_per_token.div_ceil(1024),
+        mib(facts.kv_bytes_per_token * 4096)
+    );
+    let template = if facts.has_chat_template { "its own" } else { "none: a base model, asked in plain text" };
+    let _ = writeln!(text, "vocabulary: {} tokens; chat template: {template}", facts.vocabulary);
+    let _ = match memory_bytes {
+        Some(bytes) => writeln!(
+            text,
+            "fits: a run takes {} MiB, with room for {} tokens in the KV cache",
+            mib(*bytes),
+            facts.kv_tokens
+        ),
+        None => writeln!(text, "does not fit: {refused}"),
+    };
+    text
 }

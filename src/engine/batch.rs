@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::architecture::{Architecture, ArchitectureError};
 use super::facts::ModelFacts;
 use super::gguf::{Gguf, GgufError};
+use super::kernels::{SelfTestError, Tier, self_test};
 use super::kv::KvStore;
 use super::memory::{self, Division, TooLarge};
 use super::model::Model;
 use super::pool::Pool;
+use super::tiers;
 use super::request::{Request, Sampling};
 use super::sampler::{self, Pick, Rules};
 use super::scheduler::{Bounds, Scheduler, Waiting, digest_of_tokens};
@@ -42,6 +44,8 @@ pub struct Settings {
     pub share_prefixes: bool,
     /// Rows of one step, at most `limits::STEP_ROWS_MAX`. No answer depends on it.
     pub step_rows: usize,
+    /// The instruction tier by name (`tiers`); none for the fastest. No answer depends on it.
+    pub tier: Option<String>,
 }
 
 impl Settings {
@@ -55,6 +59,14 @@ impl Settings {
             date: date.into(),
             share_prefixes: true,
             step_rows: STEP_ROWS_MAX,
+            tier: None,
+        }
+    }
+
+    fn tier(&self) -> Result<Tier, LoadError> {
+        match &self.tier {
+            None => Ok(Tier::best()),
+            Some(name) => Tier::named(name).ok_or_else(|| LoadError::Tier(name.clone())),
         }
     }
 
@@ -74,6 +86,10 @@ pub enum LoadError {
     /// The grammar library does not take the model's vocabulary.
     Forms(FormError),
     Memory(TooLarge),
+    /// This machine computes other numbers than the specification.
+    SelfTest(SelfTestError),
+    /// `Settings::tier` is none that this machine can run.
+    Tier(String),
     /// `Settings::date` is no date.
     Date(String),
 }
@@ -87,6 +103,10 @@ impl fmt::Display for LoadError {
             LoadError::Template(error) => error.fmt(f),
             LoadError::Forms(error) => error.fmt(f),
             LoadError::Memory(error) => error.fmt(f),
+            LoadError::SelfTest(error) => error.fmt(f),
+            LoadError::Tier(name) => {
+                write!(f, "no instruction tier {name:?} here; this machine has {}", tiers().join(", "))
+            }
             LoadError::Date(date) => write!(f, "{date:?} is no date such as \"2026-01-31\""),
         }
     }
@@ -178,10 +198,9 @@ impl Header {
         };
         let sizes = (rows, slots, context);
         let division = memory::divide(&gguf, &architecture, sizes, settings.memory_bytes);
-        let digests = (tokenizer.digest(), template.digest());
         let room = (context, division.as_ref().map_or(0, |division| division.kv_blocks));
         let vocabulary = tokenizer.vocabulary_size().min(architecture.vocabulary);
-        let facts = ModelFacts::new(&gguf, &architecture, room, vocabulary, digests);
+        let facts = ModelFacts::new(&gguf, &architecture, room, vocabulary, (&tokenizer, &template));
         Ok(Header { gguf, architecture, tokenizer, template, facts, division })
     }
 }
@@ -260,6 +279,8 @@ impl Engine {
         settings: &Settings,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Engine, LoadError> {
+        let (pool, tier) = (Pool::new(settings.threads), settings.tier()?);
+        self_test(&pool, tier).map_err(LoadError::SelfTest)?;
         let Header { mut gguf, architecture, tokenizer, template, facts, division } =
             Header::open(path, settings)?;
         let division = division.map_err(LoadError::Memory)?;
@@ -270,8 +291,7 @@ impl Engine {
             progress(done, facts.weights_bytes);
         };
         let (heads, layers) = (architecture.heads, architecture.layers);
-        let pool = Pool::new(settings.threads);
-        let model = Model::load(&mut gguf, architecture, (rows, slots), &pool, &mut count);
+        let model = Model::load(&mut gguf, architecture, (rows, slots), (&pool, tier), &mut count);
         let tokenizer = Arc::new(tokenizer);
         let bounds = Bounds {
             blocks: division.kv_blocks,

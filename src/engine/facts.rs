@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::architecture::Architecture;
 use super::gguf::Gguf;
 use super::kv::KvStore;
+use super::template::Template;
+use super::tokenizer::Tokenizer;
 use crate::base::Digest;
 use crate::base::limits::KV_BLOCK_TOKENS;
 
@@ -35,6 +37,8 @@ pub struct ModelFacts {
     pub kv_bytes_per_token: u64,
     /// Tokens that the KV cache has room for.
     pub kv_tokens: u64,
+    /// Whether the file has a chat template; a base model gets plain text.
+    pub has_chat_template: bool,
     pub tokenizer_digest: Digest,
     /// Of the chat template and the date that it was given.
     pub template_digest: Digest,
@@ -47,7 +51,7 @@ impl ModelFacts {
         a: &Architecture,
         (context_used, kv_blocks): (usize, usize),
         vocabulary: usize,
-        (tokenizer_digest, template_digest): (Digest, Digest),
+        (tokenizer, template): (&Tokenizer, &Template),
     ) -> ModelFacts {
         let mut types = BTreeMap::new();
         let (mut parameters, mut weights_bytes) = (0, 0);
@@ -70,8 +74,9 @@ impl ModelFacts {
             weights_bytes,
             kv_bytes_per_token: KvStore::block_bytes(a.heads, a.layers) / KV_BLOCK_TOKENS as u64,
             kv_tokens: (kv_blocks * KV_BLOCK_TOKENS) as u64,
-            tokenizer_digest,
-            template_digest,
+            has_chat_template: template.is_chat(),
+            tokenizer_digest: tokenizer.digest(),
+            template_digest: template.digest(),
         }
     }
 }

@@ -43,7 +43,8 @@ pub use script::FormError;
 pub use template::TemplateError;
 pub use tokenizer::TokenizerError;
 
-/// The name of the instruction tier that this machine's matrix products run on.
-pub fn tier() -> &'static str {
-    kernels::Tier::best().name()
+/// The names of the instruction tiers that this machine can run, the slowest first. All give the same
+/// bits.
+pub fn tiers() -> Vec<&'static str> {
+    kernels::Tier::available().into_iter().map(kernels::Tier::name).collect()
 }

@@ -84,7 +84,7 @@ impl Model {
         gguf: &mut Gguf,
         mut architecture: Architecture,
         (rows, logits_rows): (usize, usize),
-        pool: &Pool,
+        (pool, tier): (&Pool, Tier),
         progress: &mut dyn FnMut(u64),
     ) -> Result<Model, GgufError> {
         let a = &architecture;
@@ -134,7 +134,7 @@ impl Model {
             let pairs = architecture.frequencies.iter_mut().zip(factors);
             pairs.for_each(|(frequency, factor)| *frequency /= f64::from(factor));
         }
-        let buffers = Buffers::new(&architecture, rows, logits_rows);
+        let buffers = Buffers::new(&architecture, tier, rows, logits_rows);
         Ok(Model { architecture, embedding, layers, output_norm, output, buffers })
     }
 
@@ -247,7 +247,7 @@ struct Cut<'a> {
 }
 
 impl Buffers {
-    fn new(a: &Architecture, rows: usize, logits_rows: usize) -> Buffers {
+    fn new(a: &Architecture, tier: Tier, rows: usize, logits_rows: usize) -> Buffers {
         let q = a.heads.heads * a.heads.head_dim;
         let kv = a.heads.kv_heads * a.heads.head_dim;
         let zeros = |width: usize| vec![0.0; rows * width];
@@ -263,7 +263,7 @@ impl Buffers {
             v: zeros(kv),
             gate: zeros(a.inner),
             up: zeros(a.inner),
-            input: Activations::new(Tier::best()),
+            input: Activations::new(tier),
             logits: vec![0.0; logits_rows * a.vocabulary],
         }
     }

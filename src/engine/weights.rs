@@ -96,6 +96,7 @@ impl Matrix {
     }
 
     /// Bytes held in memory.
+    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.packed.bytes().len()
     }

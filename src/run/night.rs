@@ -247,7 +247,7 @@ impl Night<'_> {
                 threads: engine.threads as u64,
                 slots: engine.slots as u64,
                 memory_bytes: engine.memory_bytes,
-                isa: engine::tier().to_owned(),
+                isa: engine::tiers().last().copied().unwrap_or_default().to_owned(),
                 number_rules: u64::from(engine::NUMBER_RULES),
             },
             host: Host::of_machine(),

@@ -22,7 +22,6 @@ use std::fmt;
 pub use activations::Activations;
 pub use block::{Form, Kind};
 pub use pool::Pool;
-#[expect(unused_imports, reason = "the engine's start will call it")]
 pub use self_test::{SelfTestError, self_test};
 
 use super::weights::{Matrix, PANEL};

@@ -248,12 +248,14 @@ impl Tokenizer {
     }
 
     /// The text of tokens; what is not UTF-8 (a character cut at either end, say) becomes U+FFFD.
+    #[cfg(test)]
     pub fn decode(&self, ids: &[u32]) -> String {
         let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.token_bytes(id)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Whether the token ends the model's turn.
+    #[cfg(test)]
     pub fn is_end(&self, id: u32) -> bool {
         self.ends.contains(&id)
     }
