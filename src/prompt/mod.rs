@@ -68,21 +68,19 @@ impl Passage {
 /// quote: asked for both, a small model goes on to the party's address or officer.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
     let shape = match field.value {
-        FieldType::Party => "Name: \"the name as the document writes it\"",
-        _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
+        FieldType::Party => "Name: \"the name as the document writes it\"".to_owned(),
+        of => format!("Quote: \"the words of the document that say it\"\nAnswer: {}", hint(of)),
     };
     let next = match field.many {
         true => format!("\n{MORE}, and the next one, or {DONE}"),
         false => String::new(),
     };
     // The way to answer stands before the way not to: told of "not stated" first, the 1.5B model
-    // said it of nearly everything.
+    // said it of nearly everything. Nothing follows the question for the same reason.
     let text = format!(
         "\n</document>\n\n{}\n\nIf the document answers it, reply:\n{STATED}\n{shape}{next}\nIf it does \
-         not, reply:\n{NOT_STATED}\n\nQuestion: {} Answer with {}.",
-        task.instruction,
-        field.question,
-        hint(field)
+         not, reply:\n{NOT_STATED}\n\nQuestion: {}",
+        task.instruction, field.question,
     );
     request(id, task, &passage.document, text, field_form(field))
 }
@@ -127,12 +125,10 @@ fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) 
     }
 }
 
-/// What stands for the answer in the question's own words.
-fn hint(field: &Field) -> &'static str {
-    match field.value {
-        FieldType::Text => "the answer in a few words",
-        FieldType::Party if field.many => "full names, one by one",
-        FieldType::Party => "the full name",
+/// What stands for the answer where the form of a reply is shown.
+fn hint(of: FieldType) -> &'static str {
+    match of {
+        FieldType::Text | FieldType::Party => "the answer in a few words",
         FieldType::Date => "the date as the document writes it",
         FieldType::Duration => "the length of time as the document writes it",
         FieldType::Money => "the amount with its currency",

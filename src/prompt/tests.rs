@@ -56,7 +56,7 @@ fn questions_on_one_chunk_share_its_text() {
     assert!(Arc::ptr_eq(&question.document, &summary.document));
     assert!(question.document.starts_with("<document part=\"2 of 3\">\nIt ends in May."));
     assert!(question.task.starts_with("\n</document>\n\nLook closely.\n\nIf"));
-    assert!(question.task.contains("Question: When does it end? Answer with the date"));
+    assert!(question.task.ends_with("Question: When does it end?"));
 }
 
 #[test]

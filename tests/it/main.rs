@@ -2,6 +2,7 @@
 
 mod support;
 
+mod answers;
 mod audit;
 mod audit_crash;
 mod audit_disk;
@@ -11,8 +12,8 @@ mod docx;
 mod intake;
 mod jobs;
 mod layers;
+mod output;
 mod pdf;
 mod sheet;
 mod text;
 mod tidy;
-mod output;
