@@ -68,8 +68,9 @@ impl Passage {
 /// quote: asked for both, a small model goes on to the party's address or officer.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
     let shape = match field.value {
-        FieldType::Party => "Name: \"the name as the document writes it\"".to_owned(),
-        of => format!("Quote: \"the words of the document that say it\"\nAnswer: {}", hint(of)),
+        FieldType::Party => "Name: \"the name as the document writes it\"",
+        FieldType::YesNo => "Quote: \"the words of the document that say it\"\nAnswer: Yes or No",
+        _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
     };
     let next = match field.many {
         true => format!("\n{MORE}, and the next one, or {DONE}"),
@@ -122,17 +123,6 @@ fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) 
         form,
         answer_tokens_max: task.answer_tokens_max,
         sampling: Sampling::Greedy,
-    }
-}
-
-/// What stands for the answer where the form of a reply is shown.
-fn hint(of: FieldType) -> &'static str {
-    match of {
-        FieldType::Text | FieldType::Party => "the answer in a few words",
-        FieldType::Date => "the date as the document writes it",
-        FieldType::Duration => "the length of time as the document writes it",
-        FieldType::Money => "the amount with its currency",
-        FieldType::YesNo => "Yes or No",
     }
 }
 

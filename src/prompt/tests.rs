@@ -137,7 +137,7 @@ fn a_summary_that_breaks_off_keeps_what_is_whole() {
     }
     assert_eq!(read(r#"{"summary":"It\u00"#).unwrap().text, "It");
     assert_eq!(read(r#"{"summary":"It","points":["a","b c"#).unwrap().points, ["a"]);
-    assert_eq!(read("").is_none(), true);
+    assert!(read("").is_none());
 }
 
 #[test]
