@@ -69,6 +69,7 @@ impl Passage {
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
     let shape = match field.value {
         FieldType::Party => "Name: \"the name as the document writes it\"",
+        FieldType::YesNo => "Quote: \"the words of the document that say it\"\nAnswer: Yes or No",
         _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
     };
     let next = match field.many {
@@ -76,13 +77,11 @@ pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Requ
         false => String::new(),
     };
     // The way to answer stands before the way not to: told of "not stated" first, the 1.5B model
-    // said it of nearly everything.
+    // said it of nearly everything. Nothing follows the question for the same reason.
     let text = format!(
         "\n</document>\n\n{}\n\nIf the document answers it, reply:\n{STATED}\n{shape}{next}\nIf it does \
-         not, reply:\n{NOT_STATED}\n\nQuestion: {} Answer with {}.",
-        task.instruction,
-        field.question,
-        hint(field)
+         not, reply:\n{NOT_STATED}\n\nQuestion: {}",
+        task.instruction, field.question,
     );
     request(id, task, &passage.document, text, field_form(field))
 }
@@ -124,19 +123,6 @@ fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) 
         form,
         answer_tokens_max: task.answer_tokens_max,
         sampling: Sampling::Greedy,
-    }
-}
-
-/// What stands for the answer in the question's own words.
-fn hint(field: &Field) -> &'static str {
-    match field.value {
-        FieldType::Text => "the answer in a few words",
-        FieldType::Party if field.many => "full names, one by one",
-        FieldType::Party => "the full name",
-        FieldType::Date => "the date as the document writes it",
-        FieldType::Duration => "the length of time as the document writes it",
-        FieldType::Money => "the amount with its currency",
-        FieldType::YesNo => "Yes or No",
     }
 }
 

@@ -56,7 +56,7 @@ fn questions_on_one_chunk_share_its_text() {
     assert!(Arc::ptr_eq(&question.document, &summary.document));
     assert!(question.document.starts_with("<document part=\"2 of 3\">\nIt ends in May."));
     assert!(question.task.starts_with("\n</document>\n\nLook closely.\n\nIf"));
-    assert!(question.task.contains("Question: When does it end? Answer with the date"));
+    assert!(question.task.ends_with("Question: When does it end?"));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_summary_that_breaks_off_keeps_what_is_whole() {
     }
     assert_eq!(read(r#"{"summary":"It\u00"#).unwrap().text, "It");
     assert_eq!(read(r#"{"summary":"It","points":["a","b c"#).unwrap().points, ["a"]);
-    assert_eq!(read("").is_none(), true);
+    assert!(read("").is_none());
 }
 
 #[test]

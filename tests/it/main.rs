@@ -4,6 +4,7 @@
 
 mod support;
 
+mod answers;
 mod audit;
 mod audit_crash;
 mod audit_disk;
