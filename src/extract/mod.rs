@@ -5,6 +5,7 @@ mod csv;
 mod document;
 mod docx;
 mod encoding;
+mod hidden_lines;
 mod labels;
 mod layers;
 mod number_format;

@@ -7,10 +7,10 @@ use std::io::Cursor;
 use calamine::{
     Data, DataRef, ExcelDateTime, Ods, Reader as _, SheetType, SheetVisible, Xls, Xlsx,
 };
-use quick_xml::events::{BytesStart, Event};
 
 use super::container::Container;
 use super::document::{Document, Page, PageState};
+use super::hidden_lines::{self, HiddenLines};
 use super::number_format;
 use super::page_builder::PageBuilder;
 use super::pages::Pages;
@@ -19,7 +19,7 @@ use super::{Refusal, RefusalKind, table};
 use crate::base::{Format, Limits, Warned, Warning};
 
 /// Columns of the widest sheet there is (XFD).
-const COLUMNS_MAX: u32 = 16_384;
+pub(super) const COLUMNS_MAX: u32 = 16_384;
 
 /// A cell with something in it: row and column from 0, and its text.
 type Cell = (u32, u32, String);
@@ -29,8 +29,7 @@ struct Sheet {
     name: String,
     is_hidden: bool,
     cells: Result<Cells, String>,
-    hidden_rows: BTreeSet<u32>,
-    hidden_columns: BTreeSet<u32>,
+    hidden: HiddenLines,
 }
 
 #[derive(Default)]
@@ -47,25 +46,31 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
     let mut budget = Budget::new(limits);
+    let mut warnings = Vec::new();
     let sheets = match format {
         Format::Xlsx => xlsx(bytes, limits, &mut budget)?,
         Format::Ods => {
-            Container::open(bytes, limits)?.check_all()?;
+            let mut container = Container::open(bytes, limits)?;
+            container.check_all()?;
+            let content = container.read("content.xml")?.unwrap_or_default();
             let mut workbook = Ods::new(Cursor::new(bytes)).map_err(|error| match error {
                 calamine::OdsError::Password => encrypted(),
                 error => damaged(error),
             })?;
-            ranges(&mut workbook, &mut budget)
+            ranges(&mut workbook, hidden_lines::of_ods(&content), &mut budget)
         }
         _ => {
             let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
                 calamine::XlsError::Password => encrypted(),
                 error => damaged(error),
             })?;
-            ranges(&mut workbook, &mut budget)
+            // Which lines are hidden stands in records that calamine does not hand on.
+            warnings.push(Warning::document(
+                "hidden rows and columns of XLS files are not told apart and are read; save it as XLSX",
+            ));
+            ranges(&mut workbook, BTreeMap::new(), &mut budget)
         }
     };
-    let mut warnings = Vec::new();
     let mut pages: Vec<Page> = Vec::new();
     for sheet in sheets {
         if pages.len() >= limits.pages_max {
@@ -149,18 +154,17 @@ fn xlsx(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
     let metadata = workbook.sheets_metadata().to_vec();
     let mut sheets = Vec::new();
     for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
-        let (mut hidden_rows, mut hidden_columns) = Default::default();
+        let mut hidden = HiddenLines::default();
         if let Some(path) = paths.get(&sheet.name)
             && let Some(part) = container.read(path)?
         {
-            (hidden_rows, hidden_columns) = hidden_lines(&part);
+            hidden = hidden_lines::of_xlsx_sheet(&part);
         }
         sheets.push(Sheet {
             cells: xlsx_cells(&mut workbook, &sheet.name, budget),
             is_hidden: sheet.visible != SheetVisible::Visible,
             name: sheet.name,
-            hidden_rows,
-            hidden_columns,
+            hidden,
         });
     }
     Ok(sheets)
@@ -245,53 +249,13 @@ fn sheet_paths(
     Ok(paths)
 }
 
-/// Rows and columns (from 0) that a sheet's part marks as hidden or gives no height or width.
-fn hidden_lines(part: &[u8]) -> (BTreeSet<u32>, BTreeSet<u32>) {
-    let text = String::from_utf8_lossy(part);
-    let mut reader = quick_xml::Reader::from_str(&text);
-    reader.config_mut().check_end_names = false;
-    let (mut rows, mut columns) = (BTreeSet::new(), BTreeSet::new());
-    let mut next_row = 0;
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(start) | Event::Empty(start)) => match start.local_name().as_ref() {
-                "row" => {
-                    let at = attribute(&start, "r").and_then(|r| r.parse::<u32>().ok());
-                    let row = at.map_or(next_row, |row| row.saturating_sub(1));
-                    next_row = row.saturating_add(1);
-                    if is_hidden(&start, "ht") {
-                        rows.insert(row);
-                    }
-                }
-                "col" if is_hidden(&start, "width") => {
-                    let number = |name| attribute(&start, name).and_then(|n| n.parse::<u32>().ok());
-                    if let (Some(min), Some(max)) = (number("min"), number("max")) {
-                        columns.extend(min.saturating_sub(1)..max.min(COLUMNS_MAX));
-                    }
-                }
-                _ => {}
-            },
-            Ok(Event::Eof) | Err(_) => return (rows, columns),
-            Ok(_) => {}
-        }
-    }
-}
-
-fn is_hidden(start: &BytesStart<'_>, size: &str) -> bool {
-    attribute(start, "hidden").is_some_and(|hidden| matches!(hidden.as_str(), "1" | "true"))
-        || attribute(start, size).and_then(|size| size.parse::<f64>().ok()) == Some(0.0)
-}
-
-fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
-    let mut attributes = start.attributes();
-    let mut found = attributes.with_checks(false).flatten();
-    let found = found.find(|attribute| attribute.key.local_name().as_ref() == name);
-    found.map(|attribute| attribute.value.into_owned())
-}
-
 // ---- XLS and ODS: calamine has them whole once they are open ----
 
-fn ranges<'a, W>(workbook: &mut W, budget: &mut Budget) -> Vec<Sheet>
+fn ranges<'a, W>(
+    workbook: &mut W,
+    mut hidden: BTreeMap<String, HiddenLines>,
+    budget: &mut Budget,
+) -> Vec<Sheet>
 where
     W: calamine::Reader<Cursor<&'a [u8]>>,
     W::Error: std::fmt::Display,
@@ -312,9 +276,8 @@ where
         sheets.push(Sheet {
             cells,
             is_hidden: sheet.visible != SheetVisible::Visible,
+            hidden: hidden.remove(&sheet.name).unwrap_or_default(),
             name: sheet.name,
-            hidden_rows: BTreeSet::new(),
-            hidden_columns: BTreeSet::new(),
         });
     }
     sheets
@@ -364,7 +327,7 @@ fn sheet_pages(
     // Columns without a cell are left out: two cells in far corners make a row of two.
     let columns: BTreeSet<u32> = cells.iter().map(|&(_, column, _)| column).collect();
     let columns: Vec<u32> = columns.into_iter().collect();
-    let is_shown = |column: &u32| !sheet.hidden_columns.contains(column);
+    let is_shown = |column: &u32| !sheet.hidden.columns.contains(*column);
     let shown: Vec<u32> = columns.iter().copied().filter(is_shown).collect();
 
     let mut pages = Pages::new(number, sheet.name.clone(), limits.page_bytes_max, limits);
@@ -386,7 +349,7 @@ fn sheet_pages(
             }
             line
         };
-        let cells = if sheet.is_hidden || sheet.hidden_rows.contains(&at) {
+        let cells = if sheet.is_hidden || sheet.hidden.rows.contains(at) {
             let cells = line(&columns);
             hidden_rows.push((at, table::row_text(&cells)));
             cells.len()
