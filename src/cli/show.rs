@@ -94,7 +94,8 @@ pub(super) fn model(sheet: &ModelSheet) -> String {
         facts.kv_bytes_per_token.div_ceil(1024),
         mib(facts.kv_bytes_per_token * 4096)
     );
-    let template = if facts.has_chat_template { "its own" } else { "none: a base model, asked in plain text" };
+    let template =
+        if facts.has_chat_template { "its own" } else { "none: a base model, asked in plain text" };
     let _ = writeln!(text, "vocabulary: {} tokens; chat template: {template}", facts.vocabulary);
     let _ = match memory_bytes {
         Some(bytes) => writeln!(

@@ -13,12 +13,12 @@ use super::kv::KvStore;
 use super::memory::{self, Division, TooLarge};
 use super::model::Model;
 use super::pool::Pool;
-use super::tiers;
 use super::request::{Request, Sampling};
 use super::sampler::{self, Pick, Rules};
 use super::scheduler::{Bounds, Scheduler, Waiting, digest_of_tokens};
 use super::script::{FORCED, FormError, Forms, Progress, Script};
 use super::template::{Template, TemplateError};
+use super::tiers;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use crate::base::limits::{SLOTS_MAX, STEP_ROWS_MAX};
 use crate::base::{Completion, Digest, Stop, TokenCounter};
@@ -105,7 +105,11 @@ impl fmt::Display for LoadError {
             LoadError::Memory(error) => error.fmt(f),
             LoadError::SelfTest(error) => error.fmt(f),
             LoadError::Tier(name) => {
-                write!(f, "no instruction tier {name:?} here; this machine has {}", tiers().join(", "))
+                write!(
+                    f,
+                    "no instruction tier {name:?} here; this machine has {}",
+                    tiers().join(", ")
+                )
             }
             LoadError::Date(date) => write!(f, "{date:?} is no date such as \"2026-01-31\""),
         }
@@ -200,7 +204,8 @@ impl Header {
         let division = memory::divide(&gguf, &architecture, sizes, settings.memory_bytes);
         let room = (context, division.as_ref().map_or(0, |division| division.kv_blocks));
         let vocabulary = tokenizer.vocabulary_size().min(architecture.vocabulary);
-        let facts = ModelFacts::new(&gguf, &architecture, room, vocabulary, (&tokenizer, &template));
+        let facts =
+            ModelFacts::new(&gguf, &architecture, room, vocabulary, (&tokenizer, &template));
         Ok(Header { gguf, architecture, tokenizer, template, facts, division })
     }
 }

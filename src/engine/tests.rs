@@ -8,12 +8,13 @@ use candle_transformers::models::{quantized_llama, quantized_qwen2};
 
 use super::architecture::Architecture;
 use super::gguf::Gguf;
+use super::kernels::Tier;
 use super::kv::{KvStore, blocks_for};
 use super::model::{Model, Run};
 use super::pool::Pool;
 use super::tiny::{self, Family, Random};
 use super::wide::{Width, at_width};
-use super::{Engine, Form, Part, Request, RequestError, Sampling, Settings};
+use super::{Engine, Form, Part, Request, RequestError, Sampling, Settings, tiers};
 use crate::base::{Completion, Digest, Stop};
 
 /// A folder that is removed when the test ends.
@@ -48,7 +49,8 @@ fn test_model() -> PathBuf {
 fn load(path: &Path) -> Model {
     let mut gguf = Gguf::open(path).unwrap();
     let architecture = Architecture::from_gguf(&gguf).unwrap();
-    Model::load(&mut gguf, architecture, (512, 512), &Pool::new(1), &mut |_| {}).unwrap()
+    Model::load(&mut gguf, architecture, (512, 512), (&Pool::new(1), Tier::best()), &mut |_| {})
+        .unwrap()
 }
 
 /// Logits at every position, the tokens fed in chunks of `chunk`.
@@ -310,6 +312,11 @@ fn an_answer_is_the_same_bit_for_bit_in_every_company() {
             assert!(alone.1 == together.1, "{family:?}, case {seed}: logits");
             let shared = engine.progress().shared_tokens;
             assert!(share_prefixes == (shared > 0), "case {seed} shares {shared} tokens");
+        }
+        for tier in tiers() {
+            let mut engine = load(Settings { tier: Some(tier.into()), ..settings() });
+            let together = answer(&mut engine, &requests, 99);
+            assert!(alone == together, "{family:?}: {tier} gives other bits");
         }
     }
 }

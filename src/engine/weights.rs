@@ -427,8 +427,7 @@ fn pack_bits(kind: Kind, row: usize, q: &[u8], (low, high): (&mut [u8], &mut [u8
     for (j, q) in q.iter().enumerate() {
         let (unit, byte) = (j / 4, row * 4 + j % 4);
         low[unit / per_low * UNIT + byte] |= (q & mask) << (unit % per_low * low_bits);
-        if high_bits > 0 {
-            let per_high = 8 / high_bits;
+        if let Some(per_high) = 8usize.checked_div(high_bits) {
             high[unit / per_high * UNIT + byte] |= q >> low_bits << (unit % per_high * high_bits);
         }
     }

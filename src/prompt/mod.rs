@@ -178,10 +178,10 @@ fn json_words(task: &Task) -> String {
     )
 }
 
-/// Lengths are set so that an answer of ordinary words (some four characters to a token) is whole
-/// within the task's limit of tokens: half of it for the text, half for the points.
+/// Lengths are set so that an answer is whole within the task's limit of tokens even where figures
+/// and names make two characters of each: half of it for the text, half for the points.
 fn summary_form(task: &Task) -> Form {
-    let share = (task.answer_tokens_max as usize * 3 / 2).max(80);
+    let share = (task.answer_tokens_max as usize).max(80);
     let point = (share / points_max(task)).clamp(60, 300);
     vec![Part::Json(Arc::new(json!({
         "type": "object",

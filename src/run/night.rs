@@ -268,8 +268,9 @@ impl Night<'_> {
         let before = self.tools.clock.elapsed();
         let settings = super::settings(&self.plan.engine);
         let progress = &self.tools.progress;
+        progress.say("loading the model");
         let mut engine = Engine::load(model, &settings, &mut |done, total| {
-            progress.say(&format!("loading the model: {} of {} MiB", done >> 20, total >> 20));
+            progress.show(&format!("loading the model: {} of {} MiB", done >> 20, total >> 20));
         })
         .map_err(|error| Broken::Model(error.to_string()))?;
         let loaded = self.tools.clock.elapsed();
@@ -427,6 +428,7 @@ impl Books<'_> {
         let settled = match step {
             Step::Begun => {
                 self.begun_at[index] = self.clock.elapsed();
+                self.progress.update(|standing| standing.bytes_read += source.bytes);
                 let start = DocStart {
                     doc: source.id,
                     path: log_path(source),
@@ -461,7 +463,6 @@ impl Books<'_> {
         self.progress.document(&source.path, outcome, &reason);
         self.progress.update(|standing| {
             standing.documents_done += 1;
-            standing.bytes_done += source.bytes;
             standing.pages_done += u64::from(pages);
         });
         self.ends.push((index, DocumentEnd::of(source, outcome, reason)));

@@ -53,7 +53,7 @@ pub(super) enum Settled {
 
 /// What the reading thread hands on.
 enum FromReader {
-    Opened { index: usize, open: Open, requests: Vec<Request> },
+    Opened { index: usize, open: Box<Open>, requests: Vec<Request> },
     Ended { index: usize, settled: Settled },
 }
 
@@ -124,7 +124,7 @@ fn read_all(
             return;
         }
         let message = match read_one(due, limits, server, counter, ids) {
-            Ok((open, requests)) => FromReader::Opened { index, open, requests },
+            Ok((open, requests)) => FromReader::Opened { index, open: Box::new(open), requests },
             Err(settled) => FromReader::Ended { index, settled },
         };
         if documents.send(message).is_err() {
@@ -205,11 +205,14 @@ fn infer(
             emptied = true;
             out.extend(engine.cancel_waiting().into_iter().map(FromEngine::Dropped));
         }
-        out.extend(engine.step().into_iter().map(FromEngine::Completed));
+        let completed = engine.step();
+        let questions = completed.len() as u64;
+        out.extend(completed.into_iter().map(FromEngine::Completed));
         let now = engine.progress();
         progress.update(|standing| {
             standing.prompt_tokens = now.prompt_tokens_done;
             standing.answer_tokens = now.answer_tokens;
+            standing.questions_done += questions;
             standing.running = now.running;
             standing.waiting = now.waiting;
         });
@@ -238,7 +241,7 @@ struct Collector<'a> {
     requests: Sender<Request>,
     answers: Receiver<FromEngine>,
     /// By index in `due`.
-    open: BTreeMap<usize, Open>,
+    open: BTreeMap<usize, Box<Open>>,
     /// Request id → document.
     asked: BTreeMap<u64, usize>,
     /// Not yet taken by the inference thread.

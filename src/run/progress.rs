@@ -19,7 +19,9 @@ pub struct Standing {
     pub pages_done: u64,
     /// Bytes of the inputs, the only size known of a document before it is read.
     pub bytes: u64,
-    pub bytes_done: u64,
+    /// Of those, bytes of documents whose questions are with the engine or answered.
+    pub bytes_read: u64,
+    pub questions_done: u64,
     /// Prompt and answer tokens that the engine has worked off.
     pub prompt_tokens: u64,
     pub answer_tokens: u64,
@@ -62,6 +64,13 @@ impl Progress {
         let state =
             State { standing: Standing::default(), line_at: clock.elapsed(), engine_since: None };
         Progress { face, clock, state: Mutex::new(state) }
+    }
+
+    /// Tells what is being done, many times a second if need be: only a terminal shows it.
+    pub fn show(&self, message: &str) {
+        if let Face::Bar(bar) = &self.face {
+            bar.set_message(message.to_owned());
+        }
     }
 
     /// Tells something once: a stage that begins, for instance.
@@ -120,12 +129,9 @@ impl Progress {
 fn describe(standing: &Standing, worked: Duration) -> String {
     let seconds = worked.as_secs_f64();
     let per_second = |tokens: u64| if seconds < 1.0 { 0.0 } else { tokens as f64 / seconds };
-    let left = match standing.bytes_done {
-        0 => "time left unknown yet".to_owned(),
-        done => {
-            let rest = standing.bytes.saturating_sub(done) as f64;
-            format!("about {} left", minutes(seconds * rest / done as f64))
-        }
+    let left = match share_done(standing) {
+        Some(share) => format!("about {} left", minutes(seconds * (1.0 - share) / share)),
+        None => "time left unknown yet".to_owned(),
     };
     format!(
         "{}/{} documents, {} pages, {:.0} prompt + {:.1} answer tokens/s, {} running, {} waiting, {left}",
@@ -137,6 +143,19 @@ fn describe(standing: &Standing, worked: Duration) -> String {
         standing.running,
         standing.waiting,
     )
+}
+
+/// The share of the work that is done: questions answered (a running one counts half) of those known,
+/// taken for all documents by the bytes that have been read. None before the first answer.
+fn share_done(standing: &Standing) -> Option<f64> {
+    if standing.questions_done == 0 || standing.bytes_read == 0 {
+        return None;
+    }
+    let running = standing.running as f64 / 2.0;
+    let done = standing.questions_done as f64 + running;
+    let known = done + running + standing.waiting as f64;
+    let all = known * (standing.bytes as f64 / standing.bytes_read as f64).max(1.0);
+    Some(done / all)
 }
 
 /// Seconds as a person says them: 42 s, 3 min, 2 h 05 min.
@@ -152,6 +171,16 @@ pub fn minutes(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_left_counts_documents_that_nobody_has_read_yet() {
+        let mut standing = Standing { questions_done: 10, waiting: 10, ..Standing::default() };
+        assert_eq!(share_done(&standing), None, "nothing is read");
+        (standing.bytes, standing.bytes_read) = (400, 400);
+        assert_eq!(share_done(&standing), Some(0.5));
+        standing.bytes_read = 100;
+        assert_eq!(share_done(&standing), Some(0.125));
+    }
 
     #[test]
     fn time_is_told_in_the_unit_that_fits() {

@@ -148,12 +148,17 @@ fn a_second_night_has_nothing_to_do_and_a_changed_document_is_due_alone() {
     check_verifies(&folder);
 
     folder.write("in/00/lease 0.txt", contract(11));
-    fs::remove_file(folder.path().join("out/contracts/inbox/01/lease 1.txt.json")).expect("it is there");
+    fs::remove_file(folder.path().join("out/contracts/inbox/01/lease 1.txt.json"))
+        .expect("it is there");
     let third = run(&folder, &["--format", "json"]);
     let ends = outcomes(&facts(&third));
     let redone: Vec<&String> =
         ends.iter().filter(|(_, end)| *end != "unchanged").map(|(path, _)| path).collect();
-    assert_eq!(redone, ["00/lease 0.txt", "01/lease 1.txt"], "the changed one, and the one whose record is gone");
+    assert_eq!(
+        redone,
+        ["00/lease 0.txt", "01/lease 1.txt"],
+        "the changed one, and the one whose record is gone"
+    );
     let after = records(&folder);
     let lost = "out/contracts/inbox/01/lease 1.txt.json";
     assert_eq!(after[lost], before[lost], "a redone document gives the same bytes");
@@ -166,7 +171,10 @@ fn answers_do_not_depend_on_threads_slots_or_company() {
     assert!(matches!(run(&folder, &[]).status.code(), Some(0 | 3)));
     let together = records(&folder);
     let jobs = folder.read("jobs.toml");
-    folder.write("jobs.toml", jobs.replace("threads = 2", "threads = 1").replace("slots = 8", "slots = 1"));
+    folder.write(
+        "jobs.toml",
+        jobs.replace("threads = 2", "threads = 1").replace("slots = 8", "slots = 1"),
+    );
     for _ in 0..6 {
         // One document a run: alone in every batch.
         run(&folder, &["--redo", "all", "--limit", "6"]);
@@ -200,11 +208,19 @@ fn a_killed_night_ends_in_the_records_of_an_undisturbed_one() {
     assert_eq!(records(&folder), records(&calm));
     check_verifies(&folder);
     let known = |name: &String| {
-        ["in/", "prompts/", "out/contracts/", "out/tables/", "out/.nightclerk/log/", "out/.nightclerk/torn/",
-            "out/.nightclerk/tables/"]
-            .iter()
-            .any(|folder| name.starts_with(folder))
-            || ["jobs.toml", "tiny.gguf", "out/last-run.json", "out/.nightclerk/lock"].contains(&name.as_str())
+        [
+            "in/",
+            "prompts/",
+            "out/contracts/",
+            "out/tables/",
+            "out/.nightclerk/log/",
+            "out/.nightclerk/torn/",
+            "out/.nightclerk/tables/",
+        ]
+        .iter()
+        .any(|folder| name.starts_with(folder))
+            || ["jobs.toml", "tiny.gguf", "out/last-run.json", "out/.nightclerk/lock"]
+                .contains(&name.as_str())
     };
     let strays: Vec<String> = folder.files().into_iter().filter(|name| !known(name)).collect();
     assert_eq!(strays, Vec::<String>::new());
@@ -241,7 +257,9 @@ fn a_second_run_on_the_same_output_names_the_holder() {
     let mut first = begin(&folder, &[]);
     let lock = folder.path().join("out/.nightclerk/lock");
     let began = Instant::now();
-    while fs::read_to_string(&lock).unwrap_or_default().is_empty() && began.elapsed() < Duration::from_secs(60) {
+    while fs::read_to_string(&lock).unwrap_or_default().is_empty()
+        && began.elapsed() < Duration::from_secs(60)
+    {
         std::thread::sleep(Duration::from_millis(2));
     }
     let second = run(&folder, &[]);
@@ -251,7 +269,11 @@ fn a_second_run_on_the_same_output_names_the_holder() {
     assert_eq!(second.status.code(), Some(75), "{}", told(&second));
     assert!(told(&second).contains(&holder), "{}", told(&second));
     let third = run(&folder, &[]);
-    assert!(matches!(third.status.code(), Some(0 | 3)), "nothing to unlock by hand: {}", told(&third));
+    assert!(
+        matches!(third.status.code(), Some(0 | 3)),
+        "nothing to unlock by hand: {}",
+        told(&third)
+    );
 }
 
 #[test]
@@ -260,7 +282,11 @@ fn damaged_documents_are_named_and_harm_no_other() {
     let jobs = folder.read("jobs.toml");
     folder.write(
         "jobs.toml",
-        format!("{}\n[limits]\nmemory = \"512MiB\"\ncpu = \"20s\"\n{}", &jobs[..jobs.find("[[job]]").expect("there")], &jobs[jobs.find("[[job]]").expect("there")..]),
+        format!(
+            "{}\n[limits]\nmemory = \"512MiB\"\ncpu = \"20s\"\n{}",
+            &jobs[..jobs.find("[[job]]").expect("there")],
+            &jobs[jobs.find("[[job]]").expect("there")..]
+        ),
     );
     for entry in fs::read_dir(repository("fixtures/damaged")).expect("the fixtures are there") {
         let path = entry.expect("readable").path();

@@ -169,8 +169,8 @@ pub fn read_32(kind: Kind, bytes: &[u8]) -> Block32 {
         _ => unreachable!("{kind:?} is no legacy type"),
     };
     for (j, &b) in low.iter().enumerate() {
-        q[j] = b & 15 | (high >> j & 1) as u8 * 16;
-        q[j + 16] = b >> 4 | (high >> (j + 16) & 1) as u8 * 16;
+        q[j] = (b & 15) | ((high >> j & 1) as u8 * 16);
+        q[j + 16] = (b >> 4) | ((high >> (j + 16) & 1) as u8 * 16);
     }
     Block32 { q, d, min }
 }
