@@ -226,13 +226,14 @@ fn valued(of: FieldType, raw: Option<&str>, quote: &str) -> (Value, BTreeSet<&'s
     let words = squeeze(raw.unwrap_or(quote));
     let read: fn(&str) -> Vec<String> = match of {
         FieldType::YesNo => return (Value::Bool(words.eq_ignore_ascii_case("yes")), flags),
-        FieldType::Text | FieldType::Party => {
-            let value = if of == FieldType::Party { party(&words) } else { words };
-            let derived = match of {
-                FieldType::Party => key(quote).contains(&key(&value)),
-                _ => derives(&value, quote),
-            };
-            if !derived {
+        FieldType::Text if derives(&words, quote) => return (Value::String(words), flags),
+        FieldType::Text => {
+            flags.insert(flags::VALUE_FROM_QUOTE);
+            return (Value::String(squeeze(quote)), flags);
+        }
+        FieldType::Party => {
+            let value = party(&words);
+            if !key(quote).contains(&key(&value)) {
                 flags.insert(flags::NOT_IN_QUOTE);
             }
             return (Value::String(value), flags);
@@ -316,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             read(FieldType::Text, "New York", "the laws of Ohio"),
-            ("New York".into(), vec![flags::NOT_IN_QUOTE])
+            ("the laws of Ohio".into(), vec![flags::VALUE_FROM_QUOTE])
         );
         assert_eq!(read(FieldType::YesNo, "Yes", "may assign"), ("true".into(), vec![]));
     }

@@ -18,6 +18,10 @@ pub const SLOTS_MAX: usize = 1024;
 /// Requests that wait between extraction and the engine: keeps documents in memory few.
 pub const QUEUE_REQUESTS_MAX: usize = 4096;
 
+/// Questions that wait for each slot before another document is read: enough to fill every step, few
+/// enough that documents end one after the other.
+pub const QUESTIONS_PER_SLOT: usize = 4;
+
 /// Documents that are open (extracted and not yet committed) at once.
 pub const QUEUE_DOCUMENTS_MAX: usize = 64;
 

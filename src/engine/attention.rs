@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Mutex;
 
-use half::slice::HalfFloatSliceExt;
+use half::f16;
 
 use super::kv::KvStore;
 use super::math::{LANES, exp, fold};
@@ -146,32 +146,31 @@ fn attend_tile(
     let last = tile.position + tile.rows - 1;
     for block in 0..=last / KV_BLOCK_TOKENS {
         let (keys, values) = kv.read(tile.blocks[block], layer, head);
-        keys.convert_to_f32_slice(&mut scratch.keys);
-        values.convert_to_f32_slice(&mut scratch.values);
+        widen(keys, &mut scratch.keys);
+        widen(values, &mut scratch.values);
         let start = block * KV_BLOCK_TOKENS;
         // The first row that sees a key of this block.
         let first = start.saturating_sub(tile.position) * group;
         for i in (first..queries).step_by(QUERIES) {
-            // The last queries may be fewer; then some are computed twice and used once.
-            let at = |k: usize| (i + k).min(queries - 1);
+            let count = QUERIES.min(queries - i);
+            // The last queries may be fewer; then one is scored several times and used once.
+            let at = |k: usize| i + k.min(count - 1);
             let mut scores = [[0.0; KV_BLOCK_TOKENS]; QUERIES];
             score(
                 &scratch.keys,
                 &[query(at(0)), query(at(1)), query(at(2)), query(at(3))],
                 &mut scores,
             );
-            for (k, scores) in scores.iter_mut().enumerate().take(queries - i) {
-                let i = i + k;
-                let seen = (tile.position + i / group + 1 - start).min(KV_BLOCK_TOKENS);
-                let running = &mut scratch.running[i];
-                accumulate(
-                    scores,
-                    seen,
-                    &scratch.values,
-                    running,
-                    &mut out[i * dim..(i + 1) * dim],
-                );
-            }
+            let seen = |k: usize| {
+                (tile.position + at(k) / group + 1 - start).min(KV_BLOCK_TOKENS)
+            };
+            accumulate(
+                &mut scores[..count],
+                &[seen(0), seen(1), seen(2), seen(3)],
+                &scratch.values,
+                &mut scratch.running[i..i + count],
+                &mut out[i * dim..(i + count) * dim],
+            );
         }
     }
     for (out, (_, sum)) in out.chunks_exact_mut(dim).zip(&scratch.running) {
@@ -201,61 +200,128 @@ wide! {
         *scores = sums;
     }
 
-    /// Takes one block of `scores`, of which the first `seen` count, into the running maximum and sum
-    /// and into `out` [head_dim], the weighted sum of `values` [32, head_dim].
+    /// Takes one block of `scores` of one to four queries, of which the first `seen` count, into their
+    /// running maxima and sums and into `out` [queries, head_dim], the weighted sums of `values`
+    /// [32, head_dim].
     fn accumulate(
-        scores: &mut [f32; KV_BLOCK_TOKENS],
-        seen: usize,
+        scores: &mut [[f32; KV_BLOCK_TOKENS]],
+        seen: &[usize; QUERIES],
         values: &[f32],
-        running: &mut (f32, f32),
+        running: &mut [(f32, f32)],
         out: &mut [f32],
     ) {
-        scores[seen..].fill(f32::NEG_INFINITY);
-        let (old, sum) = *running;
-        // A NaN score is no maximum, and still reaches the sum.
-        let max = scores.iter().fold(old, |max, &s| if s > max { s } else { max });
-        let shrink = exp(old - max);
-        for s in scores.iter_mut() {
-            *s = exp(*s - max);
+        let mut shrinks = [0.0; QUERIES];
+        let queries = scores.iter_mut().zip(running).zip(seen).zip(&mut shrinks);
+        for (((scores, running), &seen), shrink) in queries {
+            scores[seen..].fill(f32::NEG_INFINITY);
+            let (old, sum) = *running;
+            // A NaN score is no maximum, and still reaches the sum.
+            let max = scores.iter().fold(old, |max, &s| if s > max { s } else { max });
+            *shrink = exp(old - max);
+            for s in scores.iter_mut() {
+                *s = exp(*s - max);
+            }
+            let mut lanes = [0.0f32; LANES];
+            for i in 0..LANES {
+                lanes[i] = scores[i] + scores[i + LANES];
+            }
+            *running = (max, sum.mul_add(*shrink, fold(lanes)));
         }
-        let mut lanes = [0.0f32; LANES];
-        for i in 0..LANES {
-            lanes[i] = scores[i] + scores[i + LANES];
+        let dim = out.len() / scores.len();
+        // So many elements of so many queries that eight or so chains of sums are in flight.
+        match scores.len() {
+            1 => weigh_all::<1, 64>(scores, seen, &shrinks, values, dim, out),
+            2 => weigh_all::<2, 64>(scores, seen, &shrinks, values, dim, out),
+            3 => weigh_all::<3, 32>(scores, seen, &shrinks, values, dim, out),
+            _ => weigh_all::<4, 32>(scores, seen, &shrinks, values, dim, out),
         }
-        *running = (max, sum.mul_add(shrink, fold(lanes)));
-        let dim = out.len();
-        let mut at = 0;
-        while at + 64 <= dim {
-            weigh::<64>(&scores[..seen], shrink, &values[at..], dim, &mut out[at..at + 64]);
-            at += 64;
-        }
-        while at < dim {
-            weigh::<16>(&scores[..seen], shrink, &values[at..], dim, &mut out[at..at + 16]);
-            at += 16;
+    }
+
+    /// The exact f32 of every f16: the fraction and exponent moved to their place, the exponent's bias
+    /// set right by a product with a power of two, which also serves the subnormal numbers.
+    fn widen(from: &[f16], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            let bits = u32::from(from.to_bits());
+            let magnitude = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits(0x7780_0000);
+            // Infinity and NaN keep an exponent of all ones.
+            let special = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
+            *to = f32::from_bits(magnitude.to_bits() | special | (bits & 0x8000) << 16);
         }
     }
 }
 
-/// out[d] = shrink · out[d] + Σ weights[j] · values[j · stride + d], in ascending j, for `W` elements.
+/// `weigh` over all elements of `N` queries, `W` at a time and 16 at a time for what remains.
 #[inline(always)]
-fn weigh<const W: usize>(
-    weights: &[f32],
-    shrink: f32,
+fn weigh_all<const N: usize, const W: usize>(
+    weights: &[[f32; KV_BLOCK_TOKENS]],
+    seen: &[usize; QUERIES],
+    shrinks: &[f32; QUERIES],
     values: &[f32],
-    stride: usize,
+    dim: usize,
     out: &mut [f32],
 ) {
-    let mut sums = [0.0f32; W];
-    for d in 0..W {
-        sums[d] = out[d] * shrink;
+    let mut at = 0;
+    while at + W <= dim {
+        weigh::<N, W>(weights, seen, shrinks, values, (dim, at), out);
+        at += W;
     }
-    for (weight, row) in weights.iter().zip(values.chunks(stride)) {
-        let row = &row[..W];
-        for d in 0..W {
-            sums[d] = weight.mul_add(row[d], sums[d]);
-        }
+    while at < dim {
+        weigh::<N, 16>(weights, seen, shrinks, values, (dim, at), out);
+        at += 16;
     }
-    out.copy_from_slice(&sums);
 }
 
-const _: () = assert!(KV_BLOCK_TOKENS == 2 * LANES);
+/// out[n][d] = shrinks[n] · out[n][d] + Σ weights[n][j] · values[j][d], in ascending j below seen[n],
+/// for `W` elements d from `at` on.
+#[inline(always)]
+fn weigh<const N: usize, const W: usize>(
+    weights: &[[f32; KV_BLOCK_TOKENS]],
+    seen: &[usize; QUERIES],
+    shrinks: &[f32; QUERIES],
+    values: &[f32],
+    (dim, at): (usize, usize),
+    out: &mut [f32],
+) {
+    let mut sums = [[0.0f32; W]; N];
+    for n in 0..N {
+        let out = &out[n * dim + at..n * dim + at + W];
+        for d in 0..W {
+            sums[n][d] = out[d] * shrinks[n];
+        }
+    }
+    // Keys that all of the queries see, then those that only later ones see.
+    let common = seen[..N].iter().copied().min().unwrap_or(0);
+    for j in 0..common {
+        let row = &values[j * dim + at..j * dim + at + W];
+        for n in 0..N {
+            for d in 0..W {
+                sums[n][d] = weights[n][j].mul_add(row[d], sums[n][d]);
+            }
+        }
+    }
+    for n in 0..N {
+        for j in common..seen[n] {
+            let row = &values[j * dim + at..j * dim + at + W];
+            for d in 0..W {
+                sums[n][d] = weights[n][j].mul_add(row[d], sums[n][d]);
+            }
+        }
+        out[n * dim + at..n * dim + at + W].copy_from_slice(&sums[n]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_f16_widens_as_the_standard_says() {
+        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let mut wide = vec![0.0; all.len()];
+        widen(&all, &mut wide);
+        for (narrow, wide) in all.iter().zip(wide) {
+            assert!(wide == narrow.to_f32() || wide.is_nan() && narrow.is_nan(), "{narrow:?}");
+            assert_eq!(wide.is_sign_negative(), narrow.is_sign_negative());
+        }
+    }
+}

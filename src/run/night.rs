@@ -299,8 +299,8 @@ impl Night<'_> {
             clock: clock.as_ref(),
             progress,
         };
-        let limits = &self.plan.limits;
-        pipeline::work_off(&work, limits, server, &mut engine, progress, stop, &mut |at, step| {
+        let (limits, slots) = (&self.plan.limits, self.plan.engine.slots);
+        pipeline::work_off(&work, limits, server, (&mut engine, slots), progress, stop, &mut |at, step| {
             books.enter(at, step)
         })?;
         let progressed = engine.progress();

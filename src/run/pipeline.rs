@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::read::{self, Reading};
 use super::signal::StopFlag;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
-use crate::base::limits::{QUEUE_DOCUMENTS_MAX, QUEUE_REQUESTS_MAX};
+use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_DOCUMENTS_MAX, QUEUE_REQUESTS_MAX};
 use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
 use crate::engine::{Engine, Request};
 use crate::extract::Options;
@@ -78,7 +78,7 @@ pub(super) fn work_off<E>(
     due: &[Due<'_>],
     limits: &Limits,
     server: &mut ParseServer,
-    engine: &mut Engine,
+    (engine, slots): (&mut Engine, usize),
     progress: &Progress,
     stop: &StopFlag,
     on: &mut OnStep<'_, E>,
@@ -102,6 +102,7 @@ pub(super) fn work_off<E>(
             answers,
             open: BTreeMap::new(),
             asked: BTreeMap::new(),
+            questions_enough: QUESTIONS_PER_SLOT * slots,
             backlog: VecDeque::new(),
             settled: vec![false; due.len()],
         }
@@ -244,6 +245,9 @@ struct Collector<'a> {
     open: BTreeMap<usize, Box<Open>>,
     /// Request id → document.
     asked: BTreeMap<u64, usize>,
+    /// With so many questions open no further document is taken in: those that are in get finished,
+    /// and a kill costs little.
+    questions_enough: usize,
     /// Not yet taken by the inference thread.
     backlog: VecDeque<Request>,
     settled: Vec<bool>,
@@ -253,7 +257,7 @@ impl Collector<'_> {
     fn collect<E>(mut self, on: &mut OnStep<'_, E>) -> Result<(), E> {
         while self.documents.is_some() || !self.open.is_empty() {
             let wants_document =
-                self.open.len() < QUEUE_DOCUMENTS_MAX && self.backlog.len() < QUEUE_REQUESTS_MAX;
+                self.open.len() < QUEUE_DOCUMENTS_MAX && self.asked.len() < self.questions_enough;
             let documents = self.documents.clone().filter(|_| wants_document);
             let mut select = Select::new();
             let from_engine = select.recv(&self.answers);
