@@ -93,12 +93,9 @@ impl Model {
         let (width, inner, vocabulary) = (a.width, a.inner, a.vocabulary);
         let q_width = a.heads.heads * a.heads.head_dim;
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
-        let mut matrix = |gguf: &mut Gguf, name: &str, n: usize, k: usize| {
-            let tensor = gguf.tensor(name, &[n, k])?;
-            let bytes = tensor.storage_size_in_bytes() as u64;
-            let linear =
-                Linear::new(pool, tensor).map_err(|message| gguf.refuse(name, &message))?;
-            progress(bytes);
+        let mut matrix = |gguf: &Gguf, name: &str, n: usize, k: usize| {
+            let linear = Linear::read(pool, gguf, name, (n, k))?;
+            progress(gguf.stored(name, &[n, k])?.len);
             Ok::<_, GgufError>(linear)
         };
         let embedding = matrix(gguf, "token_embd.weight", vocabulary, width)?;
