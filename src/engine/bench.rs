@@ -1,8 +1,8 @@
-//! Speed, measured as llama.cpp's `llama-batched-bench` does: `batch` sequences of random tokens with no
-//! beginning in common are read, then each goes on for some tokens, all of them in one step at a time.
+//! Speed, measured as llama.cpp's `llama-batched-bench` does: sequences of random tokens with no
+//! beginning in common are read, then all go on for some tokens, one each in a step.
 //!
-//! It runs the engine's own scheduler and forward; tokens are not picked but random, on both sides. Not
-//! here: which shapes are measured, and how the table is printed.
+//! It runs the engine's own scheduler and forward; tokens are not picked but random, on both sides.
+//! Not here: which shapes are measured, and how the table is printed.
 
 use std::fmt;
 use std::time::Duration;
@@ -47,13 +47,13 @@ impl fmt::Display for BenchError {
         match self {
             BenchError::TooLong { tokens, context } => write!(
                 f,
-                "sequences of {tokens} tokens exceed the context of {context} tokens; measure shorter \
-                 ones"
+                "sequences of {tokens} tokens exceed the context of {context} tokens; measure \
+                 shorter ones"
             ),
             BenchError::Room { batch, fits } => write!(
                 f,
-                "{batch} sequences do not fit at once, {fits} would; state more memory or measure a \
-                 smaller batch"
+                "{batch} sequences do not fit at once, {fits} would; state more memory or measure \
+                 a smaller batch"
             ),
         }
     }

@@ -356,6 +356,17 @@ fn requests_about_one_document_compute_it_once() {
 }
 
 #[test]
+fn a_model_file_that_was_cut_off_is_refused_by_the_tensor_that_is_not_whole() {
+    let folder = Folder::new("cut-off");
+    let path = folder.tiny(Family::Qwen2, &tiny::MIXED);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 4000).unwrap();
+    let error = Engine::load(&path, &settings(), &mut |_, _| {}).err().unwrap().to_string();
+    assert!(error.contains("not a whole GGUF file: tensor "), "{error}");
+    assert!(error.contains("pass the end"), "{error}");
+}
+
+#[test]
 fn what_can_never_fit_is_refused_with_the_numbers() {
     let folder = Folder::new("fit");
     let path = folder.tiny(Family::Qwen2, &tiny::MIXED);

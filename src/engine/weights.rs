@@ -79,9 +79,9 @@ impl Matrix {
         })
     }
 
-    /// Packs a tensor of `n` rows of `k` weights. `read` fills a buffer with the tensor's bytes from an
-    /// offset on; it is called on all threads, for a panel at a time, so that no tensor ever lies in
-    /// memory twice.
+    /// Packs a tensor of `n` rows of `k` weights. `read` fills a buffer with the tensor's bytes from
+    /// an offset on; it is called on all threads, for a panel at a time, so that no tensor ever lies
+    /// in memory twice.
     pub fn read(
         pool: &Pool,
         kind: Kind,
@@ -486,7 +486,7 @@ fn pack_bits<const KIND: u8>(row: usize, q: &[u8], (low, high): (&mut [u8], &mut
     }
 }
 
-/// `bits` bits of every weight of one row, from bit `shift` on: four weights are one word of a unit.
+/// `bits` bits of every weight of one row, from bit `shift` on: four weights are a word of a unit.
 #[inline(always)]
 fn pack_plane(row: usize, q: &[u8], (shift, bits): (usize, usize), plane: &mut [u8]) {
     let mask = u32::from_le_bytes([((1u16 << bits) - 1) as u8; 4]);

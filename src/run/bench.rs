@@ -76,8 +76,8 @@ pub struct OperationRow {
 /// Loads a model for measuring, and warms it up with a few tokens.
 ///
 /// # Errors
-/// `Model` where the file is no model that can be run, where it does not fit, or where the machine does
-/// not have the tier.
+/// `Model` where the file is no model that can be run, where it does not fit, or where the machine
+/// does not have the tier.
 pub fn load_bench(options: &BenchOptions) -> Result<Bench, Broken> {
     let BenchOptions { prompt, answer, batch_max, .. } = *options;
     let settings = engine::Settings {

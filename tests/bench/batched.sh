@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Speed beside llama.cpp's: `llama-batched-bench` and `nightclerk model --bench` in turn, on the same GGUF
-# with the same threads, three times. Prints the medians of tokens a second and the ratios, as Markdown.
+# Speed beside llama.cpp's: `llama-batched-bench` and `nightclerk model --bench` in turn, on the same
+# GGUF with the same threads, three times. Prints the medians of tokens a second and the ratios, as
+# Markdown.
 #
 #   LLAMA_BENCH=path/to/llama-batched-bench tests/bench/batched.sh MODEL.gguf [PP [TG [BATCHES]]]
 #

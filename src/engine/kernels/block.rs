@@ -1,8 +1,8 @@
 //! GGUF block types, read one block at a time into plain integers and scales.
 //!
 //! Both the scalar specification and the packing of panels start here, so this is the only place that
-//! knows how ggml arranges bits (ggml-quants.c, `dequantize_row_*`). Weights are read in runs of 32 bytes,
-//! so that loading keeps pace with the disk.
+//! knows how ggml arranges bits (ggml-quants.c, `dequantize_row_*`). Weights are
+//! read in runs of 32 bytes, so that loading is quick.
 
 use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
