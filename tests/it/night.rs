@@ -19,7 +19,7 @@ instruction = "Sum up."
 reduce_instruction = "Join."
 points_max = 2
 chunk_tokens = 160
-answer_tokens_max = 96
+answer_tokens_max = 300
 "#;
 
 const TERMS: &str = r#"
@@ -296,15 +296,17 @@ fn damaged_documents_are_named_and_harm_no_other() {
     let output = run(&folder, &["--format", "json"]);
     assert_eq!(output.status.code(), Some(3), "{}", told(&output));
     let facts = facts(&output);
-    let told_of = |facts: &Value| -> String {
-        let mut lines = Vec::new();
-        for end in facts["documents"].as_array().expect("a list") {
-            let word = |key: &str| end[key].as_str().unwrap_or("").to_owned();
-            lines.push(format!("{}: {}: {}", word("path"), word("outcome"), word("reason")));
-        }
-        lines.join("\n")
+    // What a model of random weights answers is nobody's concern here; what was read is.
+    let of_answer = |part: &&str| !part.starts_with("summary: chunk") && !part.starts_with("and ");
+    let told_of = |end: &Value| {
+        let word = |key: &str| end[key].as_str().unwrap_or("").to_owned();
+        let outcome = word("outcome").replace("partial", "answered").replace("done", "answered");
+        let reason = word("reason");
+        let reason: Vec<&str> = reason.split("; ").filter(of_answer).collect();
+        format!("{}: {outcome}: {}\n", word("path"), reason.join("; "))
     };
-    expect_test::expect_file!["expect/damaged.txt"].assert_eq(&told_of(&facts));
+    let told_of_all: String = facts["documents"].as_array().unwrap().iter().map(told_of).collect();
+    expect_test::expect_file!["expect/damaged.txt"].assert_eq(&told_of_all);
     check_verifies(&folder);
     // Failed documents are tried again until their attempts are used up, then left alone.
     for _ in 0..2 {
