@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::base::Digest;
+use crate::base::limits::SLOTS_MAX;
 
 /// The overnight clerk for documents that may not leave the building.
 #[derive(Debug, Parser)]
@@ -39,7 +40,7 @@ pub(super) enum Command {
     Verify(JobsFile),
     /// Show the last run, what waits and what is quarantined
     Status(JobsFile),
-    /// Show what is in a GGUF and whether it fits
+    /// Show what is in a GGUF and whether it fits, or measure its speed here
     Model(ModelArgs),
 }
 
@@ -132,4 +133,35 @@ pub(super) struct ModelArgs {
     /// Memory that it must fit in, for instance 6GiB
     #[arg(long, default_value = "6GiB")]
     pub(super) memory: String,
+    /// Load it and measure its speed; prints the columns of llama.cpp's llama-batched-bench
+    #[arg(long)]
+    pub(super) bench: bool,
+    #[command(flatten)]
+    pub(super) measured: MeasuredArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --bench")]
+pub(super) struct MeasuredArgs {
+    /// Tokens of each prompt; prompts are random and share no beginning
+    #[arg(long, value_name = "TOKENS", default_value_t = 256, requires = "bench")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub(super) pp: u32,
+    /// Tokens of each answer
+    #[arg(long, value_name = "TOKENS", default_value_t = 16, requires = "bench")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub(super) tg: u32,
+    /// Sequences at once; a row is measured for each number
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,8,16")]
+    #[arg(value_parser = value_parser!(u32).range(1..=SLOTS_MAX as i64), requires = "bench")]
+    pub(super) batch: Vec<u32>,
+    /// Threads that compute; 0: one per core
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "bench")]
+    pub(super) threads: usize,
+    /// Only these instructions of the CPU (the slower tiers are there for comparison)
+    #[arg(long, value_name = "NAME", requires = "bench")]
+    pub(super) tier: Option<String>,
+    /// Print what each operation took
+    #[arg(long, requires = "bench")]
+    pub(super) timing: bool,
 }

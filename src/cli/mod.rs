@@ -225,12 +225,48 @@ fn model(args: &ModelArgs, style: Style) -> Result<Exit, Failure> {
     let memory_bytes = jobs::parse_bytes(&args.memory).ok_or_else(|| {
         Broken::Usage(format!("--memory {}: not a size like 6GiB or 800MiB", args.memory))
     })?;
+    if args.bench {
+        return bench(args, memory_bytes, style);
+    }
     let sheet = run::model_sheet(&args.file, memory_bytes)?;
     match style {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", show::model(&sheet))?,
     }
     Ok(if sheet.refused.is_empty() { Exit::Done } else { Exit::CouldNot })
+}
+
+/// Rows are printed as they are measured.
+fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Failure> {
+    let measured = &args.measured;
+    let mut bench = run::load_bench(&run::BenchOptions {
+        file: args.file.clone(),
+        memory_bytes,
+        threads: measured.threads,
+        tier: measured.tier.clone(),
+        prompt: measured.pp as usize,
+        answer: measured.tg as usize,
+        batch_max: measured.batch.iter().copied().max().unwrap_or(1) as usize,
+        timing: measured.timing,
+    })?;
+    let batches = measured.batch.iter().map(|&batch| batch as usize);
+    if style == Style::Json {
+        let rows = batches.map(|batch| bench.row(batch)).collect::<Result<Vec<_>, _>>()?;
+        print_json(&serde_json::json!({ "setting": bench.setting, "rows": rows }))?;
+        return Ok(Exit::Done);
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "{}", show::bench_head(&bench.setting))?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let row = bench.row(batch)?;
+        writeln!(out, "{}", show::bench_row(&row))?;
+        rows.push(row);
+    }
+    for row in rows.iter().filter(|row| !row.operations.is_empty()) {
+        write!(out, "\n{}", show::operations(row))?;
+    }
+    Ok(Exit::Done)
 }
 
 fn print_json(facts: &impl Serialize) -> Result<(), Failure> {

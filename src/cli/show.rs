@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::audit::{Report, Standing, Verdict};
-use crate::run::ModelSheet;
+use crate::run::{BenchRow, BenchSetting, ModelSheet};
 
 /// Files named one by one up to this many of a kind.
 const NAMED_MAX: usize = 20;
@@ -106,5 +106,46 @@ pub(super) fn model(sheet: &ModelSheet) -> String {
         ),
         None => writeln!(text, "does not fit: {refused}"),
     };
+    text
+}
+
+/// Under which circumstances, and the head of the table: the one of `llama-batched-bench`.
+pub(super) fn bench_head(setting: &BenchSetting) -> String {
+    let BenchSetting { model, threads, tier, load_seconds } = setting;
+    let mut text = format!("{model}: {threads} threads, {tier}, loaded in {load_seconds:.2} s\n\n");
+    let _ = writeln!(
+        text,
+        "|{:>6} | {:>6} | {:>4} | {:>6} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} |",
+        "PP", "TG", "B", "N_KV", "T_PP s", "S_PP t/s", "T_TG s", "S_TG t/s", "T s", "S t/s"
+    );
+    let rule = [6, 6, 4, 6, 8, 8, 8, 8, 8, 8].map(|width| "-".repeat(width));
+    let _ = writeln!(text, "|{}-|", rule.join("-|-"));
+    text
+}
+
+/// One row under `bench_head`.
+pub(super) fn bench_row(row: &BenchRow) -> String {
+    let BenchRow { pp, tg, pl, n_kv, t_pp, speed_pp, t_tg, speed_tg, t, speed, .. } = row;
+    format!(
+        "|{pp:>6} | {tg:>6} | {pl:>4} | {n_kv:>6} | {t_pp:>8.3} | {speed_pp:>8.2} | {t_tg:>8.3} | \
+         {speed_tg:>8.2} | {t:>8.3} | {speed:>8.2} |"
+    )
+}
+
+/// What each operation took in one row, in seconds and as a share of the row.
+pub(super) fn operations(row: &BenchRow) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "batch {:<13}   T_PP s       %     T_TG s       %", row.pl);
+    let share = |part: f64, whole: f64| 100.0 * part / whole;
+    let mut line = |name: &str, t_pp: f64, t_tg: f64| {
+        let (pp, tg) = (share(t_pp, row.t_pp), share(t_tg, row.t_tg));
+        let _ = writeln!(text, "{name:<19} {t_pp:>8.3} {pp:>7.1}   {t_tg:>8.3} {tg:>7.1}");
+    };
+    let (mut pp, mut tg) = (0.0, 0.0);
+    for one in &row.operations {
+        (pp, tg) = (pp + one.t_pp, tg + one.t_tg);
+        line(one.operation, one.t_pp, one.t_tg);
+    }
+    line("between steps", row.t_pp - pp, row.t_tg - tg);
     text
 }

@@ -239,18 +239,19 @@ pub fn inspect(
 
 /// One model, and the requests that it answers.
 pub struct Engine {
-    model: Model,
-    kv: KvStore,
-    pool: Pool,
+    pub(super) model: Model,
+    pub(super) kv: KvStore,
+    pub(super) pool: Pool,
+    tier: Tier,
     tokenizer: Arc<Tokenizer>,
     template: Template,
     forms: Forms,
     facts: ModelFacts,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     /// By ticket, in the order of arrival.
     waiting: BTreeMap<u64, Asked>,
     answering: BTreeMap<u64, Answer>,
-    next_ticket: u64,
+    pub(super) next_ticket: u64,
     progress: EngineProgress,
     /// Of every sampled row's logits, by request and place in the answer.
     #[cfg(test)]
@@ -308,6 +309,7 @@ impl Engine {
             model: model.map_err(LoadError::Gguf)?,
             kv: KvStore::new(heads, layers, division.kv_blocks),
             pool,
+            tier,
             forms: Forms::new(tokenizer.clone()).map_err(LoadError::Forms)?,
             tokenizer,
             template,
@@ -324,6 +326,11 @@ impl Engine {
 
     pub fn facts(&self) -> &ModelFacts {
         &self.facts
+    }
+
+    /// The name of the instruction tier that computes; every tier gives the same bits.
+    pub fn tier(&self) -> &'static str {
+        self.tier.name()
     }
 
     /// Counts tokens as this model does.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::quantized::{GgmlDType, QTensor};
 
 /// Why a GGUF file is not what the engine needs.
 #[derive(Debug)]
@@ -51,6 +52,21 @@ pub(super) struct Gguf {
     path: PathBuf,
     content: Content,
     reader: BufReader<File>,
+}
+
+/// The bytes of one tensor in the file.
+pub(super) struct Stored<'a> {
+    file: &'a File,
+    start: u64,
+    pub len: u64,
+    pub dtype: GgmlDType,
+}
+
+impl Stored<'_> {
+    /// Fills `out` with the bytes from `from` on.
+    pub(super) fn read_at(&self, from: usize, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, self.start + from as u64)
+    }
 }
 
 impl Gguf {
@@ -115,18 +131,26 @@ impl Gguf {
         tensors.iter().map(|(name, info)| (name.as_str(), of(info))).collect()
     }
 
-    /// The tensor `name`, of exactly this shape (rows first).
-    pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<QTensor, GgufError> {
+    /// Where the tensor `name`, of exactly this shape (rows first), lies in the file.
+    pub(super) fn stored(&self, name: &str, shape: &[usize]) -> Result<Stored<'_>, GgufError> {
         let info = self.content.tensor_infos.get(name);
         let info = info.ok_or_else(|| GgufError::MissingTensor(name.into()))?;
         if info.shape.dims() != shape {
             let (found, expected) = (info.shape.dims().to_vec(), shape.to_vec());
             return Err(GgufError::Shape { tensor: name.into(), found, expected });
         }
-        self.content.tensor(&mut self.reader, name, &Device::Cpu).map_err(|error| {
-            let message = format!("tensor {name}: {error}");
-            GgufError::Read { path: self.path.clone(), message }
-        })
+        let dtype = info.ggml_dtype;
+        let len = (info.shape.elem_count() / dtype.block_size() * dtype.type_size()) as u64;
+        let start = self.content.tensor_data_offset.saturating_add(info.offset);
+        let file = self.reader.get_ref();
+        let size = file.metadata().map_err(|error| self.refuse(name, &error.to_string()))?.len();
+        match start.checked_add(len).is_some_and(|end| end <= size) {
+            true => Ok(Stored { file, start, len, dtype }),
+            false => {
+                let message = format!("its {len} bytes from {start} on pass the end, {size}");
+                Err(self.refuse(name, &message))
+            }
+        }
     }
 
     /// The error that says why the tensor `name` is of no use.
@@ -137,11 +161,9 @@ impl Gguf {
 
     /// The small tensor `name` as f32.
     pub(super) fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, GgufError> {
-        let tensor = self.tensor(name, &[len])?;
-        let values = tensor.dequantize(&Device::Cpu).and_then(|tensor| tensor.to_vec1());
-        values.map_err(|error| {
-            let message = format!("tensor {name}: {error}");
-            GgufError::Read { path: self.path.clone(), message }
-        })
+        self.stored(name, &[len])?;
+        let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu);
+        let values = tensor.and_then(|tensor| tensor.dequantize(&Device::Cpu)?.to_vec1());
+        values.map_err(|error| self.refuse(name, &error.to_string()))
     }
 }

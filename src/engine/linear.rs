@@ -1,7 +1,8 @@
 //! The one place where weights are multiplied: y = x · Wᵀ for a weight matrix in any GGUF type.
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::GgmlDType;
 
+use super::gguf::{Gguf, GgufError};
 use super::kernels::{Activations, Form, Kind, Pool, matmul};
 use super::weights::{self, Matrix};
 
@@ -11,14 +12,20 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Packs `tensor` [n, k], which is dropped; an error is a sentence about the tensor.
-    pub(super) fn new(pool: &Pool, tensor: QTensor) -> Result<Linear, String> {
-        let dtype = tensor.dtype();
-        let kind = Kind::from_ggml(dtype).ok_or(format!("no kernel for the type {dtype:?}"))?;
-        let (n, k) = tensor.shape().dims2().map_err(|error| error.to_string())?;
-        let bytes = tensor.data().map_err(|error| error.to_string())?;
-        let weights = Matrix::pack(pool, kind, &bytes, n, k).map_err(|error| error.to_string())?;
-        Ok(Linear { weights })
+    /// Reads and packs the tensor `name` [n, k].
+    pub(super) fn read(
+        pool: &Pool,
+        gguf: &Gguf,
+        name: &str,
+        (n, k): (usize, usize),
+    ) -> Result<Linear, GgufError> {
+        let stored = gguf.stored(name, &[n, k])?;
+        let refuse = |message: String| gguf.refuse(name, &message);
+        let kind = Kind::from_ggml(stored.dtype);
+        let kind = kind.ok_or_else(|| refuse(format!("no kernel for {:?}", stored.dtype)))?;
+        let read = |from, out: &mut [u8]| stored.read_at(from, out);
+        let weights = Matrix::read(pool, kind, (n, k), &read);
+        Ok(Linear { weights: weights.map_err(|error| refuse(error.to_string()))? })
     }
 
     /// Bytes that a matrix of this type and size takes in memory, but for the padding of its last rows.

@@ -3,6 +3,7 @@
 mod architecture;
 mod attention;
 mod batch;
+mod bench;
 mod facts;
 mod gguf;
 mod grammar;
@@ -21,6 +22,7 @@ mod script;
 mod template;
 #[cfg(test)]
 mod tests;
+mod timing;
 #[doc(hidden)]
 pub mod tiny;
 mod tokenizer;
@@ -35,6 +37,7 @@ pub use architecture::ArchitectureError;
 pub use batch::{
     Engine, EngineProgress, LoadError, NUMBER_RULES, RequestError, Settings, inspect, open_counter,
 };
+pub use bench::{BenchError, BenchShape, BenchTimes};
 pub use facts::ModelFacts;
 pub use gguf::GgufError;
 pub use memory::TooLarge;

@@ -13,6 +13,7 @@ use super::kv::{BlockId, KvStore};
 use super::linear::Linear;
 use super::math::{dot, silu, sin_cos_f64};
 use super::pool::Pool;
+use super::timing::{Operation, Timing};
 use super::wide::wide;
 use crate::base::limits::KV_BLOCK_TOKENS;
 
@@ -37,6 +38,7 @@ pub(super) struct Model {
     /// None where the embedding serves.
     output: Option<Linear>,
     buffers: Buffers,
+    timing: Timing,
 }
 
 struct Layer {
@@ -91,12 +93,9 @@ impl Model {
         let (width, inner, vocabulary) = (a.width, a.inner, a.vocabulary);
         let q_width = a.heads.heads * a.heads.head_dim;
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
-        let mut matrix = |gguf: &mut Gguf, name: &str, n: usize, k: usize| {
-            let tensor = gguf.tensor(name, &[n, k])?;
-            let bytes = tensor.storage_size_in_bytes() as u64;
-            let linear =
-                Linear::new(pool, tensor).map_err(|message| gguf.refuse(name, &message))?;
-            progress(bytes);
+        let mut matrix = |gguf: &Gguf, name: &str, n: usize, k: usize| {
+            let linear = Linear::read(pool, gguf, name, (n, k))?;
+            progress(gguf.stored(name, &[n, k])?.len);
             Ok::<_, GgufError>(linear)
         };
         let embedding = matrix(gguf, "token_embd.weight", vocabulary, width)?;
@@ -135,7 +134,15 @@ impl Model {
             pairs.for_each(|(frequency, factor)| *frequency /= f64::from(factor));
         }
         let buffers = Buffers::new(&architecture, tier, rows, logits_rows);
-        Ok(Model { architecture, embedding, layers, output_norm, output, buffers })
+        Ok(Model {
+            architecture,
+            embedding,
+            layers,
+            output_norm,
+            output,
+            buffers,
+            timing: Timing::default(),
+        })
     }
 
     /// Bytes of the buffers for so many rows.
@@ -151,6 +158,10 @@ impl Model {
         &self.architecture
     }
 
+    pub(super) fn timing(&mut self) -> &mut Timing {
+        &mut self.timing
+    }
+
     /// Runs one step: writes the keys and values of all `runs` into `kv` and returns the logits that
     /// were asked for, [rows that want them, vocabulary], in the order of the runs.
     pub(super) fn forward(&mut self, runs: &[Run], kv: &mut KvStore, pool: &Pool) -> &[f32] {
@@ -159,19 +170,25 @@ impl Model {
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
         let scale = 1.0 / (a.heads.head_dim as f32).sqrt();
         let b = self.buffers.cut(a, rows);
+        let timing = &mut self.timing;
+        timing.start();
 
         b.tokens.clear();
         b.tokens.extend(runs.iter().flat_map(|run| run.tokens));
         rotations(&a.frequencies, runs, b.rotations);
         self.embedding.rows(b.tokens, b.stream);
+        timing.lap(Operation::Embed);
 
         for (index, layer) in self.layers.iter().enumerate() {
             norm(pool, a, &layer.attention_norm, b.stream, b.normed);
+            timing.lap(Operation::Norm);
             let forms = [&layer.q, &layer.k, &layer.v].map(Linear::form);
             b.input.set(pool, b.normed, a.width, &forms);
+            timing.lap(Operation::Quantize);
             layer.q.forward(pool, b.input, b.q);
             layer.k.forward(pool, b.input, b.k);
             layer.v.forward(pool, b.input, b.v);
+            timing.lap(Operation::Qkv);
             if let Some([q, k, v]) = &layer.bias {
                 add_bias(b.q, q);
                 add_bias(b.k, k);
@@ -179,6 +196,7 @@ impl Model {
             }
             rotate(a.pairing, b.rotations, scale, b.q, a.heads.head_dim, a.heads.heads);
             rotate(a.pairing, b.rotations, 1.0, b.k, a.heads.head_dim, a.heads.kv_heads);
+            timing.lap(Operation::Rotate);
             let mut row = 0;
             for run in runs {
                 for offset in 0..run.tokens.len() {
@@ -190,22 +208,34 @@ impl Model {
                     row += 1;
                 }
             }
+            timing.lap(Operation::KvWrite);
             attention::attend(pool, a.heads, (kv, index), runs, b.q, b.split, b.attended);
+            timing.lap(Operation::Attention);
             let q_width = a.heads.heads * a.heads.head_dim;
             b.input.set(pool, b.attended, q_width, &[layer.attention_output.form()]);
+            timing.lap(Operation::Quantize);
             layer.attention_output.forward(pool, b.input, b.normed);
+            timing.lap(Operation::AttentionOutput);
             add(b.stream, b.normed);
+            timing.lap(Operation::Add);
 
             norm(pool, a, &layer.inner_norm, b.stream, b.normed);
+            timing.lap(Operation::Norm);
             b.input.set(pool, b.normed, a.width, &[&layer.gate, &layer.up].map(Linear::form));
+            timing.lap(Operation::Quantize);
             layer.gate.forward(pool, b.input, b.gate);
             layer.up.forward(pool, b.input, b.up);
+            timing.lap(Operation::GateUp);
             by_rows(pool, a.inner, b.gate, &|first, gate| {
                 swiglu(gate, &b.up[first * a.inner..][..gate.len()]);
             });
+            timing.lap(Operation::Swiglu);
             b.input.set(pool, b.gate, a.inner, &[layer.down.form()]);
+            timing.lap(Operation::Quantize);
             layer.down.forward(pool, b.input, b.normed);
+            timing.lap(Operation::Down);
             add(b.stream, b.normed);
+            timing.lap(Operation::Add);
         }
 
         // The rows whose logits are wanted move to the front.
@@ -225,6 +255,7 @@ impl Model {
         b.input.set(pool, stream, a.width, &[output.form()]);
         let logits = &mut b.logits[..wanted * a.vocabulary];
         output.forward(pool, b.input, logits);
+        timing.lap(Operation::Logits);
         logits
     }
 }

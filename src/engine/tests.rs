@@ -356,6 +356,17 @@ fn requests_about_one_document_compute_it_once() {
 }
 
 #[test]
+fn a_model_file_that_was_cut_off_is_refused_by_the_tensor_that_is_not_whole() {
+    let folder = Folder::new("cut-off");
+    let path = folder.tiny(Family::Qwen2, &tiny::MIXED);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 4000).unwrap();
+    let error = Engine::load(&path, &settings(), &mut |_, _| {}).err().unwrap().to_string();
+    assert!(error.contains("not a whole GGUF file: tensor "), "{error}");
+    assert!(error.contains("pass the end"), "{error}");
+}
+
+#[test]
 fn what_can_never_fit_is_refused_with_the_numbers() {
     let folder = Folder::new("fit");
     let path = folder.tiny(Family::Qwen2, &tiny::MIXED);
@@ -534,46 +545,5 @@ fn write_tiny_models() {
     for family in Family::ALL {
         let path = folder.join(format!("{family:?}.gguf"));
         tiny::write_as(&path, family, &[GgmlDType::F32], 7).unwrap();
-    }
-}
-
-/// `BENCH_MODEL=… cargo test --release --lib engine::tests::bench -- --ignored --nocapture`: the columns of
-/// llama-batched-bench (S_PP, S_TG) at -npp 256 -ntg 16.
-#[test]
-#[ignore = "a measurement"]
-fn bench() {
-    let path = std::env::var_os("BENCH_MODEL").expect("BENCH_MODEL names a GGUF");
-    let start = std::time::Instant::now();
-    let mut model = load(Path::new(&path));
-    println!("load {:.2} s", start.elapsed().as_secs_f64());
-    let threads = std::env::var("BENCH_THREADS").map_or(2, |n| n.parse().unwrap());
-    let pool = Pool::new(threads);
-    let a = model.architecture().clone();
-    let batches = std::env::var("BENCH_BATCH").unwrap_or("1 8 16 32".into());
-    for batch in batches.split(' ').map(|b| b.parse::<usize>().unwrap()) {
-        let prompt = tokens(256, 30_000);
-        let each = blocks_for(256 + 16);
-        let blocks: Vec<Vec<u32>> =
-            (0..batch).map(|s| (0..each).map(|b| (s * each + b) as u32).collect()).collect();
-        let mut kv = KvStore::new(a.heads, a.layers, batch * each);
-        let start = std::time::Instant::now();
-        for pair in blocks.chunks(2) {
-            let runs: Vec<Run> = pair
-                .iter()
-                .map(|blocks| Run { tokens: &prompt, position: 0, blocks, logits: 1 })
-                .collect();
-            model.forward(&runs, &mut kv, &pool);
-        }
-        let prefill = (256 * batch) as f64 / start.elapsed().as_secs_f64();
-        let start = std::time::Instant::now();
-        for step in 0..16 {
-            let runs: Vec<Run> = blocks
-                .iter()
-                .map(|blocks| Run { tokens: &prompt[..1], position: 256 + step, blocks, logits: 1 })
-                .collect();
-            model.forward(&runs, &mut kv, &pool);
-        }
-        let decode = (16 * batch) as f64 / start.elapsed().as_secs_f64();
-        println!("batch {batch:>3}: S_PP {prefill:>7.1}  S_TG {decode:>7.1}");
     }
 }

@@ -7,12 +7,15 @@
 //! scales lie in bytes here).
 
 use std::alloc::Layout;
+use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use super::kernels::Pool;
 use super::kernels::activations::GROUP;
-use super::kernels::block::{Block32, Block256, Form, Kind, read_32, read_256};
+use super::kernels::block::{Form, Kind, read_32, read_256};
 use half::f16;
 
 /// Output rows in one panel.
@@ -37,6 +40,8 @@ pub enum PackError {
     Ragged { kind: Kind, k: usize },
     /// The bytes are more or fewer than n rows of k take.
     Size { kind: Kind, n: usize, k: usize, bytes: usize },
+    /// They could not be had.
+    Read(String),
 }
 
 impl fmt::Display for PackError {
@@ -49,6 +54,7 @@ impl fmt::Display for PackError {
             PackError::Size { kind, n, k, bytes } => {
                 write!(f, "{bytes} bytes are not {n} rows of {k} weights ({kind:?})")
             }
+            PackError::Read(message) => f.write_str(message),
         }
     }
 }
@@ -64,21 +70,48 @@ impl Matrix {
         n: usize,
         k: usize,
     ) -> Result<Matrix, PackError> {
-        let block = kind.block_len();
-        if k == 0 || !k.is_multiple_of(block) {
-            return Err(PackError::Ragged { kind, k });
-        }
-        let row_bytes = k / block * kind.block_bytes();
-        if n == 0 || n.checked_mul(row_bytes) != Some(bytes.len()) {
+        if row_bytes(kind, k)?.checked_mul(n) != Some(bytes.len()) {
             return Err(PackError::Size { kind, n, k, bytes: bytes.len() });
+        }
+        Matrix::read(pool, kind, (n, k), &|from, out| {
+            out.copy_from_slice(&bytes[from..][..out.len()]);
+            Ok(())
+        })
+    }
+
+    /// Packs a tensor of `n` rows of `k` weights. `read` fills a buffer with the tensor's bytes from
+    /// an offset on; it is called on all threads, for a panel at a time, so that no tensor ever lies
+    /// in memory twice.
+    pub fn read(
+        pool: &Pool,
+        kind: Kind,
+        (n, k): (usize, usize),
+        read: &(dyn Fn(usize, &mut [u8]) -> io::Result<()> + Sync),
+    ) -> Result<Matrix, PackError> {
+        let row_bytes = row_bytes(kind, k)?;
+        if n == 0 {
+            return Err(PackError::Size { kind, n, k, bytes: 0 });
         }
         let panel_bytes = panel_bytes(kind, k);
         let mut packed = Aligned::zeroed(n.div_ceil(PANEL) * panel_bytes);
+        let failed = Mutex::new(None);
         pool.run_chunks(packed.bytes_mut(), panel_bytes, &|panel, out| {
-            let rows = &bytes[panel * PANEL * row_bytes..n.min((panel + 1) * PANEL) * row_bytes];
-            pack_panel(kind, rows, row_bytes, out);
+            STORED.with_borrow_mut(|stored| {
+                let rows = PANEL.min(n - panel * PANEL);
+                stored.resize(stored.len().max(rows * row_bytes), 0);
+                let stored = &mut stored[..rows * row_bytes];
+                match read(panel * PANEL * row_bytes, stored) {
+                    Ok(()) => pack_panel(kind, stored, row_bytes, out),
+                    Err(error) => {
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    }
+                }
+            });
         });
-        Ok(Matrix { kind, n, k, packed })
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(PackError::Read(error.to_string())),
+            None => Ok(Matrix { kind, n, k, packed }),
+        }
     }
 
     pub fn kind(&self) -> Kind {
@@ -141,6 +174,20 @@ impl Matrix {
         let from = group * (GROUP / 32) * per_32;
         let blocks = (GROUP / 32).min(self.k / 32 - group * (GROUP / 32));
         &self.panel(panel)[from..from + blocks * per_32]
+    }
+}
+
+thread_local! {
+    /// One panel as the file has it; grows once.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes of a row in a GGUF file.
+fn row_bytes(kind: Kind, k: usize) -> Result<usize, PackError> {
+    let block = kind.block_len();
+    match k > 0 && k.is_multiple_of(block) {
+        true => Ok(k / block * kind.block_bytes()),
+        false => Err(PackError::Ragged { kind, k }),
     }
 }
 
@@ -358,8 +405,8 @@ pub(super) fn f16_to_f32(h: u16) -> f32 {
 
 /// Packs up to 32 rows, `row_bytes` each, into one panel of zeros.
 fn pack_panel(kind: Kind, rows: &[u8], row_bytes: usize, out: &mut [u8]) {
-    match kind.form() {
-        Form::Float => {
+    match kind {
+        Kind::F32 | Kind::F16 | Kind::Bf16 => {
             let size = kind.block_bytes();
             for (row, bytes) in rows.chunks(row_bytes).enumerate() {
                 for (j, b) in bytes.chunks(size).enumerate() {
@@ -367,69 +414,89 @@ fn pack_panel(kind: Kind, rows: &[u8], row_bytes: usize, out: &mut [u8]) {
                 }
             }
         }
-        Form::By32 => {
-            for (row, bytes) in rows.chunks(row_bytes).enumerate() {
-                let blocks = bytes.chunks(kind.block_bytes());
-                for (bytes, out) in blocks.zip(out.chunks_mut(bytes_per_32(kind))) {
-                    pack_32(kind, row, &read_32(kind, bytes), out);
-                }
-            }
-        }
-        Form::By256 => {
-            for (row, bytes) in rows.chunks(row_bytes).enumerate() {
-                let blocks = bytes.chunks(kind.block_bytes());
-                for (bytes, out) in blocks.zip(out.chunks_mut(8 * bytes_per_32(kind))) {
-                    pack_256(kind, row, &read_256(kind, bytes), out);
-                }
-            }
-        }
+        Kind::Q4_0 => pack_32::<{ Kind::Q4_0 as u8 }>(rows, row_bytes, out),
+        Kind::Q4_1 => pack_32::<{ Kind::Q4_1 as u8 }>(rows, row_bytes, out),
+        Kind::Q5_0 => pack_32::<{ Kind::Q5_0 as u8 }>(rows, row_bytes, out),
+        Kind::Q5_1 => pack_32::<{ Kind::Q5_1 as u8 }>(rows, row_bytes, out),
+        Kind::Q8_0 => pack_32::<{ Kind::Q8_0 as u8 }>(rows, row_bytes, out),
+        Kind::Q2K => pack_256::<{ Kind::Q2K as u8 }>(rows, row_bytes, out),
+        Kind::Q3K => pack_256::<{ Kind::Q3K as u8 }>(rows, row_bytes, out),
+        Kind::Q4K => pack_256::<{ Kind::Q4K as u8 }>(rows, row_bytes, out),
+        Kind::Q5K => pack_256::<{ Kind::Q5K as u8 }>(rows, row_bytes, out),
+        Kind::Q6K => pack_256::<{ Kind::Q6K as u8 }>(rows, row_bytes, out),
     }
 }
 
-fn pack_32(kind: Kind, row: usize, block: &Block32, out: &mut [u8]) {
+/// The inverse of `unpack_32`.
+fn pack_32<const KIND: u8>(rows: &[u8], row_bytes: usize, out: &mut [u8]) {
+    let kind = kind_of(KIND);
     let (low, high) = planes(kind);
     let (low, high) = (low * UNIT, high * UNIT);
-    let (bits, rest) = out.split_at_mut(low + high);
-    pack_bits(kind, row, &block.q, bits.split_at_mut(low));
-    put_f16(&mut rest[2 * row..], block.d);
-    if kind.has_min() {
-        put_f16(&mut rest[64 + 2 * row..], block.min);
+    for (b, out) in out.chunks_exact_mut(bytes_per_32(kind)).enumerate() {
+        let (bits, rest) = out.split_at_mut(low + high);
+        for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
+            let size = kind.block_bytes();
+            let block = read_32(kind, &bytes[b * size..][..size]);
+            pack_bits::<KIND>(row, &block.q, bits.split_at_mut(low));
+            put_f16(&mut rest[2 * row..], block.d);
+            if kind.has_min() {
+                put_f16(&mut rest[64 + 2 * row..], block.min);
+            }
+        }
     }
 }
 
-fn pack_256(kind: Kind, row: usize, block: &Block256, out: &mut [u8]) {
+/// The inverse of `unpack_256`.
+fn pack_256<const KIND: u8>(rows: &[u8], row_bytes: usize, out: &mut [u8]) {
+    let kind = kind_of(KIND);
     let (low, high) = planes(kind);
     let (low, high) = (low * 8 * UNIT, high * 8 * UNIT);
-    let (bits, rest) = out.split_at_mut(low + high);
-    pack_bits(kind, row, &block.q, bits.split_at_mut(low));
-    let (scales, d) = rest.split_at_mut(512);
-    for j in 0..16 {
-        match kind {
-            Kind::Q4K | Kind::Q5K => {
-                scales[j / 2 * PANEL + row] = block.scale[j] as u8;
-                scales[256 + (j / 4 * PANEL + row) * 2 + j / 2 % 2] = block.min[j];
+    for (b, out) in out.chunks_exact_mut(8 * bytes_per_32(kind)).enumerate() {
+        let (bits, rest) = out.split_at_mut(low + high);
+        let (scales, d) = rest.split_at_mut(512);
+        for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
+            let size = kind.block_bytes();
+            let block = read_256(kind, &bytes[b * size..][..size]);
+            pack_bits::<KIND>(row, &block.q, bits.split_at_mut(low));
+            for j in 0..16 {
+                match kind {
+                    Kind::Q4K | Kind::Q5K => {
+                        scales[j / 2 * PANEL + row] = block.scale[j] as u8;
+                        scales[256 + (j / 4 * PANEL + row) * 2 + j / 2 % 2] = block.min[j];
+                    }
+                    Kind::Q2K => scales[j * PANEL + row] = block.scale[j] as u8 | block.min[j] << 4,
+                    _ => scales[j * PANEL + row] = block.scale[j] as u8,
+                }
             }
-            Kind::Q2K => scales[j * PANEL + row] = block.scale[j] as u8 | block.min[j] << 4,
-            _ => scales[j * PANEL + row] = block.scale[j] as u8,
+            put_f16(&mut d[2 * row..], block.d);
+            if kind.has_min() {
+                put_f16(&mut d[64 + 2 * row..], block.dmin);
+            }
         }
-    }
-    put_f16(&mut d[2 * row..], block.d);
-    if kind.has_min() {
-        put_f16(&mut d[64 + 2 * row..], block.dmin);
     }
 }
 
 /// The inverse of `unpack_bits` for the weights of one row.
-fn pack_bits(kind: Kind, row: usize, q: &[u8], (low, high): (&mut [u8], &mut [u8])) {
-    let (low_bits, high_bits) = planes(kind);
-    let mask = ((1u16 << low_bits) - 1) as u8;
-    let per_low = 8 / low_bits;
-    for (j, q) in q.iter().enumerate() {
-        let (unit, byte) = (j / 4, row * 4 + j % 4);
-        low[unit / per_low * UNIT + byte] |= (q & mask) << (unit % per_low * low_bits);
-        if let Some(per_high) = 8usize.checked_div(high_bits) {
-            high[unit / per_high * UNIT + byte] |= q >> low_bits << (unit % per_high * high_bits);
+#[inline(always)]
+fn pack_bits<const KIND: u8>(row: usize, q: &[u8], (low, high): (&mut [u8], &mut [u8])) {
+    let (low_bits, high_bits) = planes(kind_of(KIND));
+    pack_plane(row, q, (0, low_bits), low);
+    if high_bits > 0 {
+        pack_plane(row, q, (low_bits, high_bits), high);
+    }
+}
+
+/// `bits` bits of every weight of one row, from bit `shift` on: four weights are a word of a unit.
+#[inline(always)]
+fn pack_plane(row: usize, q: &[u8], (shift, bits): (usize, usize), plane: &mut [u8]) {
+    let mask = u32::from_le_bytes([((1u16 << bits) - 1) as u8; 4]);
+    let per_byte = 8 / bits;
+    for (q, unit) in q.chunks_exact(4 * per_byte).zip(plane.chunks_exact_mut(UNIT)) {
+        let mut word = 0;
+        for (part, q) in q.as_chunks::<4>().0.iter().enumerate() {
+            word |= (u32::from_le_bytes(*q) >> shift & mask) << (part * bits);
         }
+        unit[4 * row..][..4].copy_from_slice(&word.to_le_bytes());
     }
 }
 

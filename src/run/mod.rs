@@ -1,5 +1,6 @@
 //! Wires the rooms: queues, threads, resume, signals, the closing table. Knows all of them but `cli`.
 
+mod bench;
 mod closing;
 mod look;
 mod night;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+pub use bench::{Bench, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of, verify,

@@ -9,6 +9,7 @@ mod audit;
 mod audit_crash;
 mod audit_disk;
 mod audit_night;
+mod bench;
 mod csv;
 mod docx;
 mod engine;

@@ -1,7 +1,8 @@
 //! GGUF block types, read one block at a time into plain integers and scales.
 //!
 //! Both the scalar specification and the packing of panels start here, so this is the only place that
-//! knows how ggml arranges bits (ggml-quants.c, `dequantize_row_*`). Not a place for speed.
+//! knows how ggml arranges bits (ggml-quants.c, `dequantize_row_*`). Weights are
+//! read in runs of 32 bytes, so that loading is quick.
 
 use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
@@ -196,8 +197,8 @@ fn read_q2k(bytes: &[u8]) -> Block256 {
         d: f16_at(bytes, 80),
         dmin: f16_at(bytes, 82),
     };
-    for j in 0..256 {
-        block.q[j] = qs[j / 128 * 32 + j % 32] >> (j / 32 % 4 * 2) & 3;
+    for (c, q) in block.q.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        *q = field(qs, c / 4 * 32, c % 4 * 2, 3);
     }
     for j in 0..16 {
         block.scale[j] = (scales[j] & 15) as i8;
@@ -210,9 +211,8 @@ fn read_q3k(bytes: &[u8]) -> Block256 {
     let (high, qs, scales) = (&bytes[..32], &bytes[32..96], &bytes[96..108]);
     let mut block =
         Block256 { q: [0; 256], scale: [0; 16], min: [0; 16], d: f16_at(bytes, 108), dmin: 0.0 };
-    for j in 0..256 {
-        let low = qs[j / 128 * 32 + j % 32] >> (j / 32 % 4 * 2) & 3;
-        block.q[j] = low | (high[j % 32] >> (j / 32) & 1) << 2;
+    for (c, q) in block.q.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        *q = over(field(qs, c / 4 * 32, c % 4 * 2, 3), field(high, 0, c, 1), 2);
     }
     for j in 0..16 {
         let low = scales[j % 8] >> (j / 8 * 4) & 15;
@@ -243,9 +243,11 @@ fn read_q45k(bytes: &[u8], high: Option<&[u8]>, low: &[u8]) -> Block256 {
             block.min[2 * j + half] = min;
         }
     }
-    for j in 0..256 {
-        let fifth = high.map_or(0, |h| h[j % 32] >> (j / 32) & 1);
-        block.q[j] = low[j / 64 * 32 + j % 32] >> (j / 32 % 2 * 4) & 15 | fifth << 4;
+    for (c, q) in block.q.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        *q = field(low, c / 2 * 32, c % 2 * 4, 15);
+        if let Some(high) = high {
+            *q = over(*q, field(high, 0, c, 1), 4);
+        }
     }
     block
 }
@@ -254,15 +256,27 @@ fn read_q6k(bytes: &[u8]) -> Block256 {
     let (low, high, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
     let mut block =
         Block256 { q: [0; 256], scale: [0; 16], min: [0; 16], d: f16_at(bytes, 208), dmin: 0.0 };
-    for j in 0..256 {
-        let four = low[j / 128 * 64 + j % 64] >> (j / 64 % 2 * 4) & 15;
-        let two = high[j / 128 * 32 + j % 32] >> (j / 32 % 4 * 2) & 3;
-        block.q[j] = four | two << 4;
+    for (c, q) in block.q.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let four = field(low, c / 4 * 64 + c % 2 * 32, c / 2 % 2 * 4, 15);
+        *q = over(four, field(high, c / 4 * 32, c % 4 * 2, 3), 4);
     }
     for j in 0..16 {
         block.scale[j] = scales[j] as i8;
     }
     block
+}
+
+/// The bits `mask` from bit `shift` on, of 32 bytes from `at` on.
+#[inline(always)]
+fn field(bytes: &[u8], at: usize, shift: usize, mask: u8) -> [u8; 32] {
+    let bytes: &[u8; 32] = bytes[at..].first_chunk().expect("a block is whole");
+    bytes.map(|byte| byte >> shift & mask)
+}
+
+/// Low bits with high bits above them, from bit `shift` on.
+#[inline(always)]
+fn over(low: [u8; 32], high: [u8; 32], shift: usize) -> [u8; 32] {
+    std::array::from_fn(|i| low[i] | high[i] << shift)
 }
 
 fn f16_at(bytes: &[u8], at: usize) -> f32 {

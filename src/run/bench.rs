@@ -1,0 +1,147 @@
+//! The speed of a model on this machine, in the columns of llama.cpp's `llama-batched-bench`.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Broken;
+use crate::base::{Clock, SystemClock};
+use crate::engine::{self, BenchShape, BenchTimes, Engine};
+use crate::jobs;
+
+/// What is to be measured, and how.
+#[derive(Clone, Debug)]
+pub struct BenchOptions {
+    pub file: PathBuf,
+    pub memory_bytes: u64,
+    /// 0: one per core.
+    pub threads: usize,
+    /// The instruction tier by name; none for the fastest.
+    pub tier: Option<String>,
+    /// Tokens of each prompt and of each answer.
+    pub prompt: usize,
+    pub answer: usize,
+    /// The largest number of sequences at once.
+    pub batch_max: usize,
+    /// Whether rows tell the time of every operation.
+    pub timing: bool,
+}
+
+/// A loaded model, about to be measured.
+pub struct Bench {
+    engine: Engine,
+    shape: BenchShape,
+    pub setting: BenchSetting,
+}
+
+/// Under which circumstances the rows were measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchSetting {
+    pub model: String,
+    pub threads: usize,
+    pub tier: String,
+    /// From the open file to the first possible step.
+    pub load_seconds: f64,
+}
+
+/// One row of the table; the names of its fields are those of `llama-batched-bench`'s JSON lines.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchRow {
+    /// Tokens of each prompt, tokens of each answer, sequences at once.
+    pub pp: usize,
+    pub tg: usize,
+    pub pl: usize,
+    /// Tokens in the cache at the end.
+    pub n_kv: usize,
+    /// Seconds, and tokens a second: all prompts, all answers, both.
+    pub t_pp: f64,
+    pub speed_pp: f64,
+    pub t_tg: f64,
+    pub speed_tg: f64,
+    pub t: f64,
+    pub speed: f64,
+    /// In the order of the forward; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<OperationRow>,
+}
+
+/// Seconds that one operation took over all steps of a row.
+#[derive(Clone, Debug, Serialize)]
+pub struct OperationRow {
+    pub operation: &'static str,
+    pub t_pp: f64,
+    pub t_tg: f64,
+}
+
+/// Loads a model for measuring, and warms it up with a few tokens.
+///
+/// # Errors
+/// `Model` where the file is no model that can be run, where it does not fit, or where the machine
+/// does not have the tier.
+pub fn load_bench(options: &BenchOptions) -> Result<Bench, Broken> {
+    let BenchOptions { prompt, answer, batch_max, .. } = *options;
+    let settings = engine::Settings {
+        threads: options.threads,
+        slots: batch_max,
+        context_tokens: prompt.saturating_add(answer),
+        tier: options.tier.clone(),
+        ..engine::Settings::new(options.memory_bytes, jobs::DATE_DEFAULT)
+    };
+    let clock = SystemClock::new();
+    let broken = |why: &dyn std::error::Error| Broken::Model(why.to_string());
+    let mut engine =
+        Engine::load(&options.file, &settings, &mut |_, _| {}).map_err(|error| broken(&error))?;
+    let setting = BenchSetting {
+        model: engine.facts().name.clone(),
+        threads: engine.threads(),
+        tier: engine.tier().to_owned(),
+        load_seconds: clock.elapsed().as_secs_f64(),
+    };
+    // As many tokens as llama-batched-bench takes.
+    let warm = BenchShape { prompt: prompt.min(16), answer: 0, batch: 1 };
+    engine.bench(warm).map_err(|error| broken(&error))?;
+    if options.timing {
+        engine.watch();
+    }
+    Ok(Bench { engine, shape: BenchShape { prompt, answer, batch: 0 }, setting })
+}
+
+impl Bench {
+    /// Measures one row.
+    ///
+    /// # Errors
+    /// `Usage` where so many sequences do not fit.
+    pub fn row(&mut self, batch: usize) -> Result<BenchRow, Broken> {
+        let shape = BenchShape { batch, ..self.shape };
+        let times = self.engine.bench(shape).map_err(|error| Broken::Usage(error.to_string()))?;
+        Ok(BenchRow::new(shape, &times))
+    }
+}
+
+impl BenchRow {
+    fn new(shape: BenchShape, times: &BenchTimes) -> BenchRow {
+        let BenchShape { prompt: pp, answer: tg, batch: pl } = shape;
+        let (t_pp, t_tg) = (times.prompts.as_secs_f64(), times.answers.as_secs_f64());
+        let t = t_pp + t_tg;
+        let operations = times.prompt_operations.iter().zip(&times.answer_operations);
+        BenchRow {
+            pp,
+            tg,
+            pl,
+            n_kv: pl * (pp + tg),
+            t_pp,
+            speed_pp: (pl * pp) as f64 / t_pp,
+            t_tg,
+            speed_tg: (pl * tg) as f64 / t_tg,
+            t,
+            speed: (pl * (pp + tg)) as f64 / t,
+            operations: operations
+                .map(|(&(operation, prompt), &(_, answer))| OperationRow {
+                    operation,
+                    t_pp: prompt.as_secs_f64(),
+                    t_tg: answer.as_secs_f64(),
+                })
+                .collect(),
+        }
+    }
+}
