@@ -161,9 +161,7 @@ fn attend_tile(
                 &[query(at(0)), query(at(1)), query(at(2)), query(at(3))],
                 &mut scores,
             );
-            let seen = |k: usize| {
-                (tile.position + at(k) / group + 1 - start).min(KV_BLOCK_TOKENS)
-            };
+            let seen = |k: usize| (tile.position + at(k) / group + 1 - start).min(KV_BLOCK_TOKENS);
             accumulate(
                 &mut scores[..count],
                 &[seen(0), seen(1), seen(2), seen(3)],

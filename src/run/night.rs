@@ -300,9 +300,15 @@ impl Night<'_> {
             progress,
         };
         let (limits, slots) = (&self.plan.limits, self.plan.engine.slots);
-        pipeline::work_off(&work, limits, server, (&mut engine, slots), progress, stop, &mut |at, step| {
-            books.enter(at, step)
-        })?;
+        pipeline::work_off(
+            &work,
+            limits,
+            server,
+            (&mut engine, slots),
+            progress,
+            stop,
+            &mut |at, step| books.enter(at, step),
+        )?;
         let progressed = engine.progress();
         Ok(closing::Speed {
             load: loaded - before,
