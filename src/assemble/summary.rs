@@ -102,8 +102,18 @@ pub(super) fn finish(
     reply: &SummaryReply,
     document: &Document,
     chunks: &[Chunk],
+    (text_max, point_max): (usize, usize),
     warnings: &mut Vec<Warning>,
 ) -> Summary {
+    let text = match broke_off(&reply.text, text_max) {
+        None => reply.text.clone(),
+        Some(whole) => {
+            let message =
+                "summary: it broke off at its longest length; only whole sentences are kept";
+            warnings.push(Warning::document(message));
+            whole.to_owned()
+        }
+    };
     let sentences = Sentences::new(chunks);
     let known = numbers_of(chunks);
     let mut points = Vec::new();
@@ -116,6 +126,10 @@ pub(super) fn finish(
             let message = format!("summary: no sentence of the document supports point {number}");
             warnings.push(Warning::document(message));
         }
+        if broke_off(point, point_max).is_some() {
+            let message = format!("summary: point {number} broke off at its longest length");
+            warnings.push(Warning::document(message));
+        }
         points.push(Point { text: point.clone(), evidence });
     }
     let texts = std::iter::once(&reply.text).chain(&reply.points);
@@ -126,5 +140,26 @@ pub(super) fn finish(
             warnings.push(Warning::document(message));
         }
     }
-    Summary { text: reply.text.clone(), points }
+    Summary { text, points }
+}
+
+/// Of a text that ended because it was `max` characters long: its whole sentences, or all of it where
+/// there is not one.
+fn broke_off(text: &str, max: usize) -> Option<&str> {
+    // White space that was taken out since makes a text that is full a little shorter.
+    let full = text.chars().count() + 2 >= max && !text.ends_with(['.', '!', '?', '”', '"', ')']);
+    full.then(|| text.rfind(". ").map_or(text, |end| &text[..=end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broke_off;
+
+    #[test]
+    fn a_summary_that_fills_its_length_ends_with_its_last_whole_sentence() {
+        assert_eq!(broke_off("It is a lease. It ends on", 25), Some("It is a lease."));
+        assert_eq!(broke_off("It is a lease. It ends.", 23), None);
+        assert_eq!(broke_off("It is a lease", 100), None, "short of its length it is as meant");
+        assert_eq!(broke_off("one long sentence", 17), Some("one long sentence"));
+    }
 }

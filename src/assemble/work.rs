@@ -249,8 +249,14 @@ impl Work {
                     let done = self.trees.get(&index).filter(|tree| tree.finished);
                     if let Some(partial) = done.and_then(|tree| tree.partials.first()) {
                         let (document, chunks) = (&self.document, &self.chunked.chunks);
-                        let reply = &partial.reply;
-                        summary = Some(summary::finish(reply, document, chunks, &mut warnings));
+                        let lengths = prompt::summary_lengths(task);
+                        summary = Some(summary::finish(
+                            &partial.reply,
+                            document,
+                            chunks,
+                            lengths,
+                            &mut warnings,
+                        ));
                     }
                     if done.is_some_and(|tree| tree.shortened) {
                         problems.push(format!("{}: partial summaries were shortened", task.name));

@@ -178,7 +178,7 @@ fn attend_tile(
 }
 
 wide! {
-    /// scores[i][j] = queries[i] · keys[.., j], each one chain of fused multiply-adds over the head.
+    /// `scores[i][j] = queries[i] · keys[.., j]`, each one chain of fused multiply-adds over the head.
     /// `keys` is [head_dim, 32].
     fn score(
         keys: &[f32],
@@ -269,7 +269,7 @@ fn weigh_all<const N: usize, const W: usize>(
     }
 }
 
-/// out[n][d] = shrinks[n] · out[n][d] + Σ weights[n][j] · values[j][d], in ascending j below seen[n],
+/// `out[n][d] = shrinks[n] · out[n][d] + Σ weights[n][j] · values[j][d]`, in ascending j below `seen[n]`,
 /// for `W` elements d from `at` on.
 #[inline(always)]
 fn weigh<const N: usize, const W: usize>(

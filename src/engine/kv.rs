@@ -68,7 +68,7 @@ impl Blocks {
 
 /// The keys and values themselves, f16 rounded to nearest even.
 ///
-/// [block][layer][kv head][keys: head_dim × 32, values: 32 × head_dim]: keys lie across, so that the
+/// `[block][layer][kv head][keys: head_dim × 32, values: 32 × head_dim]`: keys lie across, so that the
 /// scores of 32 keys are 32 independent sums.
 pub(super) struct KvStore {
     heads: Heads,

@@ -1,7 +1,7 @@
 //! Weight matrices as the kernels read them: panels of 32 output rows, groups of 256 input columns.
 //!
 //! One layout serves every instruction tier. Within a group the unit is 128 bytes: four columns of 32
-//! rows ([32][4]), which is two AVX-512 registers of VPDPBUSD's operand, four of AVX2's, and two rows of
+//! rows (`[32][4]`), which is two AVX-512 registers of VPDPBUSD's operand, four of AVX2's, and two rows of
 //! an AMX tile. Bits of `q` are packed across units, so that unpacking is shifts and masks of whole
 //! vectors; a weight takes as many bits as in the file (Q4_K and Q5_K 0.125 more, Q3_K too: their 6-bit
 //! scales lie in bytes here).
@@ -305,8 +305,8 @@ fn unpack_32<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
     }
 }
 
-/// 64 units of `q`, [16][32] scales, d, dmin. The types whose scales hold for 32 columns have [8][32] of
-/// them, then minima of two times 32 columns [4][32][2]; Q2_K has both in the halves of one byte.
+/// 64 units of `q`, `[16][32]` scales, d, dmin. The types whose scales hold for 32 columns have `[8][32]` of
+/// them, then minima of two times 32 columns `[4][32][2]`; Q2_K has both in the halves of one byte.
 #[inline(always)]
 fn unpack_256<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
     let kind = kind_of(KIND);

@@ -178,15 +178,21 @@ fn json_words(task: &Task) -> String {
     )
 }
 
-/// Lengths are set so that an answer is whole within the task's limit of tokens even where figures
+/// The most characters of a summary's text, and of one of its points.
+///
+/// Set so that an answer is whole within the task's limit of tokens even where figures
 /// and names make two characters of each: half of it for the text, half for the points.
+pub fn summary_lengths(task: &Task) -> (usize, usize) {
+    let text = (task.answer_tokens_max as usize).max(80);
+    (text, (text / points_max(task)).clamp(60, 300))
+}
+
 fn summary_form(task: &Task) -> Form {
-    let share = (task.answer_tokens_max as usize).max(80);
-    let point = (share / points_max(task)).clamp(60, 300);
+    let (text, point) = summary_lengths(task);
     vec![Part::Json(Arc::new(json!({
         "type": "object",
         "properties": {
-            "summary": { "type": "string", "minLength": 1, "maxLength": share },
+            "summary": { "type": "string", "minLength": 1, "maxLength": text },
             "points": {
                 "type": "array",
                 "items": { "type": "string", "minLength": 1, "maxLength": point },

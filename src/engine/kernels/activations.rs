@@ -1,6 +1,6 @@
 //! Rows of activations, written down once for all matrices that read them.
 //!
-//! Everything is cut into groups of 256 columns, group-major: [k / 256][m][256]. A kernel that holds one
+//! Everything is cut into groups of 256 columns, group-major: `[k / 256][m][256]`. A kernel that holds one
 //! group of a weight panel then reads its activations front to back. Buffers are reused from step to step.
 
 use super::Tier;
@@ -27,7 +27,7 @@ pub struct Activations {
     by_256: Option<IntRows>,
 }
 
-/// [groups][m][256]; columns past k are zero.
+/// `[groups][m][256]`; columns past k are zero.
 #[derive(Default)]
 pub(super) struct FloatRows {
     pub x: Vec<f32>,
@@ -36,13 +36,13 @@ pub(super) struct FloatRows {
 /// int8 rows with their scales and sums.
 #[derive(Default)]
 pub(super) struct IntRows {
-    /// [groups][m][256]; columns past k are zero.
+    /// `[groups][m][256]`; columns past k are zero.
     pub q: Vec<i8>,
-    /// By 256: [groups][m]; by 32: [groups][m][8].
+    /// By 256: `[groups][m]`; by 32: `[groups][m][8]`.
     pub d: Vec<f32>,
-    /// Negated sums of `q`. By 256: of each 16, [groups][m][16]; by 32: of each 32, [groups][m][8].
+    /// Negated sums of `q`. By 256: of each 16, `[groups][m][16]`; by 32: of each 32, `[groups][m][8]`.
     pub minus_sum: Vec<i32>,
-    /// By 256 only: sums of `q`, of each 16 and then of each 32, [groups][m][16 + 8].
+    /// By 256 only: sums of `q`, of each 16 and then of each 32, `[groups][m][16 + 8]`.
     pub sum: Vec<i16>,
 }
 
