@@ -84,17 +84,16 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
         .collect();
     defer_beyond(choice.limit, &mut stands);
 
-    let mut night = Night {
+    let night = Night {
         plan,
         sources: &sources,
+        started: tools.clock.elapsed(),
         tools,
         writer,
         log,
         ends: Vec::new(),
-        started: Duration::ZERO,
         begun_at: vec![Duration::ZERO; sources.len()],
     };
-    night.started = night.tools.clock.elapsed();
     night.work(&jobs, stands)
 }
 
