@@ -5,23 +5,33 @@
 //! Not here: where a sequence's blocks lie (`kv`), and what a row is (`model`).
 
 use std::cell::RefCell;
-use std::sync::Mutex;
 
 use half::f16;
 
+use super::kernels::Tier;
+use super::kernels::simd::{Cell, LANES, Simd, Vectorized};
 use super::kv::KvStore;
-use super::math::{LANES, exp, fold};
+use super::math::exp;
 use super::model::Run;
 use super::pool::Pool;
-use super::wide::wide;
 use crate::base::limits::KV_BLOCK_TOKENS;
 
-/// Rows of one sequence that are attended together, so that a block is converted from f16 once for
-/// all of them. No result depends on it.
+/// Rows of one sequence that are attended together. No result depends on it.
 const TILE_ROWS: usize = 16;
 
-/// Queries that go over a block of keys side by side, to have independent chains in flight.
-const QUERIES: usize = 4;
+/// Queries that go over a block of keys side by side where the registers hold 32 vectors, and where
+/// they hold fewer.
+const QUERIES_MAX: usize = 6;
+const QUERIES_FEW: usize = 2;
+
+/// From so many parts of queries on a block is widened from f16 once for all of them.
+const PARTS_WIDENED_FROM: usize = 3;
+
+/// Queries that go over a block side by side.
+#[inline(always)]
+const fn at_once<S: Simd>() -> usize {
+    if S::REGISTERS < 32 { QUERIES_FEW } else { QUERIES_MAX }
+}
 
 /// The sizes of one attention layer.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +51,18 @@ impl Heads {
     }
 }
 
+/// How the rows of a step are cut into tasks; the same for every layer.
+#[derive(Default)]
+pub(super) struct Plan {
+    tiles: Vec<Tile>,
+    /// Where the part of each task ends in the results: all tiles of the first key head, and so on.
+    ends: Vec<usize>,
+}
+
 /// Some consecutive rows of one run.
 #[derive(Clone, Copy)]
-struct Tile<'a> {
-    blocks: &'a [u32],
+struct Tile {
+    run: usize,
     /// Position of the first row in its sequence.
     position: usize,
     /// Index of the first row in the batch.
@@ -52,7 +70,7 @@ struct Tile<'a> {
     rows: usize,
 }
 
-/// What a thread needs for one block; allocated once a thread.
+/// What a thread needs for one tile; grows once.
 #[derive(Default)]
 struct Scratch {
     /// [head_dim, 32]
@@ -67,259 +85,332 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+impl Plan {
+    /// Plans the step of `runs`.
+    pub(super) fn set(&mut self, heads: Heads, runs: &[Run]) {
+        self.tiles.clear();
+        self.ends.clear();
+        let mut row = 0;
+        for (run, Run { tokens, position, .. }) in runs.iter().enumerate() {
+            for start in (0..tokens.len()).step_by(TILE_ROWS) {
+                let rows = TILE_ROWS.min(tokens.len() - start);
+                self.tiles.push(Tile { run, position: position + start, row: row + start, rows });
+            }
+            row += tokens.len();
+        }
+        let mut end = 0;
+        for _ in 0..heads.kv_heads {
+            for tile in &self.tiles {
+                end += tile.rows * heads.group() * heads.head_dim;
+                self.ends.push(end);
+            }
+        }
+    }
+}
+
 /// Attends every row of `runs` to the keys of its sequence up to and with itself.
 ///
 /// `q` is [rows, heads × head_dim], rotated and already divided by √head_dim. `split` is scratch of
 /// the same size, written as [kv_heads, rows, group × head_dim]; `out` is as `q`.
+#[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
 pub(super) fn attend(
-    pool: &Pool,
+    (pool, tier): (&Pool, Tier),
     heads: Heads,
     (kv, layer): (&KvStore, usize),
     runs: &[Run],
+    plan: &Plan,
     q: &[f32],
     split: &mut [f32],
     out: &mut [f32],
 ) {
-    let width = heads.group() * heads.head_dim;
-    let rows = q.len() / (heads.heads * heads.head_dim);
-    let tiles = tiles(runs);
-    // One task is one tile and one key head; each has its own part of `split`.
-    let mut tasks = Vec::with_capacity(tiles.len() * heads.kv_heads);
-    for (head, mut rest) in split[..q.len()].chunks_exact_mut(rows * width).enumerate() {
-        for tile in &tiles {
-            let (part, after) = rest.split_at_mut(tile.rows * width);
-            rest = after;
-            tasks.push((*tile, head, Mutex::new(part)));
-        }
-    }
-    pool.run(tasks.len(), &|task| {
-        let (tile, head, part) = &tasks[task];
-        let mut part = part.try_lock().expect("a task runs once");
+    let split = &mut split[..q.len()];
+    pool.run_parts(split, &plan.ends, &|task, out| {
+        let (head, tile) = (task / plan.tiles.len(), plan.tiles[task % plan.tiles.len()]);
+        let blocks = runs[tile.run].blocks;
         SCRATCH.with_borrow_mut(|scratch| {
-            attend_tile(heads, (kv, layer), *tile, *head, q, scratch, &mut part);
+            tier.run(TileAttention { heads, kv, layer, blocks, tile, head, q, scratch, out });
         });
     });
-    drop(tasks);
-    for (head, part) in split[..q.len()].chunks_exact(rows * width).enumerate() {
-        let row_width = heads.heads * heads.head_dim;
+    let width = heads.group() * heads.head_dim;
+    let row_width = heads.heads * heads.head_dim;
+    for (head, part) in split.chunks_exact(q.len() / heads.kv_heads).enumerate() {
         for (row, part) in out.chunks_exact_mut(row_width).zip(part.chunks_exact(width)) {
             row[head * width..(head + 1) * width].copy_from_slice(part);
         }
     }
 }
 
-fn tiles<'a>(runs: &'a [Run]) -> Vec<Tile<'a>> {
-    let mut tiles = Vec::new();
-    let mut row = 0;
-    for run in runs {
-        for start in (0..run.tokens.len()).step_by(TILE_ROWS) {
-            let rows = TILE_ROWS.min(run.tokens.len() - start);
-            let position = run.position + start;
-            tiles.push(Tile { blocks: run.blocks, position, row: row + start, rows });
-        }
-        row += run.tokens.len();
-    }
-    tiles
-}
-
 /// One tile and one key head. `out` is [tile.rows, group × head_dim].
-fn attend_tile(
+struct TileAttention<'a> {
     heads: Heads,
-    (kv, layer): (&KvStore, usize),
+    kv: &'a KvStore,
+    layer: usize,
+    blocks: &'a [u32],
     tile: Tile,
     head: usize,
-    q: &[f32],
-    scratch: &mut Scratch,
-    out: &mut [f32],
-) {
-    let (group, dim) = (heads.group(), heads.head_dim);
-    let queries = tile.rows * group;
-    scratch.keys.resize(dim * KV_BLOCK_TOKENS, 0.0);
-    scratch.values.resize(dim * KV_BLOCK_TOKENS, 0.0);
-    scratch.running.clear();
-    scratch.running.resize(queries, (f32::NEG_INFINITY, 0.0));
-    out.fill(0.0);
-    let query = |i: usize| {
-        let start = ((tile.row + i / group) * heads.heads + head * group + i % group) * dim;
-        &q[start..start + dim]
-    };
-    let last = tile.position + tile.rows - 1;
-    for block in 0..=last / KV_BLOCK_TOKENS {
-        let (keys, values) = kv.read(tile.blocks[block], layer, head);
-        widen(keys, &mut scratch.keys);
-        widen(values, &mut scratch.values);
-        let start = block * KV_BLOCK_TOKENS;
-        // The first row that sees a key of this block.
-        let first = start.saturating_sub(tile.position) * group;
-        for i in (first..queries).step_by(QUERIES) {
-            let count = QUERIES.min(queries - i);
-            // The last queries may be fewer; then one is scored several times and used once.
-            let at = |k: usize| i + k.min(count - 1);
-            let mut scores = [[0.0; KV_BLOCK_TOKENS]; QUERIES];
-            score(
-                &scratch.keys,
-                &[query(at(0)), query(at(1)), query(at(2)), query(at(3))],
-                &mut scores,
-            );
-            let seen = |k: usize| (tile.position + at(k) / group + 1 - start).min(KV_BLOCK_TOKENS);
-            accumulate(
-                &mut scores[..count],
-                &[seen(0), seen(1), seen(2), seen(3)],
-                &scratch.values,
-                &mut scratch.running[i..i + count],
-                &mut out[i * dim..(i + count) * dim],
-            );
+    q: &'a [f32],
+    scratch: &'a mut Scratch,
+    out: &'a mut [f32],
+}
+
+impl Vectorized for TileAttention<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let TileAttention { heads, kv, layer, blocks, tile, head, q, scratch, out } = self;
+        let (group, dim) = (heads.group(), heads.head_dim);
+        let queries = tile.rows * group;
+        let Scratch { keys: wide_keys, values: wide_values, running } = scratch;
+        running.clear();
+        running.resize(queries, (f32::NEG_INFINITY, 0.0));
+        out.fill(0.0);
+        let last = (tile.position + tile.rows - 1) / KV_BLOCK_TOKENS;
+        for block in 0..=last {
+            let (keys, values) = kv.read(blocks[block], layer, head);
+            // Blocks lie apart: the hardware does not foresee the next one.
+            let ahead = match block < last {
+                true => kv.read(blocks[block + 1], layer, head),
+                false => (&[][..], &[][..]),
+            };
+            let start = block * KV_BLOCK_TOKENS;
+            let queries = Queries {
+                q,
+                heads,
+                head,
+                tile,
+                start,
+                // The first row that sees a key of this block.
+                range: start.saturating_sub(tile.position) * group..queries,
+            };
+            if queries.range.len().div_ceil(at_once::<S>()) >= PARTS_WIDENED_FROM {
+                wide_keys.resize(dim * KV_BLOCK_TOKENS, 0.0);
+                wide_values.resize(dim * KV_BLOCK_TOKENS, 0.0);
+                widen(s, keys, wide_keys);
+                widen(s, values, wide_values);
+                queries.attend(s, wide_keys, wide_values, ahead, running, out);
+            } else {
+                queries.attend(s, keys, values, ahead, running, out);
+            }
         }
-    }
-    for (out, (_, sum)) in out.chunks_exact_mut(dim).zip(&scratch.running) {
-        let scale = 1.0 / sum;
-        out.iter_mut().for_each(|x| *x *= scale);
+        for (out, (_, sum)) in out.chunks_exact_mut(dim).zip(&*running) {
+            let scale = 1.0 / sum;
+            out.iter_mut().for_each(|x| *x *= scale);
+        }
     }
 }
 
-wide! {
-    /// `scores[i][j] = queries[i] · keys[.., j]`, each one chain of fused multiply-adds over the head.
-    /// `keys` is [head_dim, 32].
-    fn score(
-        keys: &[f32],
-        queries: &[&[f32]; QUERIES],
-        scores: &mut [[f32; KV_BLOCK_TOKENS]; QUERIES],
-    ) {
-        let [q0, q1, q2, q3] = queries;
-        let mut sums = [[0.0f32; KV_BLOCK_TOKENS]; QUERIES];
-        let rows = keys.chunks_exact(KV_BLOCK_TOKENS);
-        for ((((row, q0), q1), q2), q3) in rows.zip(*q0).zip(*q1).zip(*q2).zip(*q3) {
-            for (sums, q) in sums.iter_mut().zip([q0, q1, q2, q3]) {
-                for j in 0..KV_BLOCK_TOKENS {
-                    sums[j] = q.mul_add(row[j], sums[j]);
-                }
-            }
-        }
-        *scores = sums;
+#[inline(always)]
+fn widen<S: Simd>(s: S, from: &[f16], to: &mut [f32]) {
+    for (from, to) in from.as_chunks().0.iter().zip(to.as_chunks_mut().0) {
+        s.store(s.load_f16(from), to);
     }
+}
 
-    /// Takes one block of `scores` of one to four queries, of which the first `seen` count, into their
-    /// running maxima and sums and into `out` [queries, head_dim], the weighted sums of `values`
-    /// [32, head_dim].
-    fn accumulate(
-        scores: &mut [[f32; KV_BLOCK_TOKENS]],
-        seen: &[usize; QUERIES],
-        values: &[f32],
+/// Queries of one tile that see keys of one block.
+struct Queries<'a> {
+    q: &'a [f32],
+    heads: Heads,
+    head: usize,
+    tile: Tile,
+    /// Position of the block's first key.
+    start: usize,
+    range: std::ops::Range<usize>,
+}
+
+impl Queries<'_> {
+    /// Takes one block, `keys` [head_dim, 32] and `values` [32, head_dim], into the running maxima and
+    /// sums of all queries and into `out` [queries, head_dim].
+    #[inline(always)]
+    fn attend<S: Simd, C: Cell>(
+        &self,
+        s: S,
+        keys: &[C],
+        values: &[C],
+        mut ahead: (&[f16], &[f16]),
         running: &mut [(f32, f32)],
         out: &mut [f32],
     ) {
-        let mut shrinks = [0.0; QUERIES];
-        let queries = scores.iter_mut().zip(running).zip(seen).zip(&mut shrinks);
-        for (((scores, running), &seen), shrink) in queries {
-            scores[seen..].fill(f32::NEG_INFINITY);
-            let (old, sum) = *running;
-            // A NaN score is no maximum, and still reaches the sum.
-            let max = scores.iter().fold(old, |max, &s| if s > max { s } else { max });
-            *shrink = exp(old - max);
-            for s in scores.iter_mut() {
-                *s = exp(*s - max);
+        let at_once = at_once::<S>();
+        let mut first = self.range.start;
+        while first < self.range.end {
+            // Parts of nearly equal size: seven queries are four and three.
+            let left = self.range.end - first;
+            let count = left.div_ceil(left.div_ceil(at_once));
+            let (running, out) = (&mut *running, &mut *out);
+            match count {
+                1 => self.part::<S, C, 1>(s, first, keys, values, ahead, running, out),
+                2 => self.part::<S, C, 2>(s, first, keys, values, ahead, running, out),
+                3 => self.part::<S, C, 3>(s, first, keys, values, ahead, running, out),
+                4 => self.part::<S, C, 4>(s, first, keys, values, ahead, running, out),
+                5 => self.part::<S, C, 5>(s, first, keys, values, ahead, running, out),
+                _ => self.part::<S, C, 6>(s, first, keys, values, ahead, running, out),
             }
-            let mut lanes = [0.0f32; LANES];
-            for i in 0..LANES {
-                lanes[i] = scores[i] + scores[i + LANES];
-            }
-            *running = (max, sum.mul_add(*shrink, fold(lanes)));
-        }
-        let dim = out.len() / scores.len();
-        // So many elements of so many queries that eight or so chains of sums are in flight.
-        match scores.len() {
-            1 => weigh_all::<1, 64>(scores, seen, &shrinks, values, dim, out),
-            2 => weigh_all::<2, 64>(scores, seen, &shrinks, values, dim, out),
-            3 => weigh_all::<3, 32>(scores, seen, &shrinks, values, dim, out),
-            _ => weigh_all::<4, 32>(scores, seen, &shrinks, values, dim, out),
+            ahead = (&[], &[]);
+            first += count;
         }
     }
 
-    /// The exact f32 of every f16: the fraction and exponent moved to their place, the exponent's bias
-    /// set right by a product with a power of two, which also serves the subnormal numbers.
-    fn widen(from: &[f16], to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            let bits = u32::from(from.to_bits());
-            let magnitude = f32::from_bits((bits & 0x7fff) << 13) * f32::from_bits(0x7780_0000);
-            // Infinity and NaN keep an exponent of all ones.
-            let special = if bits & 0x7c00 == 0x7c00 { 0x7f80_0000 } else { 0 };
-            *to = f32::from_bits(magnitude.to_bits() | special | (bits & 0x8000) << 16);
+    /// `N` of the queries, from `first` on.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
+    fn part<S: Simd, C: Cell, const N: usize>(
+        &self,
+        s: S,
+        first: usize,
+        keys: &[C],
+        values: &[C],
+        ahead: (&[f16], &[f16]),
+        running: &mut [(f32, f32)],
+        out: &mut [f32],
+    ) {
+        let Heads { heads, head_dim: dim, .. } = self.heads;
+        let group = self.heads.group();
+        // Loops, since what `array::from_fn` calls would stay compiled for the baseline.
+        let mut queries: [&[f32]; N] = [&[]; N];
+        let mut seen = [0; N];
+        for n in 0..N {
+            let (row, query) = ((first + n) / group, (first + n) % group);
+            let at = (self.tile.row + row) * heads + self.head * group + query;
+            queries[n] = &self.q[at * dim..(at + 1) * dim];
+            seen[n] = (self.tile.position + row + 1 - self.start).min(KV_BLOCK_TOKENS);
+        }
+        let mut scores = score(s, keys, queries, ahead);
+        let running = running[first..].first_chunk_mut().expect("each query has its sums");
+        let shrinks = soften(s, &mut scores, seen, running);
+        let out = &mut out[first * dim..(first + N) * dim];
+        // Keys that all of the queries see, then those that only later ones see.
+        let common = seen.into_iter().min().unwrap_or(0);
+        let mut at = 0;
+        while at < dim {
+            let place = (dim, at);
+            at += if S::REGISTERS >= 32 && dim - at >= 4 * LANES {
+                weigh::<S, C, N, 4>(s, &scores, common, &shrinks, values, place, out)
+            } else if dim - at >= 2 * LANES {
+                weigh::<S, C, N, 2>(s, &scores, common, &shrinks, values, place, out)
+            } else {
+                weigh::<S, C, N, 1>(s, &scores, common, &shrinks, values, place, out)
+            };
+        }
+        for ((weights, seen), out) in scores.iter().zip(seen).zip(out.chunks_exact_mut(dim)) {
+            for j in common..seen {
+                let row = values[j * dim..(j + 1) * dim].as_chunks().0;
+                for (out, row) in out.as_chunks_mut().0.iter_mut().zip(row) {
+                    let sum = s.mul_add(s.splat(weights[j]), C::load(s, row), s.load(out));
+                    s.store(sum, out);
+                }
+            }
         }
     }
 }
 
-/// `weigh` over all elements of `N` queries, `W` at a time and 16 at a time for what remains.
+/// Scores or weights of one query for the keys of one block.
+type Row = [f32; KV_BLOCK_TOKENS];
+
+/// `scores[n][j] = queries[n] · keys[.., j]`, each one chain of fused multiply-adds over the head.
+/// `keys` is [head_dim, 32].
 #[inline(always)]
-fn weigh_all<const N: usize, const W: usize>(
-    weights: &[[f32; KV_BLOCK_TOKENS]],
-    seen: &[usize; QUERIES],
-    shrinks: &[f32; QUERIES],
-    values: &[f32],
-    dim: usize,
-    out: &mut [f32],
-) {
-    let mut at = 0;
-    while at + W <= dim {
-        weigh::<N, W>(weights, seen, shrinks, values, (dim, at), out);
-        at += W;
+fn score<S: Simd, C: Cell, const N: usize>(
+    s: S,
+    keys: &[C],
+    mut queries: [&[f32]; N],
+    ahead: (&[f16], &[f16]),
+) -> [Row; N] {
+    let keys = keys.as_chunks::<KV_BLOCK_TOKENS>().0;
+    let ahead = (ahead.0.as_chunks::<KV_BLOCK_TOKENS>().0, ahead.1.as_chunks().0);
+    for q in &mut queries {
+        *q = &q[..keys.len()];
     }
-    while at < dim {
-        weigh::<N, 16>(weights, seen, shrinks, values, (dim, at), out);
-        at += 16;
+    let mut sums = [[s.splat(0.0); 2]; N];
+    for (d, row) in keys.iter().enumerate() {
+        if let (Some(line), Some(other)) = (ahead.0.get(d), ahead.1.get(d)) {
+            let _: &[f16; KV_BLOCK_TOKENS] = other;
+            s.prefetch(line);
+            s.prefetch(other);
+        }
+        let halves = row.as_chunks().0;
+        let row = [C::load(s, &halves[0]), C::load(s, &halves[1])];
+        for n in 0..N {
+            let q = s.splat(queries[n][d]);
+            sums[n] = [s.mul_add(q, row[0], sums[n][0]), s.mul_add(q, row[1], sums[n][1])];
+        }
     }
+    let mut scores = [[0.0; KV_BLOCK_TOKENS]; N];
+    for (scores, sums) in scores.iter_mut().zip(sums) {
+        for (scores, sum) in scores.as_chunks_mut().0.iter_mut().zip(sums) {
+            s.store(sum, scores);
+        }
+    }
+    scores
 }
 
-/// `out[n][d] = shrinks[n] · out[n][d] + Σ weights[n][j] · values[j][d]`, in ascending j below `seen[n]`,
-/// for `W` elements d from `at` on.
+/// Turns scores, of which the first `seen` count, into weights eˢ⁻ᵐ with the new running maximum m, takes
+/// them into the running sums, and returns by what each query's earlier weights shrink.
 #[inline(always)]
-fn weigh<const N: usize, const W: usize>(
-    weights: &[[f32; KV_BLOCK_TOKENS]],
-    seen: &[usize; QUERIES],
-    shrinks: &[f32; QUERIES],
-    values: &[f32],
+fn soften<S: Simd, const N: usize>(
+    s: S,
+    scores: &mut [Row; N],
+    seen: [usize; N],
+    running: &mut [(f32, f32); N],
+) -> [f32; N] {
+    let mut shrinks = [0.0f32; LANES];
+    for n in 0..N {
+        for x in &mut scores[n][seen[n]..] {
+            *x = f32::NEG_INFINITY;
+        }
+        let halves = scores[n].as_chunks().0;
+        let old = running[n].0;
+        // A NaN score is no maximum, and still reaches the sum. The sign of a zero reaches nothing.
+        let max = s.max(s.load(&halves[1]), s.max(s.load(&halves[0]), s.splat(old)));
+        let max = s.greatest(max);
+        running[n].0 = max;
+        shrinks[n] = old - max;
+        for x in &mut scores[n] {
+            *x = exp(*x - max);
+        }
+    }
+    for shrink in &mut shrinks {
+        *shrink = exp(*shrink);
+    }
+    for n in 0..N {
+        let halves = scores[n].as_chunks().0;
+        let sum = s.sum(s.add(s.load(&halves[0]), s.load(&halves[1])));
+        running[n].1 = running[n].1.mul_add(shrinks[n], sum);
+    }
+    *shrinks.first_chunk().expect("fewer queries than lanes")
+}
+
+/// `out[n][d] = shrinks[n] · out[n][d] + Σ weights[n][j] · values[j][d]`, in ascending j below `seen`,
+/// for `W` vectors of elements d from `at` on; returns how many elements that is.
+#[inline(always)]
+fn weigh<S: Simd, C: Cell, const N: usize, const W: usize>(
+    s: S,
+    weights: &[Row; N],
+    seen: usize,
+    shrinks: &[f32; N],
+    values: &[C],
     (dim, at): (usize, usize),
     out: &mut [f32],
-) {
-    let mut sums = [[0.0f32; W]; N];
+) -> usize {
+    let mut sums = [[s.splat(0.0); W]; N];
     for n in 0..N {
-        let out = &out[n * dim + at..n * dim + at + W];
-        for d in 0..W {
-            sums[n][d] = out[d] * shrinks[n];
+        let out = out[n * dim + at..][..W * LANES].as_chunks().0;
+        for w in 0..W {
+            sums[n][w] = s.mul(s.load(&out[w]), s.splat(shrinks[n]));
         }
     }
-    // Keys that all of the queries see, then those that only later ones see.
-    let common = seen[..N].iter().copied().min().unwrap_or(0);
-    for j in 0..common {
-        let row = &values[j * dim + at..j * dim + at + W];
-        for n in 0..N {
-            for d in 0..W {
-                sums[n][d] = weights[n][j].mul_add(row[d], sums[n][d]);
+    for (j, row) in values.chunks_exact(dim).take(seen.min(KV_BLOCK_TOKENS)).enumerate() {
+        let row = row[at..][..W * LANES].as_chunks().0;
+        for w in 0..W {
+            let value = C::load(s, &row[w]);
+            for n in 0..N {
+                sums[n][w] = s.mul_add(s.splat(weights[n][j]), value, sums[n][w]);
             }
         }
     }
     for n in 0..N {
-        for j in common..seen[n] {
-            let row = &values[j * dim + at..j * dim + at + W];
-            for d in 0..W {
-                sums[n][d] = weights[n][j].mul_add(row[d], sums[n][d]);
-            }
-        }
-        out[n * dim + at..n * dim + at + W].copy_from_slice(&sums[n]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_f16_widens_as_the_standard_says() {
-        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
-        let mut wide = vec![0.0; all.len()];
-        widen(&all, &mut wide);
-        for (narrow, wide) in all.iter().zip(wide) {
-            assert!(wide == narrow.to_f32() || wide.is_nan() && narrow.is_nan(), "{narrow:?}");
-            assert_eq!(wide.is_sign_negative(), narrow.is_sign_negative());
+        let out = out[n * dim + at..][..W * LANES].as_chunks_mut().0;
+        for w in 0..W {
+            s.store(sums[n][w], &mut out[w]);
         }
     }
+    W * LANES
 }

@@ -58,6 +58,7 @@ struct Layer {
 /// [rows, …] each.
 struct Buffers {
     tokens: Vec<u32>,
+    plan: attention::Plan,
     /// Cosine and sine of every pair of a head, [rows, head_dim / 2, 2].
     rotations: Vec<f32>,
     /// The residual stream, [rows, width].
@@ -177,6 +178,7 @@ impl Model {
         b.tokens.extend(runs.iter().flat_map(|run| run.tokens));
         rotations(&a.frequencies, runs, b.rotations);
         self.embedding.rows(b.tokens, b.stream);
+        b.plan.set(a.heads, runs);
         timing.lap(Operation::Embed);
 
         for (index, layer) in self.layers.iter().enumerate() {
@@ -209,7 +211,16 @@ impl Model {
                 }
             }
             timing.lap(Operation::KvWrite);
-            attention::attend(pool, a.heads, (kv, index), runs, b.q, b.split, b.attended);
+            attention::attend(
+                (pool, b.input.tier()),
+                a.heads,
+                (kv, index),
+                runs,
+                b.plan,
+                b.q,
+                b.split,
+                b.attended,
+            );
             timing.lap(Operation::Attention);
             let q_width = a.heads.heads * a.heads.head_dim;
             b.input.set(pool, b.attended, q_width, &[layer.attention_output.form()]);
@@ -263,6 +274,7 @@ impl Model {
 /// The buffers of `rows` rows.
 struct Cut<'a> {
     tokens: &'a mut Vec<u32>,
+    plan: &'a mut attention::Plan,
     rotations: &'a mut [f32],
     stream: &'a mut [f32],
     normed: &'a mut [f32],
@@ -284,6 +296,7 @@ impl Buffers {
         let zeros = |width: usize| vec![0.0; rows * width];
         Buffers {
             tokens: Vec::with_capacity(rows),
+            plan: attention::Plan::default(),
             rotations: zeros(a.heads.head_dim),
             stream: zeros(a.width),
             normed: zeros(a.width),
@@ -304,6 +317,7 @@ impl Buffers {
         let kv = rows * a.heads.kv_heads * a.heads.head_dim;
         Cut {
             tokens: &mut self.tokens,
+            plan: &mut self.plan,
             rotations: &mut self.rotations[..rows * a.heads.head_dim],
             stream: &mut self.stream[..rows * a.width],
             normed: &mut self.normed[..rows * a.width],

@@ -13,6 +13,7 @@ pub(in crate::engine) mod pool;
 mod portable;
 mod scalar;
 mod self_test;
+pub(in crate::engine) mod simd;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
 

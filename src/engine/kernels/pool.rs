@@ -145,6 +145,24 @@ impl Pool {
             task(number, chunk);
         });
     }
+
+    /// Cuts `out` at each of `ends`, which ascend, and calls `task` once with each part and its number.
+    pub fn run_parts<T: Send>(
+        &self,
+        out: &mut [T],
+        ends: &[usize],
+        task: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
+        assert!(ends.is_sorted() && ends.last().is_none_or(|&end| end <= out.len()));
+        let base = SharedMut(out.as_mut_ptr());
+        self.run(ends.len(), &|number| {
+            let from = number.checked_sub(1).map_or(0, |before| ends[before]);
+            // SAFETY: from..end lies within `out`, and no other number has any of it.
+            let part =
+                unsafe { std::slice::from_raw_parts_mut(base.at(from), ends[number] - from) };
+            task(number, part);
+        });
+    }
 }
 
 impl Drop for Pool {
@@ -282,6 +300,14 @@ mod tests {
             }
         });
         assert!(out.iter().enumerate().all(|(i, v)| *v == i + 1));
+    }
+
+    #[test]
+    fn parts_of_any_length_are_each_given_once() {
+        let pool = Pool::new(3);
+        let mut out = vec![0usize; 20];
+        pool.run_parts(&mut out, &[0, 3, 3, 10, 19], &|number, part| part.fill(number));
+        assert_eq!(out, [1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0]);
     }
 
     #[test]
