@@ -26,7 +26,6 @@ mod timing;
 #[doc(hidden)]
 pub mod tiny;
 mod tokenizer;
-#[expect(unsafe_code, reason = "memory laid out for the kernels")]
 mod weights;
 #[path = "kernels/wide.rs"]
 mod wide;

@@ -6,16 +6,15 @@
 //! vectors; a weight takes as many bits as in the file (Q4_K and Q5_K 0.125 more, Q3_K too: their 6-bit
 //! scales lie in bytes here).
 
-use std::alloc::Layout;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use super::kernels::Pool;
 use super::kernels::activations::GROUP;
 use super::kernels::block::{Form, Kind, read_32, read_256};
+use super::kernels::pages::Pages;
 use half::f16;
 
 /// Output rows in one panel.
@@ -30,7 +29,7 @@ pub struct Matrix {
     n: usize,
     k: usize,
     /// [panels][panel bytes], 64-byte aligned; rows past n are zero.
-    packed: Aligned,
+    packed: Pages<u8>,
 }
 
 /// Why bytes are no matrix.
@@ -93,9 +92,9 @@ impl Matrix {
             return Err(PackError::Size { kind, n, k, bytes: 0 });
         }
         let panel_bytes = panel_bytes(kind, k);
-        let mut packed = Aligned::zeroed(n.div_ceil(PANEL) * panel_bytes);
+        let mut packed = Pages::zeroed(n.div_ceil(PANEL) * panel_bytes);
         let failed = Mutex::new(None);
-        pool.run_chunks(packed.bytes_mut(), panel_bytes, &|panel, out| {
+        pool.run_chunks(&mut packed, panel_bytes, &|panel, out| {
             STORED.with_borrow_mut(|stored| {
                 let rows = PANEL.min(n - panel * PANEL);
                 stored.resize(stored.len().max(rows * row_bytes), 0);
@@ -131,7 +130,7 @@ impl Matrix {
     /// Bytes held in memory.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.packed.bytes().len()
+        self.packed.len()
     }
 
     /// Row `i` as ggml dequantizes it, for embeddings.
@@ -165,7 +164,7 @@ impl Matrix {
 
     pub(super) fn panel(&self, panel: usize) -> &[u8] {
         let size = panel_bytes(self.kind, self.k);
-        &self.packed.bytes()[panel * size..][..size]
+        &self.packed[panel * size..][..size]
     }
 
     /// One group of one panel of a type with blocks.
@@ -502,55 +501,4 @@ fn pack_plane(row: usize, q: &[u8], (shift, bits): (usize, usize), plane: &mut [
 
 fn put_f16(out: &mut [u8], value: f32) {
     out[..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
-}
-
-/// Zeroed bytes that start on a cache line, or on a huge page where there are enough of them.
-struct Aligned {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-/// A huge page of x86-64 and of most aarch64 kernels.
-const HUGE_PAGE: usize = 2 << 20;
-
-// SAFETY: the bytes are owned by this value and reached through it alone.
-unsafe impl Send for Aligned {}
-// SAFETY: as above; shared access only reads.
-unsafe impl Sync for Aligned {}
-
-impl Aligned {
-    fn zeroed(len: usize) -> Aligned {
-        let align = if len >= 2 * HUGE_PAGE { HUGE_PAGE } else { 64 };
-        let layout = Layout::from_size_align(len, align).expect("a tensor is far below isize::MAX");
-        assert!(len > 0, "a matrix has weights");
-        // SAFETY: the layout is not empty.
-        let start = unsafe { std::alloc::alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else { std::alloc::handle_alloc_error(layout) };
-        #[cfg(target_os = "linux")]
-        if align == HUGE_PAGE {
-            // Prefetchers and the TLB stop at small pages. Advice: a refusal changes only the speed.
-            // SAFETY: the range is ours; only whole huge pages of it are named.
-            unsafe {
-                libc::madvise(start.as_ptr().cast(), len & !(HUGE_PAGE - 1), libc::MADV_HUGEPAGE)
-            };
-        }
-        Aligned { start, layout }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: so many bytes were allocated, and zeroed.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.layout.size()) }
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
-    }
-}
-
-impl Drop for Aligned {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this layout.
-        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
-    }
 }

@@ -33,7 +33,7 @@ const IMPORTS: [(&str, &[&str]); 13] = [
 const ENGINE_OF_PROMPT: [&str; 4] = ["Request", "Form", "Part", "Sampling"];
 
 /// The modules that may say `unsafe`.
-const UNSAFE_ADDRESSES: [&str; 3] = ["src/engine/kernels", "src/engine/weights", "src/isolate"];
+const UNSAFE_ADDRESSES: [&str; 2] = ["src/engine/kernels", "src/isolate"];
 
 /// Names by which std opens connections.
 const NETWORK_NAMES: [&str; 9] = [
@@ -125,7 +125,7 @@ fn rooms_import_only_what_the_table_allows() {
 }
 
 #[test]
-fn only_three_addresses_say_unsafe() {
+fn only_two_addresses_say_unsafe() {
     assert_none(sources("src").iter().flat_map(|(path, text)| wrong_unsafe(path, text)));
 }
 
@@ -488,7 +488,7 @@ mod checks {
         assert!(wrong_unsafe("src/engine/model.rs", text).is_some());
         assert!(wrong_unsafe("src/engine/kernels_more.rs", text).is_some());
         assert!(wrong_unsafe("src/engine/kernels/avx2.rs", text).is_none());
-        assert!(wrong_unsafe("src/engine/weights.rs", text).is_none());
+        assert!(wrong_unsafe("src/engine/weights.rs", text).is_some());
         let spoken = "//! unsafe\n#![deny(unsafe_code)]\nconst A: &str = r#\"unsafe \"#; // unsafe";
         assert!(wrong_unsafe("src/base/mod.rs", spoken).is_none());
     }
