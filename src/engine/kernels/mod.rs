@@ -5,6 +5,8 @@
 
 pub(in crate::engine) mod activations;
 #[cfg(target_arch = "x86_64")]
+mod ahead;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -89,7 +91,7 @@ impl Tier {
     /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
     fn panel(self, w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [f32]) {
         match self.0 {
-            Isa::Portable => portable::panel(portable::Plain, w, panel, x, from, acc),
+            Isa::Portable => portable::panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(proof) => proof.panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
