@@ -118,6 +118,21 @@ struct Octet<'a> {
     x: *const i8,
 }
 
+impl Octet<'_> {
+    /// That everything is as long as it should be, before the first product: a check further down would
+    /// be a branch, across which the compiler keeps activations in memory.
+    #[inline(always)]
+    fn check<const H: usize>(&self, kind: Kind, tiled: bool) {
+        let (low_bits, high_bits) = if tiled { (8, 0) } else { planes(kind) };
+        assert!(self.low.len() == low_bits * UNIT && self.high.len() == high_bits * UNIT);
+        let scales = match kind.form() {
+            Form::By256 => scale_bytes(kind),
+            _ => 0,
+        };
+        assert!(self.scales.len() == scales && self.quarter <= 4 - H);
+    }
+}
+
 /// What the two tiers do differently.
 trait Multiply: Copy {
     /// What was added to every weight, before the products that `add` sums.
@@ -295,12 +310,12 @@ fn block_256<T: Multiply, const KIND: u8, const M: usize, const H: usize, const 
     let kind = Kind::ALL[KIND as usize];
     let (low_bits, high_bits) = planes(kind);
     let packed = weights.packed;
-    assert!(q.len() == M * GROUP && sum.len() == M && dx.len() == M);
+    assert!(q.len() == M * GROUP && sum.len() == M && dx.len() == M && quarter <= 4 - H);
     assert!(packed.len() == 8 * bytes_per_32(kind));
     let (low, rest) = packed.split_at(8 * low_bits * UNIT);
     let (high, rest) = rest.split_at(8 * high_bits * UNIT);
     let (scales, rest) = rest.split_at(512);
-    let per_octet = if scales_of_32(kind) { PANEL } else { 2 * PANEL };
+    let per_octet = scale_bytes(kind);
     let zero = _mm256_setzero_si256();
     let mut total = [[zero; H]; M];
     for octet in 0..8 {
@@ -323,7 +338,10 @@ fn block_256<T: Multiply, const KIND: u8, const M: usize, const H: usize, const 
     // Sums of 16 where scales hold for 16, else of 32, in pairs as VPMADDWD takes them.
     let (first, pairs) = if scales_of_32(kind) { (8, 4) } else { (0, 8) };
     for pair in 0..pairs {
-        let min = std::array::from_fn::<_, H, _>(|h| load_mins(kind, scales, pair, quarter + h));
+        let mut min = [zero; H];
+        for h in 0..H {
+            min[h] = load_mins(kind, scales, pair, quarter + h);
+        }
         for r in 0..M {
             // SAFETY: `sum[r]` holds twelve pairs.
             let x = unsafe { sum[r].as_ptr().cast::<i32>().add(first + pair).read_unaligned() };
@@ -367,7 +385,7 @@ fn block_32<T: Multiply, const KIND: u8, const M: usize, const H: usize, const T
 ) {
     let kind = Kind::ALL[KIND as usize];
     let (low_bits, high_bits) = planes(kind);
-    assert!(q.len() == M * GROUP && minus_sum.len() == M && dx.len() == M);
+    assert!(q.len() == M * GROUP && minus_sum.len() == M && dx.len() == M && quarter <= 4 - H);
     for (b, block) in weights.packed.chunks_exact(bytes_per_32(kind)).take(8).enumerate() {
         ahead.step();
         let (low, rest) = block.split_at(low_bits * UNIT);
@@ -410,6 +428,11 @@ const fn scales_of_32(kind: Kind) -> bool {
     matches!(kind, Kind::Q4K | Kind::Q5K)
 }
 
+/// Bytes of a K type's scales for 32 columns.
+const fn scale_bytes(kind: Kind) -> usize {
+    if scales_of_32(kind) { PANEL } else { 2 * PANEL }
+}
+
 /// Pairs of units whose products with activations up to 127 fit into int16 when added: 4 * 2 * 2 * 15 * 127 =
 /// 30,480 for the four bits of Q4, 2 * 2 * 2 * 31 * 127 = 31,496 for Q5, 2 * 2 * 63 * 127 = 32,004 for Q6_K;
 /// never across columns of another scale.
@@ -422,42 +445,47 @@ const fn pairs_in_i16(kind: Kind) -> usize {
 }
 
 /// # Safety
-/// `octet.x` has 32 bytes in each of M rows, `GROUP` bytes apart.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+/// The machine has the features of `Avx2`, and `octet.x` 32 bytes in each of M rows, `GROUP` bytes apart.
+#[inline(always)] // Into a function that names the features; a call would cost a tenth.
 unsafe fn add<const KIND: u8, const M: usize, const H: usize, const TILED: bool>(
     octet: Octet,
     total: &mut [[__m256i; H]; M],
 ) {
     let kind = Kind::ALL[KIND as usize];
     let pairs = pairs_in_i16(kind);
-    let mut s = [[_mm256_setzero_si256(); H]; M];
-    // SAFETY: as the caller has it; eight times.
+    octet.check::<H>(kind, TILED);
+    // SAFETY: as the caller has it.
+    let mut s = unsafe { [[_mm256_setzero_si256(); H]; M] };
+    // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 0>(octet, &mut s, total) };
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 1>(octet, &mut s, total) };
     if pairs == 1 {
-        add_scaled::<KIND, M, H>(octet, 0, &mut s, total);
+        // SAFETY: as above.
+        unsafe { add_scaled::<KIND, M, H>(octet, 0, &mut s, total) };
     }
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 2>(octet, &mut s, total) };
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 3>(octet, &mut s, total) };
     if pairs <= 2 {
-        add_scaled::<KIND, M, H>(octet, 0, &mut s, total);
+        // SAFETY: as above.
+        unsafe { add_scaled::<KIND, M, H>(octet, 0, &mut s, total) };
     }
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 4>(octet, &mut s, total) };
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 5>(octet, &mut s, total) };
     if pairs == 1 {
-        add_scaled::<KIND, M, H>(octet, 1, &mut s, total);
+        // SAFETY: as above.
+        unsafe { add_scaled::<KIND, M, H>(octet, 1, &mut s, total) };
     }
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 6>(octet, &mut s, total) };
     // SAFETY: as above.
     unsafe { maddubs::<KIND, M, H, TILED, 7>(octet, &mut s, total) };
-    add_scaled::<KIND, M, H>(octet, 1, &mut s, total);
+    // SAFETY: as above.
+    unsafe { add_scaled::<KIND, M, H>(octet, 1, &mut s, total) };
 }
 
 /// Adds the products of one unit to `s` in int16; those of Q8_0, which fill it, to `total`.
@@ -477,26 +505,31 @@ unsafe fn maddubs<
     s: &mut [[__m256i; H]; M],
     total: &mut [[__m256i; H]; M],
 ) {
-    let w: [_; H] = std::array::from_fn(|h| load_unit::<KIND, TILED, UNIT_OF_8>(octet, h));
+    let mut w = [_mm256_setzero_si256(); H];
+    for h in 0..H {
+        w[h] = load_unit::<KIND, TILED, UNIT_OF_8>(octet, h);
+    }
     if Kind::ALL[KIND as usize] == Kind::Q8_0 {
         let ones = _mm256_set1_epi16(1);
         // |w| up to 128 times x with the sign of w: pairs stay within 2 * 128 * 127.
-        let w = w.map(|w| _mm256_xor_si256(w, _mm256_set1_epi8(-128)));
-        for (r, total) in total.iter_mut().enumerate() {
+        for h in 0..H {
+            w[h] = _mm256_xor_si256(w[h], _mm256_set1_epi8(-128));
+        }
+        for r in 0..M {
             // SAFETY: as the caller has it.
             let x = unsafe { load_x(octet.x, r, UNIT_OF_8) };
-            for (total, w) in total.iter_mut().zip(w) {
-                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pairs, ones));
+            for h in 0..H {
+                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w[h]), _mm256_sign_epi8(x, w[h]));
+                total[r][h] = _mm256_add_epi32(total[r][h], _mm256_madd_epi16(pairs, ones));
             }
         }
         return;
     }
-    for (r, s) in s.iter_mut().enumerate() {
+    for r in 0..M {
         // SAFETY: as the caller has it.
         let x = unsafe { load_x(octet.x, r, UNIT_OF_8) };
-        for (s, w) in s.iter_mut().zip(w) {
-            *s = _mm256_add_epi16(*s, _mm256_maddubs_epi16(w, x));
+        for h in 0..H {
+            s[r][h] = _mm256_add_epi16(s[r][h], _mm256_maddubs_epi16(w[h], x));
         }
     }
 }
@@ -535,6 +568,7 @@ unsafe fn add_vnni<const KIND: u8, const M: usize, const H: usize, const TILED: 
     total: &mut [[__m256i; H]; M],
 ) {
     let kind = Kind::ALL[KIND as usize];
+    octet.check::<H>(kind, TILED);
     let mut s = [[_mm256_setzero_si256(); H]; M];
     let sums = if kind.form() == Form::By32 { &mut *total } else { &mut s };
     // SAFETY: as the caller has it; eight times.
@@ -578,12 +612,15 @@ unsafe fn dpbusd<
     octet: Octet,
     s: &mut [[__m256i; H]; M],
 ) {
-    let w: [_; H] = std::array::from_fn(|h| load_unit::<KIND, TILED, UNIT_OF_8>(octet, h));
-    for (r, s) in s.iter_mut().enumerate() {
+    let mut w = [_mm256_setzero_si256(); H];
+    for h in 0..H {
+        w[h] = load_unit::<KIND, TILED, UNIT_OF_8>(octet, h);
+    }
+    for r in 0..M {
         // SAFETY: as the caller has it.
         let x = unsafe { load_x(octet.x, r, UNIT_OF_8) };
-        for (s, w) in s.iter_mut().zip(w) {
-            *s = _mm256_dpbusd_avx_epi32(*s, w, x);
+        for h in 0..H {
+            s[r][h] = _mm256_dpbusd_avx_epi32(s[r][h], w[h], x);
         }
     }
 }
@@ -689,8 +726,7 @@ fn times_offset(kind: Kind, v: __m256i) -> __m256i {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn load_scale_pairs(kind: Kind, scales: &[u8], part: usize, quarter: usize) -> __m256i {
     let part = if scales_of_32(kind) { 0 } else { part };
-    let eight = scales[part * PANEL + quarter * 8..].first_chunk().expect("eight of 32 rows");
-    let eight = _mm256_set1_epi64x(i64::from_le_bytes(*eight));
+    let eight = _mm256_set1_epi64x(load_64(scales, part, quarter));
     // Each byte to the upper half of two int16; the second lane takes the last four.
     let spread = _mm256_setr_epi8(
         -1, 0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, //
@@ -703,6 +739,13 @@ fn load_scale_pairs(kind: Kind, scales: &[u8], part: usize, quarter: usize) -> _
     }
 }
 
+/// The scales of eight rows in one of `[32]`.
+#[inline(always)]
+fn load_64(scales: &[u8], part: usize, quarter: usize) -> i64 {
+    let eight = scales[part * PANEL + quarter * 8..].first_chunk();
+    i64::from_le_bytes(*eight.expect("eight of 32 rows"))
+}
+
 /// What sums of activations are multiplied with, for eight rows and two runs of columns: minima, or the
 /// scales of a type with an offset.
 #[inline]
@@ -711,11 +754,11 @@ fn load_mins(kind: Kind, scales: &[u8], pair: usize, quarter: usize) -> __m256i 
     if scales_of_32(kind) {
         return _mm256_cvtepu8_epi16(load_128(&scales[256 + pair * 2 * PANEL..], quarter));
     }
-    let [even, odd] = [0, 1].map(|j| {
-        let eight = scales[(pair * 2 + j) * PANEL + quarter * 8..].first_chunk();
-        _mm_cvtsi64_si128(i64::from_le_bytes(*eight.expect("eight of 32 rows")))
-    });
-    let both = _mm_unpacklo_epi8(even, odd);
+    let part = pair * 2;
+    let both = _mm_unpacklo_epi8(
+        _mm_cvtsi64_si128(load_64(scales, part, quarter)),
+        _mm_cvtsi64_si128(load_64(scales, part + 1, quarter)),
+    );
     match kind {
         Kind::Q2K => _mm256_srli_epi16::<4>(_mm256_cvtepu8_epi16(both)),
         _ => _mm256_cvtepi8_epi16(both),
