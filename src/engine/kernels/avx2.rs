@@ -5,6 +5,7 @@
 //! sums are added there before VPMADDWD multiplies them by the scale and widens to int32; how many fit is
 //! `pairs_in_i16`. Nothing saturates.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::super::weights::{Matrix, PANEL, UNIT, bytes_per_32, planes, unpack_bits};
@@ -560,18 +561,19 @@ fn add_scaled<const KIND: u8, const M: usize, const H: usize>(
 }
 
 /// # Safety
-/// `octet.x` has 32 bytes in each of M rows, `GROUP` bytes apart.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+/// The machine has the features of `AvxVnni`, and `octet.x` 32 bytes in each of M rows, `GROUP` bytes
+/// apart.
+#[inline(always)] // As `add`.
 unsafe fn add_vnni<const KIND: u8, const M: usize, const H: usize, const TILED: bool>(
     octet: Octet,
     total: &mut [[__m256i; H]; M],
 ) {
     let kind = Kind::ALL[KIND as usize];
     octet.check::<H>(kind, TILED);
-    let mut s = [[_mm256_setzero_si256(); H]; M];
+    // SAFETY: as the caller has it.
+    let mut s = unsafe { [[_mm256_setzero_si256(); H]; M] };
     let sums = if kind.form() == Form::By32 { &mut *total } else { &mut s };
-    // SAFETY: as the caller has it; eight times.
+    // SAFETY: as above.
     unsafe { dpbusd::<KIND, M, H, TILED, 0>(octet, sums) };
     // SAFETY: as above.
     unsafe { dpbusd::<KIND, M, H, TILED, 1>(octet, sums) };
@@ -580,7 +582,8 @@ unsafe fn add_vnni<const KIND: u8, const M: usize, const H: usize, const TILED: 
     // SAFETY: as above.
     unsafe { dpbusd::<KIND, M, H, TILED, 3>(octet, sums) };
     if kind.form() == Form::By256 && !scales_of_32(kind) {
-        add_scaled_vnni(kind, octet, 0, &mut s, total);
+        // SAFETY: as above.
+        unsafe { add_scaled_vnni(kind, octet, 0, &mut s, total) };
     }
     let sums = if kind.form() == Form::By32 { &mut *total } else { &mut s };
     // SAFETY: as above.
@@ -592,7 +595,8 @@ unsafe fn add_vnni<const KIND: u8, const M: usize, const H: usize, const TILED: 
     // SAFETY: as above.
     unsafe { dpbusd::<KIND, M, H, TILED, 7>(octet, sums) };
     if kind.form() == Form::By256 {
-        add_scaled_vnni(kind, octet, 1, &mut s, total);
+        // SAFETY: as above.
+        unsafe { add_scaled_vnni(kind, octet, 1, &mut s, total) };
     }
 }
 
@@ -601,7 +605,7 @@ unsafe fn add_vnni<const KIND: u8, const M: usize, const H: usize, const TILED: 
 /// # Safety
 /// As for `add_vnni`.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn dpbusd<
     const KIND: u8,
     const M: usize,
@@ -620,7 +624,18 @@ unsafe fn dpbusd<
         // SAFETY: as the caller has it.
         let x = unsafe { load_x(octet.x, r, UNIT_OF_8) };
         for h in 0..H {
-            s[r][h] = _mm256_dpbusd_avx_epi32(s[r][h], w[h], x);
+            // As assembly, for which the functions around need not name the feature: one set of them
+            // serves both tiers.
+            // SAFETY: the machine has AVX-VNNI; only registers are read and written.
+            unsafe {
+                asm!(
+                    "{{vex}} vpdpbusd {s}, {w}, {x}",
+                    s = inout(ymm_reg) s[r][h],
+                    w = in(ymm_reg) w[h],
+                    x = in(ymm_reg) x,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
         }
     }
 }

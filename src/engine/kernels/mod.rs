@@ -27,6 +27,7 @@ pub use pool::Pool;
 pub use self_test::{SelfTestError, self_test};
 
 use super::weights::{Matrix, PANEL};
+use super::wide::Width;
 use pool::SharedMut;
 
 /// Rows that one task multiplies with an unpacked group before the next group: their accumulators
@@ -85,6 +86,17 @@ impl Tier {
             Isa::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(_) => "avx512-vnni",
+        }
+    }
+
+    /// How wide the loops beside this tier's kernels may be, that the whole step keeps to its instructions.
+    pub(in crate::engine) fn width(self) -> Width {
+        match self.0 {
+            Isa::Portable => Width::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) | Isa::AvxVnni(_) => Width::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(_) => Width::Avx512,
         }
     }
 
