@@ -530,9 +530,19 @@ unsafe fn maddubs<
         // SAFETY: as the caller has it.
         let x = unsafe { load_x(octet.x, r, UNIT_OF_8) };
         for h in 0..H {
-            s[r][h] = _mm256_add_epi16(s[r][h], _mm256_maddubs_epi16(w[h], x));
+            s[r][h] = in_order(_mm256_add_epi16(s[r][h], _mm256_maddubs_epi16(w[h], x)));
         }
     }
+}
+
+/// `v`, where it stands: left alone, the compiler makes trees of sums and puts off the second quarter of
+/// each unit, for which it then keeps all activations in memory.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn in_order(mut v: __m256i) -> __m256i {
+    // SAFETY: no instruction at all.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) v, options(nomem, nostack, preserves_flags)) };
+    v
 }
 
 /// Adds `s`, times the scale of half `part` of an octet, to `total`, and empties it.
