@@ -20,6 +20,7 @@ use super::script::{FORCED, FormError, Forms, Progress, Script};
 use super::template::{Template, TemplateError};
 use super::tiers;
 use super::tokenizer::{Tokenizer, TokenizerError};
+use super::wide::set_width;
 use crate::base::limits::{SLOTS_MAX, STEP_ROWS_MAX};
 use crate::base::{Completion, Digest, Stop, TokenCounter};
 
@@ -287,6 +288,9 @@ impl Engine {
     ) -> Result<Engine, LoadError> {
         let (pool, tier) = (Pool::new(settings.threads), settings.tier()?);
         self_test(&pool, tier).map_err(LoadError::SelfTest)?;
+        // A tier that is asked for holds for the whole step; else a machine that has AVX-512 without
+        // VNNI uses it beside the kernels.
+        set_width(settings.tier.is_some().then(|| tier.width()));
         let Header { mut gguf, architecture, tokenizer, template, facts, division } =
             Header::open(path, settings)?;
         let division = division.map_err(LoadError::Memory)?;

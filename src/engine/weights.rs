@@ -352,7 +352,7 @@ fn unpack_256<const KIND: u8>(packed: &[u8], tile: &mut Tile) {
 
 /// Low planes and high planes to one byte a weight.
 #[inline(always)]
-fn unpack_bits<const KIND: u8>(low: &[u8], high: &[u8], q: &mut [u8]) {
+pub(super) fn unpack_bits<const KIND: u8>(low: &[u8], high: &[u8], q: &mut [u8]) {
     let (low_bits, high_bits) = planes(kind_of(KIND));
     let per_low = 8 / low_bits;
     let mask = ((1u16 << low_bits) - 1) as u8;

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::super::weights::{Matrix, PANEL, UNIT, bytes_per_32, planes};
 use super::activations::{self, Activations, GROUP, IntRows, SUMS};
+use super::ahead::Ahead;
 use super::block::{Form, Kind};
 
 /// Evidence that this machine has the features named on the functions below.
@@ -118,36 +119,6 @@ fn run_int<const KIND: u8>(
             slot += rows;
             rest = later;
         }
-    }
-}
-
-/// What is still to be asked of memory for the next group: panels follow each other there, and the
-/// hardware's own prefetching ends at each page.
-struct Ahead {
-    next: *const u8,
-    lines: usize,
-    /// Lines asked for at a time; more would fill the miss buffers and hold up everything.
-    step: usize,
-}
-
-impl Ahead {
-    /// Spread over `blocks` row blocks of eight octets each.
-    fn new(packed: &[u8], blocks: usize) -> Ahead {
-        let lines = packed.len() / 64;
-        let next = packed.as_ptr().wrapping_add(packed.len());
-        Ahead { next, lines, step: lines.div_ceil(8 * blocks) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-    fn step(&mut self) {
-        let lines = self.step.min(self.lines);
-        for _ in 0..lines {
-            // A prefetch of an address that is not ours does nothing.
-            _mm_prefetch::<_MM_HINT_T0>(self.next.cast());
-            self.next = self.next.wrapping_add(64);
-        }
-        self.lines -= lines;
     }
 }
 

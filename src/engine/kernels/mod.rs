@@ -5,6 +5,8 @@
 
 pub(in crate::engine) mod activations;
 #[cfg(target_arch = "x86_64")]
+mod ahead;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -27,6 +29,7 @@ pub use pool::Pool;
 pub use self_test::{SelfTestError, self_test};
 
 use super::weights::{Matrix, PANEL};
+use super::wide::Width;
 use pool::SharedMut;
 
 /// Rows that one task multiplies with an unpacked group before the next group: their accumulators
@@ -88,10 +91,21 @@ impl Tier {
         }
     }
 
+    /// How wide the loops beside this tier's kernels may be, that the whole step keeps to its instructions.
+    pub(in crate::engine) fn width(self) -> Width {
+        match self.0 {
+            Isa::Portable => Width::Scalar,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) | Isa::AvxVnni(_) => Width::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni(_) => Width::Avx512,
+        }
+    }
+
     /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
     fn panel(self, w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [f32]) {
         match self.0 {
-            Isa::Portable => portable::panel(portable::Plain, w, panel, x, from, acc),
+            Isa::Portable => portable::panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(proof) => proof.panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]

@@ -1,43 +1,11 @@
-//! Plain loops over unpacked groups, which compilers turn into vectors: the tier for every machine, and
-//! with the one inner product in intrinsics the AVX2 tiers too.
+//! Plain loops over unpacked groups, which compilers turn into vectors: the tier for every machine.
 
 use super::super::weights::{Matrix, PANEL, Tile, UNIT, f16_to_f32, unpack};
 use super::activations::{Activations, FloatRows, GROUP, IntRows, SUMS};
 use super::block::{Form, Kind};
 
-/// The inner product of an instruction set.
-pub(super) trait Dot: Copy {
-    /// Adds to `sum` the products of whole units with the row of activations that starts at `x`; `wide`
-    /// where weights exceed 127.
-    fn multiply(self, q: &[u8], x: &[i8], wide: bool, sum: &mut [i32; PANEL]);
-}
-
-/// Any machine's.
-#[derive(Clone, Copy)]
-pub(super) struct Plain;
-
-impl Dot for Plain {
-    fn multiply(self, q: &[u8], x: &[i8], _: bool, sum: &mut [i32; PANEL]) {
-        for (unit, x) in q.chunks_exact(UNIT).zip(x.chunks_exact(4)) {
-            for (sum, w) in sum.iter_mut().zip(unit.chunks_exact(4)) {
-                for (w, x) in w.iter().zip(x) {
-                    *sum += *w as i32 * *x as i32;
-                }
-            }
-        }
-    }
-}
-
 /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
-#[inline(always)]
-pub(super) fn panel<D: Dot>(
-    dot: D,
-    w: &Matrix,
-    panel: usize,
-    x: &Activations,
-    from: usize,
-    acc: &mut [f32],
-) {
+pub(super) fn panel(w: &Matrix, panel: usize, x: &Activations, from: usize, acc: &mut [f32]) {
     acc.fill(0.0);
     let (kind, m) = (w.kind(), x.rows());
     let mut tile = Tile::new();
@@ -49,14 +17,13 @@ pub(super) fn panel<D: Dot>(
             let slot = group * m + from + r;
             match kind.form() {
                 Form::Float => float(w, panel, group, x.float(), slot, acc),
-                Form::By32 => by_32(dot, w, group, &tile, x.by_32(), slot, acc),
-                Form::By256 => by_256(dot, kind, &tile, x.by_256(), slot, acc),
+                Form::By32 => by_32(w, group, &tile, x.by_32(), slot, acc),
+                Form::By256 => by_256(kind, &tile, x.by_256(), slot, acc),
             }
         }
     }
 }
 
-#[inline(always)]
 fn float(
     w: &Matrix,
     panel: usize,
@@ -80,9 +47,7 @@ fn float(
     }
 }
 
-#[inline(always)]
-fn by_32<D: Dot>(
-    dot: D,
+fn by_32(
     w: &Matrix,
     group: usize,
     t: &Tile,
@@ -90,13 +55,12 @@ fn by_32<D: Dot>(
     slot: usize,
     acc: &mut [f32; PANEL],
 ) {
-    let wide = w.kind() == Kind::Q8_0;
     let blocks = (GROUP / 32).min(w.cols() / 32 - group * (GROUP / 32));
     for b in 0..blocks {
         let minus_sum = x.minus_sum[slot * 8 + b];
         let mut sum = [w.kind().offset() * minus_sum; PANEL];
         let q = &t.q[b * 8 * UNIT..(b + 1) * 8 * UNIT];
-        dot.multiply(q, &x.q[slot * GROUP + b * 32..][..32], wide, &mut sum);
+        multiply(q, &x.q[slot * GROUP + b * 32..][..32], &mut sum);
         for row in 0..PANEL {
             let mut term = t.d[b][row] * sum[row] as f32;
             if w.kind().has_min() {
@@ -107,14 +71,13 @@ fn by_32<D: Dot>(
     }
 }
 
-#[inline(always)]
-fn by_256<D: Dot>(dot: D, kind: Kind, t: &Tile, x: &IntRows, slot: usize, acc: &mut [f32; PANEL]) {
+fn by_256(kind: Kind, t: &Tile, x: &IntRows, slot: usize, acc: &mut [f32; PANEL]) {
     let mut total = [0; PANEL];
     let mut min_total = [0; PANEL];
     for j in 0..16 {
         let mut sum = [kind.offset() * x.minus_sum[slot * 16 + j]; PANEL];
         let q = &t.q[j * 4 * UNIT..(j + 1) * 4 * UNIT];
-        dot.multiply(q, &x.q[slot * GROUP + j * 16..][..16], false, &mut sum);
+        multiply(q, &x.q[slot * GROUP + j * 16..][..16], &mut sum);
         for row in 0..PANEL {
             total[row] += sum[row] * t.scale[j][row];
             if kind.has_min() {
@@ -128,5 +91,16 @@ fn by_256<D: Dot>(dot: D, kind: Kind, t: &Tile, x: &IntRows, slot: usize, acc: &
             term = t.m[0][row].mul_add(min_total[row] as f32, term);
         }
         acc[row] = x.d[slot].mul_add(term, acc[row]);
+    }
+}
+
+/// Adds to `sum` the products of whole units with the row of activations that starts at `x`.
+fn multiply(q: &[u8], x: &[i8], sum: &mut [i32; PANEL]) {
+    for (unit, x) in q.chunks_exact(UNIT).zip(x.chunks_exact(4)) {
+        for (sum, w) in sum.iter_mut().zip(unit.chunks_exact(4)) {
+            for (w, x) in w.iter().zip(x) {
+                *sum += *w as i32 * *x as i32;
+            }
+        }
     }
 }

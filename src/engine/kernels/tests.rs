@@ -41,11 +41,20 @@ impl Random {
 
 /// Random bytes of `count` weights, with scales of a sane size, every bit pattern of `q` possible.
 pub(in crate::engine) fn random_bytes(kind: Kind, count: usize, seed: u64) -> Vec<u8> {
+    weight_bytes(kind, count, seed, |random| (random.bits() >> 56) as u8)
+}
+
+/// Bytes of `count` weights from `fill`, but for random scales of a sane size.
+fn weight_bytes(
+    kind: Kind,
+    count: usize,
+    seed: u64,
+    fill: impl Fn(&mut Random) -> u8,
+) -> Vec<u8> {
     let mut random = Random(seed * 2 + 1);
     let mut bytes = Vec::new();
     for _ in 0..count / kind.block_len() {
-        let mut block: Vec<u8> =
-            (0..kind.block_bytes()).map(|_| (random.bits() >> 56) as u8).collect();
+        let mut block: Vec<u8> = (0..kind.block_bytes()).map(|_| fill(&mut random)).collect();
         let mut scale = |at: usize| {
             let value = f16::from_f32(random.float() * 0.01);
             block[at..at + 2].copy_from_slice(&value.to_le_bytes());
@@ -82,11 +91,16 @@ fn random_rows(count: usize, seed: u64) -> Vec<f32> {
 fn check(pool: &Pool, tier: Tier, kind: Kind, m: usize, n: usize, k: usize) {
     let bytes = random_bytes(kind, n * k, (n * k) as u64);
     let x = random_rows(m * k, (m + k) as u64);
+    check_product(pool, tier, kind, &bytes, &x, k);
+}
+
+fn check_product(pool: &Pool, tier: Tier, kind: Kind, bytes: &[u8], x: &[f32], k: usize) {
+    let (m, n) = (x.len() / k, bytes.len() / (k / kind.block_len() * kind.block_bytes()));
     let mut want = vec![0.0; m * n];
-    scalar::matmul(kind, &bytes, &x, k, &mut want);
-    let w = Matrix::pack(pool, kind, &bytes, n, k).unwrap();
+    scalar::matmul(kind, bytes, x, k, &mut want);
+    let w = Matrix::pack(pool, kind, bytes, n, k).unwrap();
     let mut rows = Activations::new(tier);
-    rows.set(pool, &x, k, &[kind.form()]);
+    rows.set(pool, x, k, &[kind.form()]);
     let mut got = vec![f32::NAN; m * n];
     matmul(pool, &w, &rows, &mut got);
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
@@ -122,6 +136,30 @@ fn every_tier_gives_the_bits_of_the_specification() {
                 check(&pool, tier, kind, 7, 33, k);
             }
             check(&pool, tier, kind, 515, 3, 256);
+        }
+    }
+}
+
+#[test]
+fn no_sum_saturates_at_the_largest_weights_and_activations() {
+    let (pool, n, k) = (Pool::new(2), 33, 512);
+    let signs: [fn(usize) -> f32; 4] = [
+        |_| 1.0,
+        |_| -1.0,
+        |i| if i % 2 == 0 { 1.0 } else { -1.0 },
+        |i| if i % 4 < 2 { 1.0 } else { -1.0 },
+    ];
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.form() != Form::Float) {
+        for byte in [0x00, 0x7f, 0x80, 0xff] {
+            let bytes = weight_bytes(kind, n * k, 1, |_| byte);
+            for sign in signs {
+                let x: Vec<f32> = (0..10 * k).map(sign).collect();
+                for tier in Tier::available() {
+                    // One register block, and enough rows for unpacking first.
+                    check_product(&pool, tier, kind, &bytes, &x[..3 * k], k);
+                    check_product(&pool, tier, kind, &bytes, &x, k);
+                }
+            }
         }
     }
 }

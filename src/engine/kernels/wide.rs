@@ -18,7 +18,7 @@ pub(in crate::engine) enum Width {
 /// What `width` answers; 0 until it has been asked for the first time.
 static WIDTH: AtomicU8 = AtomicU8::new(0);
 
-/// The best width of this machine, found once.
+/// The best width of this machine, found once, or the one that `set_width` chose.
 #[inline]
 pub(in crate::engine) fn width() -> Width {
     match WIDTH.load(Ordering::Relaxed) {
@@ -31,6 +31,14 @@ pub(in crate::engine) fn width() -> Width {
             width
         }
     }
+}
+
+/// Computes at `most`, or as near below as the machine can, from now on and in every engine of this process:
+/// it changes no bit. None for the best.
+pub(in crate::engine) fn set_width(most: Option<Width>) {
+    let best = detect();
+    let width = most.filter(|most| (*most as u8) < best as u8).unwrap_or(best);
+    WIDTH.store(width as u8, Ordering::Relaxed);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -99,11 +107,8 @@ pub(in crate::engine) use wide;
 /// meanwhile change width too, which changes no bit of what they compute.
 #[cfg(test)]
 pub(in crate::engine) fn at_width<R>(lower: Width, f: impl FnOnce() -> R) -> R {
-    let best = width();
-    if (lower as u8) < best as u8 {
-        WIDTH.store(lower as u8, Ordering::Relaxed);
-    }
+    set_width(Some(lower));
     let result = f();
-    WIDTH.store(best as u8, Ordering::Relaxed);
+    set_width(None);
     result
 }
