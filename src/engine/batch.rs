@@ -19,6 +19,7 @@ use super::scheduler::{Bounds, Scheduler, Waiting, digest_of_tokens};
 use super::script::{FORCED, FormError, Forms, Progress, Script};
 use super::template::{Template, TemplateError};
 use super::tiers;
+use super::timing::Operation;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use crate::base::limits::{SLOTS_MAX, STEP_ROWS_MAX};
 use crate::base::{Completion, Digest, Stop, TokenCounter};
@@ -340,6 +341,13 @@ impl Engine {
 
     /// Queues a request. Whatever could go wrong with it alone goes wrong here.
     pub fn submit(&mut self, request: Request) -> Result<(), RequestError> {
+        self.model.timing().start();
+        let taken = self.take(request);
+        self.model.timing().lap(Operation::Submit);
+        taken
+    }
+
+    fn take(&mut self, request: Request) -> Result<(), RequestError> {
         let taken = |asked: &Asked| asked.request.id == request.id;
         let running = || self.answering.values().any(|answer| taken(&answer.asked));
         if self.waiting.values().any(taken) || running() {
@@ -375,6 +383,7 @@ impl Engine {
 
     /// Runs one forward and returns what is finished after it.
     pub fn step(&mut self) -> Vec<Completion> {
+        self.model.timing().start();
         let mut finished = Vec::new();
         for admitted in self.scheduler.admit() {
             let asked = self.waiting.remove(&admitted.ticket).expect("it waited");
@@ -396,6 +405,7 @@ impl Engine {
         }
         let rows = self.model.architecture().vocabulary;
         let runs = self.scheduler.runs(&step);
+        self.model.timing().lap(Operation::Plan);
         let logits = self.model.forward(&runs, &mut self.kv, &self.pool);
         let mut picks = Vec::with_capacity(step.samples.len());
         for (&ticket, logits) in step.samples.iter().zip(logits.chunks_exact(rows)) {
@@ -421,6 +431,7 @@ impl Engine {
         for (ticket, pick) in picks {
             self.go_on(ticket, Some(pick), &mut finished);
         }
+        self.model.timing().lap(Operation::Pick);
         finished
     }
 

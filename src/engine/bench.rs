@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::scheduler::Waiting;
+use super::timing::Operation;
 use super::tiny::Random;
 use crate::base::{Clock, SystemClock};
 
@@ -62,9 +63,14 @@ impl fmt::Display for BenchError {
 impl std::error::Error for BenchError {}
 
 impl Engine {
-    /// From now on `bench` tells what each operation takes.
+    /// From now on `bench` and `spent` tell what each operation takes.
     pub fn watch(&mut self) {
         self.model.timing().watch();
+    }
+
+    /// What each operation took since the last call; empty unless `watch` was called.
+    pub fn spent(&mut self) -> Vec<(&'static str, Duration)> {
+        self.model.timing().take()
     }
 
     /// Threads that compute.
@@ -133,7 +139,9 @@ impl Engine {
 
     /// One step; returns for how many sequences it gave logits.
     fn bench_step(&mut self) -> usize {
+        self.model.timing().start();
         let step = self.scheduler.plan();
+        self.model.timing().lap(Operation::Plan);
         let runs = self.scheduler.runs(&step);
         self.model.forward(&runs, &mut self.kv, &self.pool);
         self.scheduler.settle(&step);
