@@ -12,6 +12,10 @@ pub const KV_BLOCK_TOKENS: usize = 32;
 /// that a decoding sequence never waits long.
 pub const STEP_ROWS_MAX: usize = 512;
 
+/// Rows up to which a decode step is filled with tokens that are only proposed: so many take hardly more
+/// time than one, since the weights are read from memory once for all of them.
+pub const PROPOSAL_ROWS: usize = 8;
+
 /// Sequences that may be open at once whatever `slots` says.
 pub const SLOTS_MAX: usize = 1024;
 
