@@ -8,26 +8,26 @@
 use std::ops::Range;
 
 use super::tokenizer::Tokenizer;
-
-/// Tokens that must stand before a place as they stand at the end, for it to be proposed.
-const MATCH_MIN: usize = 2;
+use crate::base::limits::PROPOSAL_ROWS;
 
 /// A longer match makes a place no better.
-const MATCH_MAX: usize = 8;
+const MATCH_MAX: usize = PROPOSAL_ROWS;
 
-/// The place that follows the longest match of the last tokens, among equals the last such place, up to
-/// `most` tokens of it.
+/// The place that follows the longest match of the last tokens, among equals the last such place: one
+/// token less than match, so none after a single one, and at most `most`. Two words alike say little of
+/// what follows them; ten say that a sentence is being copied.
 pub(super) fn after_match(tokens: &[u32], most: usize) -> Option<Range<usize>> {
     let (&last, before) = tokens.split_last()?;
-    let mut best = (MATCH_MIN - 1, 0);
+    let mut best = (2, 0);
     for (at, _) in before.iter().enumerate().filter(|&(_, &token)| token == last) {
         let alike = tokens[..=at].iter().rev().zip(tokens.iter().rev());
         let len = alike.take(MATCH_MAX).take_while(|(a, b)| a == b).count();
-        if len >= best.0.max(MATCH_MIN) {
+        if len >= best.0 {
             best = (len, at + 1);
         }
     }
-    let (_, from) = best;
+    let (len, from) = best;
+    let most = most.min(len - 1);
     (from > 0 && most > 0).then(|| from..tokens.len().min(from + most))
 }
 
@@ -61,8 +61,9 @@ mod tests {
     #[test]
     fn the_place_after_the_longest_match_is_proposed() {
         let tokens = [1, 2, 3, 4, 9, 2, 3, 5, 8, 2, 3, 6, 1, 2, 3];
-        assert_eq!(after_match(&tokens, 2), Some(3..5), "1 2 3 before 4, not the later 2 3");
-        assert_eq!(after_match(&tokens[1..11], 9), Some(6..10), "the later of two");
+        assert_eq!(after_match(&tokens, 9), Some(3..5), "1 2 3 before 4, not the later 2 3");
+        assert_eq!(after_match(&tokens, 1), Some(3..4));
+        assert_eq!(after_match(&tokens[1..11], 9), Some(6..7), "the later of two");
         assert_eq!(after_match(&[7, 1, 8, 1], 4), None, "one token is no match");
         assert_eq!(after_match(&tokens, 0), None);
         assert_eq!(after_match(&[], 4), None);

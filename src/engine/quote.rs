@@ -154,9 +154,9 @@ impl Quote {
         self.candidates.iter().find(complete).map(|start| start.at..ends_at(start))
     }
 
-    /// Where in the document the quote goes on, if it goes on at the first place that it may be.
+    /// Where in the document the quote goes on, if there is one place only and it does not end here.
     pub fn next(&self) -> Option<usize> {
-        let start = self.candidates.first().filter(|_| self.written > 0)?;
+        let [start] = self.candidates[..] else { return None };
         Some(start.at + self.written).filter(|&at| at < start.last_end)
     }
 
