@@ -1,28 +1,31 @@
 //! The engine: requests in, one forward a step, completions out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::answer::{Answer, Asked, Logits};
 use super::architecture::{Architecture, ArchitectureError};
 use super::facts::ModelFacts;
 use super::gguf::{Gguf, GgufError};
 use super::kernels::{SelfTestError, Tier, self_test};
 use super::kv::KvStore;
 use super::memory::{self, Division, TooLarge};
-use super::model::Model;
+use super::model::{Model, Run};
 use super::pool::Pool;
 use super::request::{Request, Sampling};
-use super::sampler::{self, Pick, Rules};
-use super::scheduler::{Bounds, Scheduler, Waiting, digest_of_tokens};
-use super::script::{FORCED, FormError, Forms, Progress, Script};
+use super::scheduler::{Bounds, Opening, Scheduler, Step, Waiting, digest_of_tokens};
+use super::script::{FormError, Forms};
 use super::template::{Template, TemplateError};
 use super::tiers;
+use super::timing::Operation;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use super::wide::set_width;
-use crate::base::limits::{SLOTS_MAX, STEP_ROWS_MAX};
-use crate::base::{Completion, Digest, Stop, TokenCounter};
+#[cfg(test)]
+use crate::base::Digest;
+use crate::base::limits::{PROPOSAL_ROWS, SLOTS_MAX, STEP_ROWS_MAX};
+use crate::base::{Completion, TokenCounter};
 
 /// The version of the number contract (DESIGN.md section 5): it changes when any bit of any logits may.
 pub const NUMBER_RULES: u32 = 1;
@@ -45,6 +48,9 @@ pub struct Settings {
     pub share_prefixes: bool,
     /// Rows of one step, at most `limits::STEP_ROWS_MAX`. No answer depends on it.
     pub step_rows: usize,
+    /// Whether steps of few rows are filled with tokens that an answer may well go on with. No answer
+    /// depends on it.
+    pub speculate: bool,
     /// The instruction tier by name (`tiers`); none for the fastest. No answer depends on it.
     pub tier: Option<String>,
 }
@@ -60,6 +66,7 @@ impl Settings {
             date: date.into(),
             share_prefixes: true,
             step_rows: STEP_ROWS_MAX,
+            speculate: true,
             tier: None,
         }
     }
@@ -171,6 +178,14 @@ pub struct EngineProgress {
     pub answer_tokens: u64,
     pub steps: u64,
     pub rows: u64,
+    /// Rows of tokens that were proposed, and how many of these tokens came.
+    pub proposed_rows: u64,
+    pub proposals_kept: u64,
+}
+
+/// Rows of a step that can have logits.
+pub(super) fn logits_rows(slots: usize) -> usize {
+    slots.max(PROPOSAL_ROWS)
 }
 
 /// Everything of a model file but its weights.
@@ -251,30 +266,26 @@ pub struct Engine {
     pub(super) scheduler: Scheduler,
     /// By ticket, in the order of arrival.
     waiting: BTreeMap<u64, Asked>,
-    answering: BTreeMap<u64, Answer>,
+    /// Ascending by ticket; boxed, since all of them move as others come and go.
+    answering: Vec<Box<Answer>>,
+    /// Of all unfinished requests.
+    ids: BTreeSet<u64>,
+    /// By system text and document, for as long as a request that begins so waits.
+    openings: BTreeMap<(Arc<str>, Arc<str>), Weak<Opening>>,
     pub(super) next_ticket: u64,
+    speculate: bool,
     progress: EngineProgress,
+    /// Kept from step to step for their memory.
+    pub(super) step: Step,
+    pub(super) runs: Vec<Run<'static>>,
     /// Of every sampled row's logits, by request and place in the answer.
     #[cfg(test)]
     pub(super) trace: BTreeMap<(u64, usize), Digest>,
 }
 
-/// A request that waits.
-struct Asked {
-    request: Request,
-    prompt_tokens: u32,
-    prompt_digest: Digest,
-}
-
-/// A request that is being answered.
-struct Answer {
-    asked: Asked,
-    script: Script,
-    shared_tokens: u32,
-    tokens: Vec<u32>,
-    /// Tokens that were sampled, not forced.
-    drawn: u64,
-}
+/// Bytes of a part that an answer has room for from the beginning, for each of its tokens; where tokens
+/// are longer, a part may move once.
+const TOKEN_BYTES: usize = 8;
 
 impl Engine {
     /// Opens a GGUF file and reads its weights; `progress` hears of bytes read and of all bytes.
@@ -301,7 +312,9 @@ impl Engine {
             progress(done, facts.weights_bytes);
         };
         let (heads, layers) = (architecture.heads, architecture.layers);
-        let model = Model::load(&mut gguf, architecture, (rows, slots), (&pool, tier), &mut count);
+        let logits_rows = logits_rows(slots);
+        let model =
+            Model::load(&mut gguf, architecture, (rows, logits_rows), (&pool, tier), &mut count);
         let tokenizer = Arc::new(tokenizer);
         let bounds = Bounds {
             blocks: division.kv_blocks,
@@ -320,9 +333,14 @@ impl Engine {
             facts,
             scheduler: Scheduler::new(bounds),
             waiting: BTreeMap::new(),
-            answering: BTreeMap::new(),
+            answering: Vec::with_capacity(slots),
+            ids: BTreeSet::new(),
+            openings: BTreeMap::new(),
             next_ticket: 0,
+            speculate: settings.speculate,
             progress: EngineProgress::default(),
+            step: Step::default(),
+            runs: Vec::with_capacity(slots),
             #[cfg(test)]
             trace: BTreeMap::new(),
         })
@@ -344,9 +362,14 @@ impl Engine {
 
     /// Queues a request. Whatever could go wrong with it alone goes wrong here.
     pub fn submit(&mut self, request: Request) -> Result<(), RequestError> {
-        let taken = |asked: &Asked| asked.request.id == request.id;
-        let running = || self.answering.values().any(|answer| taken(&answer.asked));
-        if self.waiting.values().any(taken) || running() {
+        self.model.timing().start();
+        let taken = self.take(request);
+        self.model.timing().lap(Operation::Submit);
+        taken
+    }
+
+    fn take(&mut self, request: Request) -> Result<(), RequestError> {
+        if self.ids.contains(&request.id) {
             return Err(RequestError::Duplicate(request.id));
         }
         if let Sampling::Seeded { temperature, top_p, .. } = request.sampling
@@ -354,78 +377,154 @@ impl Engine {
         {
             return Err(RequestError::Sampling { temperature, top_p });
         }
-        // Compiled again on admission: a script is large and requests wait in thousands.
-        self.forms.script(&request.form, &request.document).map_err(RequestError::Form)?;
-        let Request { system, document, task, .. } = &request;
-        let prompt = self.template.render(&self.tokenizer, system, document, task);
-        let prefixes = [prompt.system.len(), prompt.system.len() + prompt.document.len()];
-        let prompt = [prompt.system, prompt.document, prompt.task].concat();
-        let answer_max = request.answer_tokens_max as usize;
-        if prompt.len().saturating_add(answer_max) > self.facts.context_used {
+        let Request { id, system, document, task, form, answer_tokens_max, sampling } = request;
+        let form = self.forms.compile(&form, &document).map_err(RequestError::Form)?;
+        let has = (!system.is_empty(), !document.is_empty());
+        let bytes = document.len();
+        let opening = self.opening(system, document);
+        let own = self.template.ending(&self.tokenizer, &opening.tokens, has, &task);
+        let prompt_tokens = opening.tokens.len() + own.len();
+        let answer_max = answer_tokens_max as usize;
+        if prompt_tokens.saturating_add(answer_max) > self.facts.context_used {
             return Err(RequestError::TooLong {
-                prompt_tokens: prompt.len(),
+                prompt_tokens,
                 answer_tokens_max: answer_max,
                 context_tokens: self.facts.context_used,
             });
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let prompt_digest = digest_of_tokens(&prompt);
-        let prompt_tokens = prompt.len() as u32;
-        self.waiting.insert(ticket, Asked { request, prompt_tokens, prompt_digest });
-        self.scheduler.enqueue(Waiting { ticket, prompt, prefixes, answer_max });
+        self.ids.insert(id);
+        let asked = Asked {
+            id,
+            form,
+            sampling,
+            answer_max,
+            prompt_tokens: prompt_tokens as u32,
+            prompt_digest: digest_of_tokens(opening.tokens.iter().chain(&own)),
+            document: (opening.document(), bytes),
+        };
+        self.waiting.insert(ticket, asked);
+        self.scheduler.enqueue(Waiting { ticket, opening, own, answer_max });
         Ok(())
+    }
+
+    /// The tokens up to and with the document, made once for all requests that wait together.
+    fn opening(&mut self, system: Arc<str>, document: Arc<str>) -> Arc<Opening> {
+        let texts = (system, document);
+        if let Some(opening) = self.openings.get(&texts).and_then(Weak::upgrade) {
+            return opening;
+        }
+        let (tokens, document) = self.template.opening(&self.tokenizer, &texts.0, &texts.1);
+        let opening = Arc::new(Opening::new(tokens, document));
+        self.openings.retain(|_, opening| opening.strong_count() > 0);
+        self.openings.insert(texts, Arc::downgrade(&opening));
+        opening
     }
 
     /// Runs one forward and returns what is finished after it.
     pub fn step(&mut self) -> Vec<Completion> {
+        self.model.timing().start();
         let mut finished = Vec::new();
+        self.admit(&mut finished);
+        if self.speculate {
+            self.propose();
+        }
+        let mut step = std::mem::take(&mut self.step);
+        self.scheduler.plan(&mut step);
+        if step.rows > 0 {
+            self.compute(&step);
+            self.settle(&step, &mut finished);
+            self.model.timing().lap(Operation::Pick);
+        }
+        self.step = step;
+        finished
+    }
+
+    /// Lets waiting requests in for which there is room.
+    fn admit(&mut self, finished: &mut Vec<Completion>) {
         for admitted in self.scheduler.admit() {
             let asked = self.waiting.remove(&admitted.ticket).expect("it waited");
-            let Request { form, document, .. } = &asked.request;
-            let script =
-                self.forms.script(form, document).expect("`submit` compiled the same form");
-            let shared_tokens = admitted.shared as u32;
-            self.progress.shared_tokens += u64::from(shared_tokens);
-            let answer = Answer { asked, script, shared_tokens, tokens: Vec::new(), drawn: 0 };
-            self.answering.insert(admitted.ticket, answer);
-            self.go_on(admitted.ticket, None, &mut finished);
+            let script = self.forms.begin(&asked.form, TOKEN_BYTES * asked.answer_max);
+            let shared = admitted.shared as u32;
+            self.progress.shared_tokens += u64::from(shared);
+            let answer = Box::new(Answer::begin(admitted.ticket, asked, script, shared));
+            self.progress.answer_tokens += answer.fresh().len() as u64;
+            self.scheduler.append(answer.ticket, answer.fresh());
+            let at = self.answering.partition_point(|other| other.ticket < answer.ticket);
+            self.answering.insert(at, answer);
+            self.finish_if_stopped(at, finished);
         }
-        let step = self.scheduler.plan();
-        if step.rows == 0 {
-            return finished;
+    }
+
+    /// Fills a step of few rows with what its answers may go on with, in shares: what one does not
+    /// take is there for the others.
+    fn propose(&mut self) {
+        let mut room = self.scheduler.room_for_proposals(PROPOSAL_ROWS);
+        for (i, answer) in self.answering.iter().enumerate() {
+            let share = room.div_ceil(self.answering.len() - i);
+            let tokens = self.scheduler.tokens(answer.ticket);
+            if let Some(place) = answer.propose(&self.tokenizer, tokens, share) {
+                room -= place.len();
+                self.progress.proposed_rows += place.len() as u64;
+                self.scheduler.propose(answer.ticket, place);
+            }
         }
+    }
+
+    /// The forward of a step, and what its answers make of the logits, side by side.
+    fn compute(&mut self, step: &Step) {
         for &(from, to) in &step.copies {
             self.kv.copy(from, to);
         }
-        let rows = self.model.architecture().vocabulary;
-        let runs = self.scheduler.runs(&step);
-        let logits = self.model.forward(&runs, &mut self.kv, &self.pool);
-        let mut picks = Vec::with_capacity(step.samples.len());
-        for (&ticket, logits) in step.samples.iter().zip(logits.chunks_exact(rows)) {
-            let answer = self.answering.get_mut(&ticket).expect("it was admitted");
-            #[cfg(test)]
-            {
-                let bytes: Vec<u8> =
-                    logits.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect();
-                let key = (answer.asked.request.id, answer.tokens.len());
-                self.trace.insert(key, Digest::of(&bytes));
-            }
-            // Rows past the tokenizer's last id are padding.
-            let logits = &logits[..self.facts.vocabulary];
-            let sampling = answer.asked.request.sampling;
-            let pick = sampler::pick(logits, sampling, answer.drawn, &mut answer.script);
-            answer.drawn += 1;
-            picks.push((ticket, pick));
+        let runs = self.scheduler.runs(step, std::mem::take(&mut self.runs));
+        self.model.timing().lap(Operation::Plan);
+        let width = self.model.architecture().vocabulary;
+        let all = self.model.forward(&runs, &mut self.kv, &self.pool);
+        self.runs = emptied(runs);
+        let logits = Logits { all, width, vocabulary: self.facts.vocabulary };
+        let mut row = 0;
+        for &(ticket, rows) in &step.samples {
+            let at = place(&self.answering, ticket);
+            self.answering[at].rows = row..row + rows;
+            row += rows;
         }
-        self.scheduler.settle(&step);
+        let scheduler = &self.scheduler;
+        self.pool.run_chunks(&mut self.answering, 1, &|_, answers| {
+            for answer in answers.iter_mut().filter(|answer| !answer.rows.is_empty()) {
+                answer.go_on(logits, scheduler.proposed(answer.ticket));
+            }
+        });
+    }
+
+    /// Hands on what came of a step.
+    fn settle(&mut self, step: &Step, finished: &mut Vec<Completion>) {
+        self.scheduler.settle(step);
         self.progress.steps += 1;
         self.progress.rows += step.rows as u64;
         self.progress.prompt_tokens_done += step.prompt_rows as u64;
-        for (ticket, pick) in picks {
-            self.go_on(ticket, Some(pick), &mut finished);
+        for &(ticket, _) in &step.samples {
+            let at = place(&self.answering, ticket);
+            let answer = &mut self.answering[at];
+            answer.rows = 0..0;
+            #[cfg(test)]
+            {
+                let id = answer.asked.id;
+                let trace = answer.trace.drain(..);
+                self.trace.extend(trace.map(|(place, digest)| ((id, place), digest)));
+            }
+            self.progress.answer_tokens += answer.fresh().len() as u64;
+            self.progress.proposals_kept += self.scheduler.append(ticket, answer.fresh()) as u64;
+            self.finish_if_stopped(at, finished);
         }
-        finished
+    }
+
+    fn finish_if_stopped(&mut self, at: usize, finished: &mut Vec<Completion>) {
+        let Some(stop) = self.answering[at].stop else { return };
+        let answer = self.answering.remove(at);
+        self.scheduler.finish(answer.ticket);
+        self.ids.remove(&answer.asked.id);
+        finished.push(answer.complete(stop));
     }
 
     /// Whether nothing waits and nothing runs.
@@ -437,89 +536,27 @@ impl Engine {
     pub fn cancel_waiting(&mut self) -> Vec<u64> {
         self.scheduler.cancel_waiting();
         let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_values().map(|asked| asked.request.id).collect()
+        let ids: Vec<u64> = waiting.into_values().map(|asked| asked.id).collect();
+        ids.iter().for_each(|id| {
+            self.ids.remove(id);
+        });
+        ids
     }
 
     pub fn progress(&self) -> EngineProgress {
         let (waiting, running) = (self.scheduler.waiting(), self.scheduler.running());
         EngineProgress { waiting, running, ..self.progress }
     }
-
-    /// Takes a pick, if there is one, and the tokens that its form forces after it.
-    fn go_on(&mut self, ticket: u64, pick: Option<Pick>, finished: &mut Vec<Completion>) {
-        let answer = self.answering.get_mut(&ticket).expect("it was admitted");
-        let before = answer.tokens.len();
-        let stop = answer.take(pick);
-        self.progress.answer_tokens += (answer.tokens.len() - before) as u64;
-        match stop {
-            None => self.scheduler.append(ticket, &answer.tokens[before..]),
-            Some(stop) => {
-                self.scheduler.finish(ticket);
-                let answer = self.answering.remove(&ticket).expect("just seen");
-                finished.push(answer.complete(stop));
-            }
-        }
-    }
 }
 
-impl Answer {
-    /// Appends the picked token and all forced ones; says whether that was the end.
-    fn take(&mut self, pick: Option<Pick>) -> Option<Stop> {
-        match pick {
-            None => {}
-            Some(Pick::DeadEnd) => return Some(Stop::DeadEnd),
-            Some(Pick::Fault) => return Some(Stop::Fault),
-            Some(Pick::Token { id, margin_milli }) => {
-                if let Some(stop) = self.push(id, margin_milli) {
-                    return Some(stop);
-                }
-            }
-        }
-        for id in self.script.forced() {
-            if let Some(stop) = self.push(id, FORCED) {
-                return Some(stop);
-            }
-        }
-        (self.tokens.len() >= self.tokens_max()).then_some(Stop::Length)
-    }
-
-    fn push(&mut self, id: u32, margin_milli: i64) -> Option<Stop> {
-        if self.tokens.len() >= self.tokens_max() {
-            return Some(Stop::Length);
-        }
-        self.tokens.push(id);
-        match self.script.accept(id, margin_milli) {
-            Progress::Finished(stop) => Some(stop),
-            Progress::Continue => None,
-        }
-    }
-
-    fn tokens_max(&self) -> usize {
-        self.asked.request.answer_tokens_max as usize
-    }
-
-    fn complete(self, stop: Stop) -> Completion {
-        let (text, parts) = self.script.finish(stop);
-        Completion {
-            id: self.asked.request.id,
-            stop,
-            text,
-            parts,
-            prompt_tokens: self.asked.prompt_tokens,
-            shared_tokens: self.shared_tokens,
-            answer_tokens: self.tokens.len() as u32,
-            prompt_digest: self.asked.prompt_digest,
-            answer_digest: digest_of_tokens(&self.tokens),
-        }
-    }
+/// Where the answer of this ticket stands.
+fn place(answering: &[Box<Answer>], ticket: u64) -> usize {
+    let at = answering.binary_search_by_key(&ticket, |answer| answer.ticket);
+    at.expect("what is planned was admitted")
 }
 
-impl Rules for Script {
-    fn allows(&mut self, token: u32) -> bool {
-        Script::allows(self, token)
-    }
-
-    fn mask(&mut self) -> &[u64] {
-        Script::mask(self)
-    }
+/// No runs, in the memory of `runs`: what `collect` makes of a `Vec`'s own items stays where they lay.
+fn emptied(mut runs: Vec<Run<'_>>) -> Vec<Run<'static>> {
+    runs.clear();
+    runs.into_iter().map(|_| unreachable!("all runs were just removed")).collect()
 }

@@ -5,10 +5,12 @@
 //! Not here: which shapes are measured, and how the table is printed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Engine;
-use super::scheduler::Waiting;
+use super::scheduler::{Opening, Step, Waiting};
+use super::timing::Operation;
 use super::tiny::Random;
 use crate::base::{Clock, SystemClock};
 
@@ -62,9 +64,14 @@ impl fmt::Display for BenchError {
 impl std::error::Error for BenchError {}
 
 impl Engine {
-    /// From now on `bench` tells what each operation takes.
+    /// From now on `bench` and `spent` tell what each operation takes.
     pub fn watch(&mut self) {
         self.model.timing().watch();
+    }
+
+    /// What each operation took since the last call; empty unless `watch` was called.
+    pub fn spent(&mut self) -> Vec<(&'static str, Duration)> {
+        self.model.timing().take()
     }
 
     /// Threads that compute.
@@ -92,14 +99,11 @@ impl Engine {
         let mut token = move || (random.next() % vocabulary) as u32;
         let tickets: Vec<u64> = (self.next_ticket..).take(batch).collect();
         self.next_ticket += batch as u64;
+        let nothing = Arc::new(Opening::new(Vec::new(), 0));
         for &ticket in &tickets {
-            let prompt = (0..prompt).map(|_| token()).collect();
-            self.scheduler.enqueue(Waiting {
-                ticket,
-                prompt,
-                prefixes: [0, 0],
-                answer_max: answer,
-            });
+            let own = (0..prompt).map(|_| token()).collect();
+            let opening = Arc::clone(&nothing);
+            self.scheduler.enqueue(Waiting { ticket, opening, own, answer_max: answer });
         }
 
         self.model.timing().take();
@@ -119,7 +123,9 @@ impl Engine {
 
         let clock = SystemClock::new();
         for _ in 0..answer {
-            tickets.iter().for_each(|&ticket| self.scheduler.append(ticket, &[token()]));
+            tickets.iter().for_each(|&ticket| {
+                self.scheduler.append(ticket, &[token()]);
+            });
             let mut answered = 0;
             while answered < batch {
                 answered += self.bench_step();
@@ -133,8 +139,11 @@ impl Engine {
 
     /// One step; returns for how many sequences it gave logits.
     fn bench_step(&mut self) -> usize {
-        let step = self.scheduler.plan();
-        let runs = self.scheduler.runs(&step);
+        self.model.timing().start();
+        let mut step = Step::default();
+        self.scheduler.plan(&mut step);
+        self.model.timing().lap(Operation::Plan);
+        let runs = self.scheduler.runs(&step, Vec::new());
         self.model.forward(&runs, &mut self.kv, &self.pool);
         self.scheduler.settle(&step);
         step.samples.len()

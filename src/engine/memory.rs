@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::architecture::Architecture;
+use super::batch::logits_rows;
 use super::gguf::Gguf;
 use super::kv::{KvStore, blocks_for};
 use super::linear::Linear;
@@ -74,7 +75,7 @@ pub(super) fn divide(
 ) -> Result<Division, TooLarge> {
     let tensors = gguf.tensors();
     let weights = tensors.values().map(|&(dtype, elements)| Linear::bytes(dtype, elements)).sum();
-    let buffers = |slots: usize| Model::buffer_bytes(a, rows, slots);
+    let buffers = |slots: usize| Model::buffer_bytes(a, rows, logits_rows(slots));
     let block = KvStore::block_bytes(a.heads, a.layers);
     let blocks_of = |context: usize| blocks_for(context) + SPARE_BLOCKS;
     let blocks_left = |slots: usize| stated.saturating_sub(weights + buffers(slots)) / block;

@@ -1,9 +1,11 @@
 //! `Request` → `Completion`: the only room that knows tokens and tensors.
 
+mod answer;
 mod architecture;
 mod attention;
 mod batch;
 mod bench;
+mod draft;
 mod facts;
 mod gguf;
 mod grammar;

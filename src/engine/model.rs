@@ -3,8 +3,6 @@
 //!
 //! Not here: which rows go into a step (`scheduler`), and what becomes of the logits (`sampler`).
 
-use std::sync::Mutex;
-
 use super::architecture::{Architecture, Pairing};
 use super::attention;
 use super::gguf::{Gguf, GgufError};
@@ -339,11 +337,7 @@ const TASK_ROWS: usize = 16;
 
 /// Calls `f` with the index of a first row and some rows of `out` [rows, width], on all threads.
 fn by_rows(pool: &Pool, width: usize, out: &mut [f32], f: &(dyn Fn(usize, &mut [f32]) + Sync)) {
-    let parts: Vec<_> = out.chunks_mut(TASK_ROWS * width).map(Mutex::new).collect();
-    pool.run(parts.len(), &|task| {
-        let mut part = parts[task].try_lock().expect("a task runs once");
-        f(task * TASK_ROWS, &mut part);
-    });
+    pool.run_chunks(out, TASK_ROWS * width, &|task, part| f(task * TASK_ROWS, part));
 }
 
 /// out = x / rms(x) · weight, row by row (Zhang and Sennrich, RMSNorm, 2019).

@@ -14,53 +14,71 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::tokenizer::{ROOT, Trie};
 
-/// The places of one document where quotes of at most so many words may stand.
+/// The places of one document where quotes may stand: the same for every question about it.
 pub(super) struct Passages {
     text: Arc<str>,
-    /// Ascending.
-    starts: Vec<Start>,
+    /// Where a quote may begin, ascending.
+    begins: Vec<Begin>,
+    /// The words' places, ascending.
+    words: Vec<Range<usize>>,
     /// Where a quote may end, ascending.
     ends: Vec<usize>,
 }
 
-/// A place where a quote may begin.
+/// A place where a quote may begin, however many words it may have.
+struct Begin {
+    at: usize,
+    /// The first word from here on, as an index of `Passages::words`.
+    word: usize,
+    /// No quote from here goes beyond it.
+    barrier: usize,
+}
+
+/// A place where a quote of so many words may begin.
 #[derive(Clone, Copy)]
 struct Start {
     at: usize,
     /// The end of the first word: no quote from here ends before it.
     first_end: usize,
-    /// The last end within `words_max`; at least `first_end`.
+    /// The last end within the words that a quote may have; at least `first_end`.
     last_end: usize,
 }
 
 impl Passages {
     /// Whatever no token can write (a byte that the vocabulary lacks) is in no quote.
-    pub fn new(text: &Arc<str>, words_max: usize, trie: &Trie) -> Passages {
+    pub fn new(text: &Arc<str>, trie: &Trie) -> Passages {
         let units = units(text);
         let is_space = |unit: &Unit| text[unit.range.clone()].chars().all(char::is_whitespace);
         let ends: Vec<usize> =
             units.iter().filter(|unit| !is_space(unit)).map(|unit| unit.range.end).collect();
-        let words: Vec<&Range<usize>> =
-            units.iter().filter(|unit| unit.is_word).map(|unit| &unit.range).collect();
+        let words: Vec<Range<usize>> =
+            units.iter().filter(|unit| unit.is_word).map(|unit| unit.range.clone()).collect();
         let barriers: Vec<usize> =
             (0..text.len()).filter(|&at| !trie.has_byte(text.as_bytes()[at])).collect();
-        let start = |at: usize| {
+        let begin = |at: usize| {
             let word = words.partition_point(|word| word.start < at);
-            let first_end = words.get(word)?.end;
-            let beyond = words.get(word.saturating_add(words_max)).map_or(text.len(), |w| w.start);
             let barrier = barriers.get(barriers.partition_point(|&barrier| barrier < at));
-            let bound = beyond.min(barrier.copied().unwrap_or(text.len()));
-            let last_end = ends[..ends.partition_point(|&end| end <= bound)].last().copied()?;
-            (last_end >= first_end).then_some(Start { at, first_end, last_end })
+            let barrier = barrier.copied().unwrap_or(text.len());
+            (words.get(word)?.end <= barrier).then_some(Begin { at, word, barrier })
         };
-        let starts = units.iter().filter(|unit| !is_space(unit));
-        let starts = starts.filter_map(|unit| start(unit.range.start)).collect();
-        Passages { text: text.clone(), starts, ends }
+        let begins = units.iter().filter(|unit| !is_space(unit));
+        let begins = begins.filter_map(|unit| begin(unit.range.start)).collect();
+        Passages { text: text.clone(), begins, words, ends }
     }
 
     /// Whether there is nothing to quote.
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.begins.is_empty()
+    }
+
+    /// At least one word fits before every barrier, so `words_max` of at least 1 keeps every begin.
+    fn start(&self, begin: &Begin, words_max: usize) -> Start {
+        let beyond = self.words.get(begin.word.saturating_add(words_max));
+        let bound = beyond.map_or(self.text.len(), |word| word.start).min(begin.barrier);
+        let first_end = self.words[begin.word].end;
+        let last = self.ends.partition_point(|&end| end <= bound).checked_sub(1);
+        let last_end = last.map_or(first_end, |last| self.ends[last]);
+        Start { at: begin.at, first_end, last_end }
     }
 }
 
@@ -74,8 +92,10 @@ pub(super) struct Quote {
 }
 
 impl Quote {
-    pub fn new(passages: Arc<Passages>) -> Quote {
-        let candidates = passages.starts.clone();
+    /// A quote of at most `words_max` words, at least one.
+    pub fn new(passages: Arc<Passages>, words_max: usize) -> Quote {
+        let start = |begin| passages.start(begin, words_max);
+        let candidates = passages.begins.iter().map(start).collect();
         Quote { passages, candidates, written: 0 }
     }
 
@@ -132,6 +152,12 @@ impl Quote {
             end >= start.first_end && self.passages.ends.binary_search(&end).is_ok()
         };
         self.candidates.iter().find(complete).map(|start| start.at..ends_at(start))
+    }
+
+    /// Where in the document the quote goes on, if there is one place only and it does not end here.
+    pub fn next(&self) -> Option<usize> {
+        let [start] = self.candidates[..] else { return None };
+        Some(start.at + self.written).filter(|&at| at < start.last_end)
     }
 
     /// Whether any place lets it go on.

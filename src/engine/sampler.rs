@@ -3,9 +3,14 @@
 
 use super::math::exp_f64;
 use super::request::Sampling;
+use super::wide::wide;
 
 /// Candidates that are tried before a whole mask is computed: the form nearly always allows one.
 const CANDIDATES: usize = 8;
+
+/// Logits that are looked at together: only where one of them is better than the last of the best are
+/// they looked at one by one.
+const LOOK: usize = 256;
 
 /// Weights below e⁻⁴⁰ of the best one cannot be drawn with 53 random bits.
 const LEAST_WEIGHT: f64 = -40.0;
@@ -29,29 +34,34 @@ pub(super) enum Pick {
     Fault,
 }
 
+/// Room for the tokens that a draw is among; kept from row to row.
+pub(super) type Drawable = Vec<(f64, u32)>;
+
 /// Picks the token after row `drawn` (the number of tokens drawn before in this answer).
-pub(super) fn pick(logits: &[f32], sampling: Sampling, drawn: u64, rules: &mut impl Rules) -> Pick {
-    // +∞ and NaN end the answer; −∞ is a token that the model excludes.
-    if logits.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
-        return Pick::Fault;
-    }
+pub(super) fn pick(
+    logits: &[f32],
+    sampling: Sampling,
+    drawn: u64,
+    rules: &mut impl Rules,
+    room: &mut Drawable,
+) -> Pick {
+    let Some(best) = Best::of(logits) else { return Pick::Fault };
     match sampling {
-        Sampling::Greedy => greedy(logits, rules),
+        Sampling::Greedy => greedy(logits, &best, rules),
         Sampling::Seeded { seed, temperature, top_p } => {
-            draw(logits, uniform(seed, drawn), temperature, top_p, rules)
+            draw(logits, uniform(seed, drawn), temperature, top_p, rules.mask(), room)
         }
     }
 }
 
-fn greedy(logits: &[f32], rules: &mut impl Rules) -> Pick {
-    let best = best(logits, |_| true);
+fn greedy(logits: &[f32], best: &Best, rules: &mut impl Rules) -> Pick {
+    let best = best.tokens();
     let mut allowed = best.iter().filter(|&&(_, id)| rules.allows(id));
     if let Some(&(first, id)) = allowed.next() {
         let second = allowed.next().or(best.last());
         return Pick::Token { id, margin_milli: margin(first, second.map_or(first, |b| b.0)) };
     }
-    let mask = rules.mask();
-    match best_of_mask(logits, mask)[..] {
+    match *Best::of_mask(logits, rules.mask()).tokens() {
         [] => Pick::DeadEnd,
         // The only token that may come.
         [(_, id)] => Pick::Token { id, margin_milli: i64::from(i32::MAX) },
@@ -59,27 +69,80 @@ fn greedy(logits: &[f32], rules: &mut impl Rules) -> Pick {
     }
 }
 
-fn best_of_mask(logits: &[f32], mask: &[u64]) -> Vec<(f32, u32)> {
-    best(logits, |id| is_set(mask, id))
+/// The best few logits, best first, among equals the smallest id first. −∞ is not among them: it is a
+/// token that the model excludes.
+struct Best {
+    tokens: [(f32, u32); CANDIDATES],
+    len: usize,
+}
+
+impl Best {
+    const NONE: Best = Best { tokens: [(f32::NEG_INFINITY, 0); CANDIDATES], len: 0 };
+
+    /// None where a logit is NaN or +∞.
+    fn of(logits: &[f32]) -> Option<Best> {
+        let mut best = Best::NONE;
+        for (first, logits) in (0u32..).step_by(LOOK).zip(logits.chunks(LOOK)) {
+            let (mut better, mut bad) = (0, 0);
+            look(logits, best.least(), &mut better, &mut bad);
+            if bad > 0 {
+                return None;
+            }
+            if better > 0 {
+                (first..).zip(logits).for_each(|(id, &logit)| best.offer(logit, id));
+            }
+        }
+        Some(best)
+    }
+
+    fn of_mask(logits: &[f32], mask: &[u64]) -> Best {
+        let mut best = Best::NONE;
+        for (first, (logits, &word)) in (0u32..).step_by(64).zip(logits.chunks(64).zip(mask)) {
+            let mut bits = word;
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                bits &= bits - 1;
+                if let Some(&logit) = logits.get(bit as usize) {
+                    best.offer(logit, first + bit);
+                }
+            }
+        }
+        best
+    }
+
+    fn tokens(&self) -> &[(f32, u32)] {
+        &self.tokens[..self.len]
+    }
+
+    /// What a logit must exceed.
+    fn least(&self) -> f32 {
+        self.tokens[CANDIDATES - 1].0
+    }
+
+    /// Ids are offered in ascending order.
+    fn offer(&mut self, logit: f32, id: u32) {
+        if logit <= self.least() {
+            return;
+        }
+        let at = self.tokens().partition_point(|&(other, _)| other >= logit);
+        self.len = (self.len + 1).min(CANDIDATES);
+        self.tokens[at..self.len].rotate_right(1);
+        self.tokens[at] = (logit, id);
+    }
+}
+
+wide! {
+    /// Adds up how many of `logits` are above `bound`, and how many are NaN or +∞.
+    fn look(logits: &[f32], bound: f32, better: &mut u32, bad: &mut u32) {
+        for &logit in logits {
+            *better += u32::from(logit > bound);
+            *bad += u32::from(!(logit < f32::INFINITY));
+        }
+    }
 }
 
 fn is_set(mask: &[u64], id: u32) -> bool {
     mask.get(id as usize / 64).is_some_and(|word| word >> (id % 64) & 1 == 1)
-}
-
-/// The best few logits, best first, among equals the smallest id first.
-fn best(logits: &[f32], counts: impl Fn(u32) -> bool) -> Vec<(f32, u32)> {
-    let mut best: Vec<(f32, u32)> = Vec::with_capacity(CANDIDATES + 1);
-    for (id, &logit) in (0u32..).zip(logits) {
-        let full = best.len() == CANDIDATES;
-        if full && logit <= best[CANDIDATES - 1].0 || logit == f32::NEG_INFINITY || !counts(id) {
-            continue;
-        }
-        let at = best.partition_point(|&(other, _)| other >= logit);
-        best.insert(at, (logit, id));
-        best.truncate(CANDIDATES);
-    }
-    best
 }
 
 fn margin(first: f32, second: f32) -> i64 {
@@ -92,23 +155,22 @@ fn draw(
     uniform: f64,
     temperature: f32,
     top_p: f32,
-    rules: &mut impl Rules,
+    mask: &[u64],
+    tokens: &mut Drawable,
 ) -> Pick {
-    let mask = rules.mask();
     let allowed = (0u32..).zip(logits).filter(|&(id, _)| is_set(mask, id));
     let max = allowed.clone().fold(f32::NEG_INFINITY, |max, (_, &logit)| max.max(logit));
     if max == f32::NEG_INFINITY {
         return Pick::DeadEnd;
     }
     let exponent = |logit: f32| (f64::from(logit) - f64::from(max)) / f64::from(temperature);
-    let mut tokens: Vec<(f64, u32)> = allowed
-        .map(|(id, &logit)| (exponent(logit), id))
-        .filter(|&(exponent, _)| exponent > LEAST_WEIGHT)
-        .collect();
-    tokens.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let weighed = allowed.map(|(id, &logit)| (exponent(logit), id));
+    tokens.clear();
+    tokens.extend(weighed.filter(|&(exponent, _)| exponent > LEAST_WEIGHT));
+    tokens.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let second = tokens.get(1).map(|&(exponent, _)| exponent * f64::from(temperature));
     let margin_milli = second.map_or(i64::from(i32::MAX), |second| (-second * 1000.0) as i64);
-    for (weight, _) in &mut tokens {
+    for (weight, _) in &mut *tokens {
         *weight = exp_f64(*weight);
     }
     let total: f64 = tokens.iter().map(|&(weight, _)| weight).sum();
@@ -156,6 +218,10 @@ mod tests {
         Mask(vec![u64::MAX; 4])
     }
 
+    fn pick(logits: &[f32], sampling: Sampling, drawn: u64, rules: &mut Mask) -> Pick {
+        super::pick(logits, sampling, drawn, rules, &mut Vec::new())
+    }
+
     #[test]
     fn the_smallest_id_wins_among_equals() {
         let mut logits = [0.0f32; 200];
@@ -178,6 +244,26 @@ mod tests {
         assert_eq!(picked, Pick::Token { id: 9, margin_milli: 2000 });
         let mut none = Mask(vec![0; 4]);
         assert_eq!(pick(&logits, Sampling::Greedy, 0, &mut none), Pick::DeadEnd);
+    }
+
+    #[test]
+    fn the_best_are_those_of_a_stable_sort() {
+        let mut random = super::super::tiny::Random(3);
+        for len in [1usize, 7, 8, 9, 255, 256, 257, 1000] {
+            // Few different values, so that many are equal.
+            let logits: Vec<f32> = (0..len).map(|_| (random.next() % 40) as f32 - 39.0).collect();
+            let logits: Vec<f32> =
+                logits.iter().map(|&x| if x < -30.0 { f32::NEG_INFINITY } else { x }).collect();
+            let mut sorted: Vec<(f32, u32)> = logits.iter().copied().zip(0..).collect();
+            sorted.retain(|token| token.0 != f32::NEG_INFINITY);
+            sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let first: Vec<_> = sorted.iter().copied().take(CANDIDATES).collect();
+            assert_eq!(Best::of(&logits).unwrap().tokens(), first);
+            let mask: Vec<u64> = (0..len.div_ceil(64)).map(|_| random.next()).collect();
+            sorted.retain(|&(_, id)| is_set(&mask, id));
+            sorted.truncate(CANDIDATES);
+            assert_eq!(Best::of_mask(&logits, &mask).tokens(), sorted);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! blocks shared, its last one copied. No answer depends on anything decided here.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::kv::{BlockId, Blocks, blocks_for};
 use super::model::Run;
@@ -26,40 +28,69 @@ pub(super) struct Bounds {
     pub share_prefixes: bool,
 }
 
-/// A request's tokens, waiting.
+/// The tokens that many prompts begin with, made and kept once for all of them.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub tokens: Vec<u32>,
+    /// Lengths of its beginnings that other requests may share, ascending; the second is all of it.
+    lens: [usize; 2],
+    /// Digests of these beginnings.
+    keys: [Digest; 2],
+}
+
+impl Opening {
+    /// `shared` of the tokens may be shared with requests of another opening.
+    pub(super) fn new(tokens: Vec<u32>, shared: usize) -> Opening {
+        let lens = [shared, tokens.len()];
+        let keys = lens.map(|len| digest_of_tokens(&tokens[..len]));
+        Opening { tokens, lens, keys }
+    }
+
+    /// Where the document is.
+    pub(super) fn document(&self) -> Range<usize> {
+        self.lens[0]..self.lens[1]
+    }
+}
+
+/// A request's tokens, waiting: its prompt is `opening` and then `own`.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     /// Ascending in the order of arrival.
     pub ticket: u64,
-    pub prompt: Vec<u32>,
-    /// Lengths of the prompt's beginnings that other requests may share, ascending.
-    pub prefixes: [usize; 2],
+    pub opening: Arc<Opening>,
+    pub own: Vec<u32>,
     pub answer_max: usize,
 }
 
-/// A waiting request with the digests of its beginnings.
-struct Queued {
-    waiting: Waiting,
-    keys: [Digest; 2],
-}
+impl Waiting {
+    fn prompt_len(&self) -> usize {
+        self.opening.tokens.len() + self.own.len()
+    }
 
-impl Queued {
     fn tokens_max(&self) -> usize {
-        self.waiting.prompt.len() + self.waiting.answer_max
+        self.prompt_len() + self.answer_max
+    }
+
+    /// Requests with the same opening are a group.
+    fn group(&self) -> Digest {
+        self.opening.keys[1]
     }
 
     /// The beginnings that can be shared: at least one row must be the request's own.
-    fn shareable(&self) -> impl Iterator<Item = (usize, Digest)> {
-        let (lens, own) = (self.waiting.prefixes, self.waiting.prompt.len());
-        let first = (lens[0] > 0 && lens[0] < own).then_some((lens[0], self.keys[0]));
-        let second = (lens[1] > lens[0] && lens[1] < own).then_some((lens[1], self.keys[1]));
+    fn shareable(&self) -> impl Iterator<Item = (usize, Digest)> + use<> {
+        let (Opening { lens, keys, .. }, own) = (&*self.opening, self.prompt_len());
+        let first = (lens[0] > 0 && lens[0] < own).then_some((lens[0], keys[0]));
+        let second = (lens[1] > lens[0] && lens[1] < own).then_some((lens[1], keys[1]));
         first.into_iter().chain(second)
     }
 }
 
 /// Tokens with their place in the cache: a prefix or a sequence.
 struct Strand {
+    /// With those that are only proposed, at the end.
     tokens: Vec<u32>,
+    /// How many are only proposed; none between two steps.
+    proposed: usize,
     /// Of these tokens the keys and values are in the cache.
     filled: usize,
     blocks: Vec<BlockId>,
@@ -87,7 +118,8 @@ enum Kind {
 struct Part {
     strand: u64,
     rows: usize,
-    sample: bool,
+    /// Of so many of its last rows the logits are wanted.
+    logits: usize,
 }
 
 /// One step, decided.
@@ -96,8 +128,9 @@ pub(super) struct Step {
     /// Blocks to copy before the step's rows are computed.
     pub copies: Vec<(BlockId, BlockId)>,
     parts: Vec<Part>,
-    /// Tickets whose last row's logits are wanted, in the order of the rows.
-    pub samples: Vec<u64>,
+    /// Tickets that go on, and of how many of their last rows the logits are wanted: one, and one for
+    /// each token that is proposed. In the order of the rows.
+    pub samples: Vec<(u64, usize)>,
     pub rows: usize,
     /// Of them, rows of prompts.
     pub prompt_rows: usize,
@@ -114,7 +147,7 @@ pub(super) struct Admitted {
 pub(super) struct Scheduler {
     bounds: Bounds,
     blocks: Blocks,
-    queue: Vec<Queued>,
+    queue: Vec<Waiting>,
     /// The document prefix of the request admitted last: its companions come next.
     open: Option<Digest>,
     /// By number of admission.
@@ -140,9 +173,7 @@ impl Scheduler {
 
     /// Queues a request. Its longest form fits `bounds.blocks`, less `SPARE_BLOCKS`: the caller checks.
     pub(super) fn enqueue(&mut self, waiting: Waiting) {
-        let key = |len: usize| digest_of_tokens(&waiting.prompt[..len]);
-        let keys = waiting.prefixes.map(key);
-        self.queue.push(Queued { waiting, keys });
+        self.queue.push(waiting);
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -155,7 +186,7 @@ impl Scheduler {
 
     /// Drops what has not been admitted and returns the tickets.
     pub(super) fn cancel_waiting(&mut self) -> Vec<u64> {
-        self.queue.drain(..).map(|queued| queued.waiting.ticket).collect()
+        self.queue.drain(..).map(|queued| queued.ticket).collect()
     }
 
     /// Admits waiting requests while there is room: companions of the last one first, then the prefix
@@ -170,11 +201,48 @@ impl Scheduler {
         admitted
     }
 
+    /// Rows that proposals may take in the next step, which is to have at most `rows`. None while a
+    /// prompt is read: then the step is full of rows that are all needed.
+    pub(super) fn room_for_proposals(&self, rows: usize) -> usize {
+        let mut pending = 0;
+        for strand in self.strands.values() {
+            if strand.parent.is_some() || !strand.answering() && !strand.is_filled() {
+                return 0;
+            }
+            pending += strand.tokens.len() - strand.filled;
+        }
+        rows.min(self.bounds.rows).saturating_sub(pending)
+    }
+
+    /// The tokens of a sequence, prompt and answer.
+    pub(super) fn tokens(&self, ticket: u64) -> &[u32] {
+        &self.strands[&self.sequences[&ticket]].tokens
+    }
+
+    /// Proposes that a sequence goes on as it did at `place`: these tokens get rows in the next step,
+    /// and `append` keeps what they and the true ones have in common. The caller has seen that there is
+    /// room for them, in the step and in the answer.
+    pub(super) fn propose(&mut self, ticket: u64, place: Range<usize>) {
+        let strand = self.strands.get_mut(&self.sequences[&ticket]).expect("it is running");
+        strand.proposed = place.len();
+        strand.tokens.extend_from_within(place);
+        debug_assert!(blocks_for(strand.tokens.len()) <= strand.blocks.len());
+    }
+
+    /// The tokens that are proposed for a sequence.
+    pub(super) fn proposed(&self, ticket: u64) -> &[u32] {
+        let strand = &self.strands[&self.sequences[&ticket]];
+        &strand.tokens[strand.tokens.len() - strand.proposed..]
+    }
+
     /// Decides the next step: one row for every sequence that has begun to answer (more where tokens
-    /// were forced), then prompts in the order of admission.
-    pub(super) fn plan(&mut self) -> Step {
-        let mut step = Step::default();
-        self.fork(&mut step);
+    /// were forced or are proposed), then prompts in the order of admission. `step` is written over.
+    pub(super) fn plan(&mut self, step: &mut Step) {
+        step.copies.clear();
+        step.parts.clear();
+        step.samples.clear();
+        (step.rows, step.prompt_rows) = (0, 0);
+        self.fork(step);
         for answering in [true, false] {
             for (&id, strand) in &self.strands {
                 let pending = strand.tokens.len() - strand.filled;
@@ -182,25 +250,24 @@ impl Scheduler {
                 if strand.parent.is_some() || strand.answering() != answering || rows == 0 {
                     continue;
                 }
-                let mut sample = false;
+                let mut logits = 0;
                 if let Kind::Sequence { ticket, .. } = strand.kind
                     && rows == pending
                 {
-                    sample = true;
-                    step.samples.push(ticket);
+                    logits = 1 + strand.proposed;
+                    step.samples.push((ticket, logits));
                 }
-                step.parts.push(Part { strand: id, rows, sample });
+                step.parts.push(Part { strand: id, rows, logits });
                 step.rows += rows;
                 step.prompt_rows += rows.min(strand.prompt().saturating_sub(strand.filled));
             }
         }
         #[cfg(test)]
-        self.check(&step);
-        step
+        self.check(step);
     }
 
-    /// The rows of a step, for the forward.
-    pub(super) fn runs(&self, step: &Step) -> Vec<Run<'_>> {
+    /// The rows of a step, for the forward, put into `runs`.
+    pub(super) fn runs<'a>(&'a self, step: &Step, mut runs: Vec<Run<'a>>) -> Vec<Run<'a>> {
         let run = |part: &Part| {
             let strand = &self.strands[&part.strand];
             let end = strand.filled + part.rows;
@@ -208,10 +275,12 @@ impl Scheduler {
                 tokens: &strand.tokens[strand.filled..end],
                 position: strand.filled,
                 blocks: &strand.blocks[..blocks_for(end)],
-                logits: usize::from(part.sample),
+                logits: part.logits,
             }
         };
-        step.parts.iter().map(run).collect()
+        runs.clear();
+        runs.extend(step.parts.iter().map(run));
+        runs
     }
 
     /// Records that the rows of `step` are in the cache.
@@ -221,11 +290,18 @@ impl Scheduler {
         }
     }
 
-    /// Tokens that a sequence goes on with: sampled or forced.
-    pub(super) fn append(&mut self, ticket: u64, tokens: &[u32]) {
+    /// Tokens that a sequence goes on with, sampled or forced, in the place of those proposed. What is
+    /// in the cache of proposed tokens stays there as far as they are these; says how many.
+    pub(super) fn append(&mut self, ticket: u64, tokens: &[u32]) -> usize {
         let strand = self.strands.get_mut(&self.sequences[&ticket]).expect("it is running");
+        let known = strand.tokens.len() - strand.proposed;
+        let right = strand.tokens[known..].iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        strand.filled = strand.filled.min(known + right);
+        strand.tokens.truncate(known);
         strand.tokens.extend_from_slice(tokens);
+        strand.proposed = 0;
         debug_assert!(blocks_for(strand.tokens.len()) <= strand.blocks.len());
+        right
     }
 
     /// Ends a sequence and frees what only it held.
@@ -251,20 +327,18 @@ impl Scheduler {
 
     /// The queued request that is next.
     fn choose(&self) -> Option<usize> {
-        let group = |queued: &Queued| queued.keys[1];
-        let open = self.open.filter(|open| self.queue.iter().any(|q| group(q) == *open));
+        let open = self.open.filter(|open| self.queue.iter().any(|q| q.group() == *open));
         let chosen = open.or_else(|| {
             let mut groups: BTreeMap<Digest, (usize, u64)> = BTreeMap::new();
             for queued in &self.queue {
-                let entry = groups.entry(group(queued)).or_insert((0, queued.waiting.ticket));
-                *entry = (entry.0 + queued.tokens_max(), entry.1.min(queued.waiting.ticket));
+                let entry = groups.entry(queued.group()).or_insert((0, queued.ticket));
+                *entry = (entry.0 + queued.tokens_max(), entry.1.min(queued.ticket));
             }
             let most = |&(_, (sum, first)): &(_, (usize, u64))| (sum, std::cmp::Reverse(first));
             groups.into_iter().max_by_key(most).map(|(key, _)| key)
         })?;
-        let members = self.queue.iter().enumerate().filter(|(_, q)| group(q) == chosen);
-        let longest =
-            members.max_by_key(|(_, q)| (q.tokens_max(), std::cmp::Reverse(q.waiting.ticket)));
+        let members = self.queue.iter().enumerate().filter(|(_, q)| q.group() == chosen);
+        let longest = members.max_by_key(|(_, q)| (q.tokens_max(), std::cmp::Reverse(q.ticket)));
         longest.map(|(index, _)| index)
     }
 
@@ -285,8 +359,8 @@ impl Scheduler {
             return None;
         }
 
-        let Queued { waiting, keys } = self.queue.remove(index);
-        self.open = Some(keys[1]);
+        let Waiting { ticket, opening, own, answer_max } = self.queue.remove(index);
+        self.open = Some(opening.keys[1]);
         let mut shared = 0;
         let mut parent = None;
         for (len, key) in path {
@@ -297,15 +371,18 @@ impl Scheduler {
                 }
                 None => {
                     let kind = Kind::Prefix { key, used: 0 };
-                    let tokens = waiting.prompt[..len].to_vec();
+                    let tokens = opening.tokens[..len].to_vec();
                     let id = self.add(tokens, blocks_for(len), parent, kind);
                     self.prefixes.insert(key, id);
                     id
                 }
             });
         }
-        let (ticket, prompt) = (waiting.ticket, waiting.prompt.len());
-        let id = self.add(waiting.prompt, total, parent, Kind::Sequence { ticket, prompt });
+        let prompt = opening.tokens.len() + own.len();
+        let mut tokens = Vec::with_capacity(prompt + answer_max);
+        tokens.extend_from_slice(&opening.tokens);
+        tokens.extend_from_slice(&own);
+        let id = self.add(tokens, total, parent, Kind::Sequence { ticket, prompt });
         self.sequences.insert(ticket, id);
         Some(Admitted { ticket, shared })
     }
@@ -318,7 +395,7 @@ impl Scheduler {
         }
         let wanted = |key: Digest| {
             let others = self.queue.iter().enumerate().filter(|&(i, _)| i != index);
-            others.into_iter().any(|(_, queued)| queued.keys.contains(&key))
+            others.into_iter().any(|(_, queued)| queued.opening.keys.contains(&key))
         };
         let of_use = |&(_, key): &(usize, Digest)| self.prefixes.contains_key(&key) || wanted(key);
         let mut path: Vec<_> = self.queue[index].shareable().filter(of_use).collect();
@@ -335,7 +412,8 @@ impl Scheduler {
         while self.blocks.free() < need {
             let idle = self.strands.iter().filter_map(|(&id, strand)| match strand.kind {
                 Kind::Prefix { key, used } if strand.children == 0 && !on_path(&key) => {
-                    let waited_for = self.queue.iter().any(|queued| queued.keys.contains(&key));
+                    let waited_for =
+                        self.queue.iter().any(|queued| queued.opening.keys.contains(&key));
                     Some((waited_for, used, id))
                 }
                 _ => None,
@@ -367,7 +445,8 @@ impl Scheduler {
         while blocks.len() < total {
             blocks.push(self.blocks.take());
         }
-        self.strands.insert(id, Strand { tokens, filled: 0, blocks, parent, children: 0, kind });
+        let strand = Strand { tokens, proposed: 0, filled: 0, blocks, parent, children: 0, kind };
+        self.strands.insert(id, strand);
         id
     }
 
@@ -396,6 +475,10 @@ impl Scheduler {
     /// What must hold at every step.
     #[cfg(test)]
     fn check(&self, step: &Step) {
+        for strand in self.strands.values() {
+            assert!(blocks_for(strand.tokens.len()) <= strand.blocks.len(), "reserved for all");
+            assert!(strand.filled + strand.proposed <= strand.tokens.len());
+        }
         let mut holders = vec![0; self.bounds.blocks];
         for strand in self.strands.values() {
             strand.blocks.iter().for_each(|&block| holders[block as usize] += 1);
@@ -406,7 +489,7 @@ impl Scheduler {
         let used = holders.iter().filter(|&&count| count > 0).count();
         assert_eq!(self.blocks.free() + used, self.blocks.total(), "no block is lost");
         assert!(step.rows <= self.bounds.rows && self.sequences.len() <= self.bounds.slots);
-        for (part, run) in step.parts.iter().zip(self.runs(step)) {
+        for (part, run) in step.parts.iter().zip(self.runs(step, Vec::new())) {
             let written = &run.blocks[run.position / KV_BLOCK_TOKENS..];
             let others = self.strands.iter().filter(|&(id, _)| *id != part.strand);
             // Those that wait for this prefix hold its blocks already, and read them later.
@@ -444,8 +527,8 @@ impl Strand {
 }
 
 /// Of token ids, each as four little-endian bytes.
-pub(super) fn digest_of_tokens(tokens: &[u32]) -> Digest {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+pub(super) fn digest_of_tokens<'a>(tokens: impl IntoIterator<Item = &'a u32>) -> Digest {
+    let bytes: Vec<u8> = tokens.into_iter().flat_map(|token| token.to_le_bytes()).collect();
     Digest::of(&bytes)
 }
 
@@ -454,6 +537,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::tiny::Random;
 
     const CONTEXT: usize = 200;
 
@@ -464,68 +548,111 @@ mod tests {
         // The number of a text sets its length and its tokens.
         let text = |kind: u32, number: u32| vec![kind + number; number as usize * 13 % 83];
         let (system, document) = (text(1000, system), text(2000, document));
-        let prefixes = [system.len(), system.len() + document.len()];
-        let prompt = [system, document, vec![ticket as u32; own]].concat();
-        Waiting { ticket, prompt, prefixes, answer_max }
+        let opening = Opening::new([system.as_slice(), &document].concat(), system.len());
+        Waiting { ticket, opening: Arc::new(opening), own: vec![ticket as u32; own], answer_max }
+    }
+
+    /// The tokens that an answer has: a few that come again, so that proposals are now right, now wrong.
+    fn answered(ticket: u64, place: usize) -> u32 {
+        (ticket as u32 + place as u32) / 3 % 4
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-        /// `plan` checks after every step that no block is lost, freed twice or written by two.
+        /// `plan` checks after every step that no block is lost, freed twice or written by two, and
+        /// that what was admitted goes on.
         #[test]
         fn every_request_is_answered_within_the_blocks_and_none_leaks(
-            shapes in prop::collection::vec((0u32..3, 0u32..6, 1usize..25, 1usize..9, 0usize..9), 1..40),
+            shapes in prop::collection::vec((0u32..3, 0u32..6, 1usize..25, 1usize..40, 0usize..40), 1..40),
             spare in 0usize..40,
             slots in 1usize..9,
             rows in 1usize..70,
             at_once in 1usize..20,
             share_prefixes: bool,
+            proposals in 0usize..12,
+            seed: u64,
         ) {
+            let mut random = Random(seed);
+            let mut random = move |below: usize| (random.next() % below as u64) as usize;
             let blocks = blocks_for(CONTEXT) + SPARE_BLOCKS + spare;
             let mut scheduler = Scheduler::new(Bounds { blocks, slots, rows, share_prefixes });
-            let mut left: BTreeMap<u64, usize> = BTreeMap::new();
+            // Ticket → tokens of its answer so far.
+            let mut answers: BTreeMap<u64, usize> = BTreeMap::new();
+            let mut finished = 0;
             let mut arrived = 0;
             let mut computed: usize = 0;
             let mut shared = 0;
+            let mut step = Step::default();
             loop {
                 for _ in 0..at_once.min(shapes.len() - arrived) {
                     let waiting = waiting(arrived as u64, shapes[arrived]);
                     arrived += 1;
-                    prop_assume!(waiting.prompt.len() + waiting.answer_max <= CONTEXT);
+                    prop_assume!(waiting.tokens_max() <= CONTEXT);
                     scheduler.enqueue(waiting);
                 }
                 let admitted = scheduler.admit();
                 let moves = !admitted.is_empty();
                 for admitted in admitted {
                     let (_, _, _, answer_max, answered) = shapes[admitted.ticket as usize];
-                    left.insert(admitted.ticket, answered.min(answer_max));
                     shared += admitted.shared;
                     // Some answers are over before they begin.
-                    if answered == 0 {
+                    if answered.min(answer_max) == 0 {
                         scheduler.finish(admitted.ticket);
+                        finished += 1;
+                    } else {
+                        answers.insert(admitted.ticket, 0);
                     }
                 }
-                let step = scheduler.plan();
+                let mut room = scheduler.room_for_proposals(proposals);
+                for (&ticket, &have) in &answers {
+                    let most = room.min(shapes[ticket as usize].3 - have - 1);
+                    let tokens = scheduler.tokens(ticket).len();
+                    let from = tokens - random(tokens);
+                    let place = from..tokens.min(from + random(most + 1));
+                    room -= place.len();
+                    scheduler.propose(ticket, place);
+                }
+                scheduler.plan(&mut step);
                 computed += step.prompt_rows;
+                prop_assert!(step.rows == 0 || step.rows <= rows);
                 scheduler.settle(&step);
-                for ticket in step.samples {
-                    let left = left.get_mut(&ticket).unwrap();
-                    *left -= 1;
-                    match *left {
-                        0 => scheduler.finish(ticket),
-                        _ => scheduler.append(ticket, &[7]),
+                for &(ticket, logits) in &step.samples {
+                    let (_, _, _, answer_max, end) = shapes[ticket as usize];
+                    let have = answers.get_mut(&ticket).unwrap();
+                    // As many as were right and one more; now and then some that were forced besides.
+                    let proposed = scheduler.proposed(ticket).to_vec();
+                    prop_assert_eq!(logits, 1 + proposed.len());
+                    let right = (*have..).zip(&proposed);
+                    let right = right.take_while(|&(at, &token)| token == answered(ticket, at)).count();
+                    let forced = if random(4) == 0 { random(9) } else { 0 };
+                    let end = end.min(answer_max);
+                    let fresh = (right + 1 + forced).min(end - *have);
+                    let tokens: Vec<u32> = (*have..*have + fresh).map(|at| answered(ticket, at)).collect();
+                    *have += fresh;
+                    if *have == end {
+                        scheduler.finish(ticket);
+                        answers.remove(&ticket);
+                        finished += 1;
+                        continue;
                     }
+                    let kept = scheduler.append(ticket, &tokens);
+                    prop_assert!(kept >= right.min(fresh) && kept <= proposed.len());
+                    let strand = &scheduler.strands[&scheduler.sequences[&ticket]];
+                    let written: Vec<u32> = (0..*have).map(|at| answered(ticket, at)).collect();
+                    prop_assert!(strand.tokens.ends_with(&written), "a wrong proposal stayed");
+                    prop_assert_eq!(strand.tokens.len(), strand.prompt() + *have);
+                    prop_assert_eq!(strand.tokens.len() - strand.filled, fresh - kept);
                 }
                 if step.rows == 0 && scheduler.waiting() == 0 && arrived == shapes.len() {
                     break;
                 }
                 prop_assert!(moves || step.rows > 0 || scheduler.waiting() == 0, "stuck");
             }
-            prop_assert_eq!(left.len(), shapes.len());
+            prop_assert_eq!(finished, shapes.len());
             prop_assert_eq!(scheduler.running(), 0);
             let prompts: usize =
-                (0..).zip(&shapes).map(|(ticket, &shape)| waiting(ticket, shape).prompt.len()).sum();
+                (0..).zip(&shapes).map(|(ticket, &shape)| waiting(ticket, shape).prompt_len()).sum();
             if !share_prefixes {
                 prop_assert_eq!(shared, 0);
             }

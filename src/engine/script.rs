@@ -8,9 +8,9 @@
 //! turn. If one token could do both, it ends the part; so what follows a quote should begin with
 //! something that the document does not hold. A part that is complete and cannot go on ends at once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::grammar::{Grammar, Grammars, Source};
 use super::quote::{Passages, Quote};
@@ -32,6 +32,8 @@ struct Shared {
     grammars: Grammars,
     /// The plain tokens, as a mask.
     plain: Vec<u64>,
+    /// Of every document that a form is about.
+    passages: Mutex<BTreeMap<Arc<str>, Weak<Passages>>>,
 }
 
 /// Why a form cannot be followed.
@@ -83,10 +85,17 @@ pub enum Progress {
     Finished(Stop),
 }
 
+/// A form ready to be followed: small, so that it can wait with its request. What is large in it,
+/// the document's passages, it shares with all forms about that document.
+#[derive(Clone)]
+pub struct CompiledForm {
+    parts: Arc<[Compiled]>,
+}
+
 /// One answer being written.
 pub struct Script {
     shared: Arc<Shared>,
-    parts: Vec<Compiled>,
+    parts: Arc<[Compiled]>,
     /// The part being written; beyond the last once finished.
     current: usize,
     state: State,
@@ -104,7 +113,7 @@ pub struct Script {
 enum Compiled {
     Literal { text: Arc<str>, tokens: Vec<u32> },
     Choice { options: Vec<Choosable>, ends: Option<usize> },
-    Quote(Arc<Passages>),
+    Quote { passages: Arc<Passages>, words_max: usize },
     Grammar(Source),
     Text,
 }
@@ -135,31 +144,47 @@ impl Forms {
             trie: Trie::new(&tokenizer),
             grammars: Grammars::new(tokenizer.clone()).map_err(FormError::Grammar)?,
             plain,
+            passages: Mutex::default(),
             tokenizer,
         };
         Ok(Forms { shared: Arc::new(shared) })
     }
 
-    /// The script of an answer about `document` (the request's document text, for quotes).
-    pub fn script(&self, form: &Form, document: &Arc<str>) -> Result<Script, FormError> {
-        let shared = &self.shared;
-        let compile = |part: &Part| shared.compile(part, document);
-        let parts = form.iter().map(compile).collect::<Result<Vec<Compiled>, FormError>>()?;
+    /// How an answer of this form about `document` (the request's document text, for quotes) goes.
+    pub fn compile(&self, form: &Form, document: &Arc<str>) -> Result<CompiledForm, FormError> {
+        let compile = |part: &Part| self.shared.compile(part, document);
+        let parts = form.iter().map(compile).collect::<Result<Arc<[Compiled]>, FormError>>()?;
         check_boundaries(&parts)?;
+        if parts.iter().all(Compiled::is_nothing) {
+            Err(FormError::Empty)
+        } else {
+            Ok(CompiledForm { parts })
+        }
+    }
+
+    /// An answer at its start. So many `bytes` of one part are written without an allocation.
+    pub fn begin(&self, form: &CompiledForm, bytes: usize) -> Script {
         let mut script = Script {
-            shared: shared.clone(),
-            parts,
+            shared: self.shared.clone(),
+            parts: form.parts.clone(),
             current: 0,
             state: State::Written(0),
-            written: Vec::new(),
+            written: Vec::with_capacity(bytes),
             is_begun: false,
             margin: None,
             done: Vec::new(),
             finished: None,
-            mask: vec![0; shared.plain.len()],
+            mask: vec![0; self.shared.plain.len()],
         };
         script.start();
-        if script.finished.is_some() { Err(FormError::Empty) } else { Ok(script) }
+        script
+    }
+}
+
+impl Compiled {
+    /// Whether it is a literal without text.
+    fn is_nothing(&self) -> bool {
+        matches!(self, Compiled::Literal { tokens, .. } if tokens.is_empty())
     }
 }
 
@@ -193,29 +218,41 @@ impl Shared {
                 Ok(Compiled::Choice { options, ends: *ends })
             }
             Part::Quote { words_max } => {
-                let passages = Passages::new(document, *words_max, &self.trie);
+                let passages = self.passages(document);
                 if passages.is_empty() || *words_max == 0 {
                     return Err(FormError::NothingToQuote);
                 }
-                Ok(Compiled::Quote(Arc::new(passages)))
+                Ok(Compiled::Quote { passages, words_max: *words_max })
             }
             Part::Pattern(pattern) => grammar(Source::Pattern(pattern.to_string())),
             Part::Json(schema) => grammar(Source::Json(schema.to_string())),
             Part::Text => Ok(Compiled::Text),
         }
     }
+
+    /// The passages of `document`, made once for as long as anyone holds them.
+    fn passages(&self, document: &Arc<str>) -> Arc<Passages> {
+        // A poisoned lock would mean a panic while passages were made; the map is whole all the same.
+        let mut known = self.passages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(passages) = known.get(document).and_then(Weak::upgrade) {
+            return passages;
+        }
+        let passages = Arc::new(Passages::new(document, &self.trie));
+        known.retain(|_, passages| passages.strong_count() > 0);
+        known.insert(document.clone(), Arc::downgrade(&passages));
+        passages
+    }
 }
 
 fn check_boundaries(parts: &[Compiled]) -> Result<(), FormError> {
     let is_open = |part: &Compiled| {
-        matches!(part, Compiled::Quote(_) | Compiled::Grammar(_) | Compiled::Text)
+        matches!(part, Compiled::Quote { .. } | Compiled::Grammar(_) | Compiled::Text)
     };
     for (i, part) in parts.iter().enumerate() {
         if matches!(part, Compiled::Text) && i + 1 < parts.len() {
             return Err(FormError::TextNotLast);
         }
-        let writes = |part: &&Compiled| !matches!(part, Compiled::Literal { tokens, .. } if tokens.is_empty());
-        let next = parts[i + 1..].iter().find(writes);
+        let next = parts[i + 1..].iter().find(|part| !part.is_nothing());
         if is_open(part) && next.is_some_and(is_open) {
             return Err(FormError::NoBoundary { part: i });
         }
@@ -254,6 +291,14 @@ impl Script {
         self.ends_part(token) || self.continues_part(token)
     }
 
+    /// Where in the document a quote that is being written goes on, if it does.
+    pub fn quotes_next(&self) -> Option<usize> {
+        match &self.state {
+            State::Quote(quote) => quote.next(),
+            _ => None,
+        }
+    }
+
     /// The tokens that may come next: bit `id % 64` of word `id / 64`, for `vocabulary_size` ids.
     /// All zero only once the answer is finished, or where a grammar has met its limits: the answer
     /// then stops with `Stop::Fault`.
@@ -280,7 +325,7 @@ impl Script {
                 (_, State::Written(_) | State::Options(..)) => unreachable!("started together"),
             }
             if self.is_complete() {
-                self.following().into_iter().for_each(|token| set(&mut mask, token));
+                self.each_following(|token| set(&mut mask, token));
             }
         }
         self.mask = mask;
@@ -325,7 +370,11 @@ impl Script {
 
     /// Whether `token` is the first of what follows, and the current part may end.
     fn ends_part(&mut self, token: u32) -> bool {
-        self.is_complete() && self.following().contains(&token)
+        self.is_complete() && {
+            let mut ends = false;
+            self.each_following(|following| ends |= following == token);
+            ends
+        }
     }
 
     fn continues_part(&mut self, token: u32) -> bool {
@@ -389,19 +438,17 @@ impl Script {
         }
     }
 
-    /// The tokens that end the current part, if it is open: the first tokens of what follows.
-    fn following(&self) -> BTreeSet<u32> {
-        for part in &self.parts[self.current + 1..] {
-            match part {
-                Compiled::Literal { tokens, .. } if tokens.is_empty() => {}
-                Compiled::Literal { tokens, .. } => return BTreeSet::from([tokens[0]]),
-                Compiled::Choice { options, .. } => {
-                    return options.iter().map(|option| option.tokens[0]).collect();
-                }
-                Compiled::Quote(_) | Compiled::Grammar(_) | Compiled::Text => {}
+    /// Calls `f` with the tokens that end the current part, if it is open: the first tokens of what
+    /// follows.
+    fn each_following(&self, mut f: impl FnMut(u32)) {
+        match self.parts[self.current + 1..].iter().find(|part| !part.is_nothing()) {
+            Some(Compiled::Literal { tokens, .. }) => f(tokens[0]),
+            Some(Compiled::Choice { options, .. }) => {
+                options.iter().for_each(|option| f(option.tokens[0]));
             }
+            // No open part follows one (`check_boundaries`).
+            _ => self.shared.tokenizer.ends().for_each(f),
         }
-        self.shared.tokenizer.ends().collect()
     }
 
     /// Ends the current part and starts the next.
@@ -433,7 +480,9 @@ impl Script {
             Some(Compiled::Choice { options, .. }) => {
                 State::Options((0..options.len()).collect(), 0)
             }
-            Some(Compiled::Quote(passages)) => State::Quote(Quote::new(passages.clone())),
+            Some(Compiled::Quote { passages, words_max }) => {
+                State::Quote(Quote::new(passages.clone(), *words_max))
+            }
             Some(Compiled::Grammar(source)) => match grammars.start(source) {
                 Ok(grammar) => State::Grammar(Box::new(grammar)),
                 // It was compiled when the script was made.
@@ -444,9 +493,7 @@ impl Script {
             },
             Some(Compiled::Text) => State::Text,
         };
-        let is_empty = matches!(self.parts.get(self.current),
-            Some(Compiled::Literal { tokens, .. }) if tokens.is_empty());
-        if is_empty {
+        if self.parts.get(self.current).is_some_and(Compiled::is_nothing) {
             self.close();
         }
     }

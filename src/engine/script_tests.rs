@@ -39,6 +39,10 @@ fn tiny() -> Forms {
     forms(&tiny_spm(&pieces))
 }
 
+fn script(forms: &Forms, form: &Form, document: &Arc<str>) -> Result<Script, FormError> {
+    Ok(forms.begin(&forms.compile(form, document)?, 0))
+}
+
 fn allowed(script: &mut Script) -> Vec<u32> {
     let mask = script.mask().to_vec();
     let tokens: Vec<u32> = (0..mask.len() as u32 * 64)
@@ -96,7 +100,7 @@ fn an_answer_of_all_parts_is_cut_where_its_parts_meet() {
         literal("\n"),
         Part::Text,
     ];
-    let mut script = forms.script(&form, &document).unwrap();
+    let mut script = script(&forms, &form, &document).unwrap();
     assert_eq!(force(&mut script), Progress::Continue);
     assert_eq!(allowed(&mut script).len(), 2);
     write(&mut script, "yes");
@@ -138,7 +142,7 @@ fn an_answer_of_all_parts_is_cut_where_its_parts_meet() {
 fn a_choice_may_end_the_answer() {
     let forms = forms(&small_model());
     let form = vec![choice(&["stated", "not stated"], Some(1)), literal(": "), Part::Text];
-    let mut script = forms.script(&form, &"".into()).unwrap();
+    let mut script = script(&forms, &form, &"".into()).unwrap();
     assert_eq!(write(&mut script, "not stated"), Progress::Finished(Stop::End));
     let (text, parts) = script.finish(Stop::End);
     assert_eq!((text.as_str(), parts.len()), ("not stated", 1));
@@ -148,7 +152,7 @@ fn a_choice_may_end_the_answer() {
 fn the_rest_of_a_decided_choice_is_forced() {
     let forms = forms(&small_model());
     let form = vec![choice(&["governed by state law", "not found anywhere"], None)];
-    let mut script = forms.script(&form, &"".into()).unwrap();
+    let mut script = script(&forms, &form, &"".into()).unwrap();
     let first = allowed(&mut script)[0];
     assert_eq!(script.accept(first, 7), Progress::Continue);
     assert_eq!(force(&mut script), Progress::Finished(Stop::End));
@@ -159,7 +163,7 @@ fn the_rest_of_a_decided_choice_is_forced() {
 fn an_answer_cut_short_says_how_far_it_came() {
     let forms = tiny();
     let form = vec![literal("ab"), Part::Quote { words_max: 3 }, literal("b")];
-    let mut script = forms.script(&form, &"ab, ab-a".into()).unwrap();
+    let mut script = script(&forms, &form, &"ab, ab-a".into()).unwrap();
     force(&mut script);
     write(&mut script, "ab-");
     let (text, parts) = script.finish(Stop::Length);
@@ -170,7 +174,7 @@ fn an_answer_cut_short_says_how_far_it_came() {
 #[test]
 fn forms_that_nothing_could_end_are_refused() {
     let forms = tiny();
-    let refused = |form: Form, document: &str| forms.script(&form, &document.into()).err();
+    let refused = |form: Form, document: &str| script(&forms, &form, &document.into()).err();
     let quote = Part::Quote { words_max: 3 };
     assert_eq!(refused(vec![], "a"), Some(FormError::Empty));
     assert_eq!(refused(vec![literal("")], "a"), Some(FormError::Empty));
@@ -186,7 +190,7 @@ fn forms_that_nothing_could_end_are_refused() {
 #[test]
 fn free_text_holds_no_control_token() {
     let forms = forms(&small_model());
-    let mut script = forms.script(&vec![Part::Text], &"".into()).unwrap();
+    let mut script = script(&forms, &vec![Part::Text], &"".into()).unwrap();
     let tokens = allowed(&mut script);
     let tokenizer = &forms.shared.tokenizer;
     assert!(tokens.iter().all(|&t| tokenizer.is_plain(t) || tokenizer.is_end(t)));
@@ -196,7 +200,7 @@ fn free_text_holds_no_control_token() {
 #[test]
 fn a_quote_takes_a_space_before_its_first_word() {
     let forms = tiny();
-    let mut script = forms.script(&vec![Part::Quote { words_max: 1 }], &"ba ab".into()).unwrap();
+    let mut script = script(&forms, &vec![Part::Quote { words_max: 1 }], &"ba ab".into()).unwrap();
     let spaced = forms.shared.tokenizer.encode_continuing(" ab");
     assert_eq!(spaced.len(), 1);
     assert_eq!(script.accept(spaced[0], 1), Progress::Finished(Stop::End));
@@ -209,6 +213,24 @@ fn a_script_can_go_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Script>();
     is_send::<Forms>();
+}
+
+#[test]
+fn forms_about_one_document_share_its_passages_as_long_as_one_of_them_waits() {
+    let forms = tiny();
+    let quote = |words_max| vec![Part::Quote { words_max }, literal(".")];
+    let document = |text: &str| Arc::<str>::from(text);
+    let first = forms.compile(&quote(1), &document("ab ba")).unwrap();
+    let again = forms.compile(&quote(3), &document("ab ba")).unwrap();
+    let passages = |form: &CompiledForm| match &form.parts[0] {
+        Compiled::Quote { passages, .. } => Arc::clone(passages),
+        _ => unreachable!("it begins with a quote"),
+    };
+    assert!(Arc::ptr_eq(&passages(&first), &passages(&again)));
+    drop((first, again));
+    let other = forms.compile(&quote(1), &document("ba")).unwrap();
+    assert_eq!(forms.shared.passages.lock().unwrap().len(), 1, "what nobody needs is forgotten");
+    drop(other);
 }
 
 fn document() -> impl Strategy<Value = String> {
@@ -271,7 +293,7 @@ proptest! {
         TINY.with(|forms| {
             let document: Arc<str> = text.as_str().into();
             let form = vec![Part::Quote { words_max }];
-            let Ok(mut script) = forms.script(&form, &document) else {
+            let Ok(mut script) = script(&forms, &form, &document) else {
                 prop_assert!(!text.contains(|c: char| c.is_alphanumeric()));
                 return Ok(());
             };
@@ -316,7 +338,7 @@ proptest! {
                     if !is_trimmed || !(1..=words_max).contains(&count) {
                         continue;
                     }
-                    let mut script = forms.script(&form, &document).unwrap();
+                    let mut script = script(&forms, &form, &document).unwrap();
                     if write(&mut script, passage) == Progress::Continue {
                         script.accept(END, 0);
                     }
@@ -362,7 +384,7 @@ fn masks_of_a_long_document_are_quick() {
     for part in [quote.clone(), quote, Part::Json(Arc::new(schema))] {
         let form = vec![part, literal("\n")];
         let start = clock();
-        let mut script = forms.script(&form, &document).unwrap();
+        let mut script = script(&forms, &form, &document).unwrap();
         eprintln!("script {:?}", start.elapsed());
         for step in 0..40 {
             let start = clock();

@@ -34,6 +34,7 @@ struct Layout {
 }
 
 /// A rendered prompt; the three segments in order are its token ids.
+#[cfg(test)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     /// Everything before the document: equal for all requests with the same system text.
@@ -132,7 +133,8 @@ impl Template {
         self.end
     }
 
-    /// The prompt of one request. Without system text the template's own default stands, if it has one.
+    /// The prompt of one request.
+    #[cfg(test)]
     pub fn render(
         &self,
         tokenizer: &Tokenizer,
@@ -140,6 +142,22 @@ impl Template {
         document: &str,
         task: &str,
     ) -> Prompt {
+        let has = (!system.is_empty(), !document.is_empty());
+        let (mut system, document_at) = self.opening(tokenizer, system, document);
+        let task = self.ending(tokenizer, &system, has, task);
+        let document = system.split_off(document_at);
+        Prompt { system, document, task }
+    }
+
+    /// The prompt up to and with the document, and where in it the document begins: everything that
+    /// requests with the same two texts have in common. Without system text the template's own default
+    /// stands, if it has one.
+    pub fn opening(
+        &self,
+        tokenizer: &Tokenizer,
+        system: &str,
+        document: &str,
+    ) -> (Vec<u32>, usize) {
         let layout = if system.is_empty() { &self.without_system } else { &self.with_system };
         let mut ids = tokenizer.encode_template(&layout.head);
         if let Some(bos) = tokenizer.bos().filter(|bos| ids.first() != Some(bos)) {
@@ -149,15 +167,26 @@ impl Template {
             ids.extend(tokenizer.encode_after(&ids, system));
             ids.extend(tokenizer.encode_template_after(&ids, between));
         }
-        let system_len = ids.len();
+        let document_at = ids.len();
         ids.extend(tokenizer.encode_after(&ids, document));
-        let document_len = ids.len();
-        let task = if document.is_empty() { task.to_owned() } else { format!("{GAP}{task}") };
-        ids.extend(tokenizer.encode_after(&ids, &task));
-        ids.extend(tokenizer.encode_template_after(&ids, &layout.tail));
-        let task = ids.split_off(document_len);
-        let document = ids.split_off(system_len);
-        Prompt { system: ids, document, task }
+        (ids, document_at)
+    }
+
+    /// The task after `opening`, the end of the user's turn, and the start of the model's.
+    pub fn ending(
+        &self,
+        tokenizer: &Tokenizer,
+        opening: &[u32],
+        (has_system, has_document): (bool, bool),
+        task: &str,
+    ) -> Vec<u32> {
+        let layout = if has_system { &self.with_system } else { &self.without_system };
+        let task = if has_document { format!("{GAP}{task}") } else { task.to_owned() };
+        let mut ids = tokenizer.encode_after(opening, &task);
+        let before = if ids.is_empty() { opening } else { &ids };
+        let tail = tokenizer.encode_template_after(before, &layout.tail);
+        ids.extend(tail);
+        ids
     }
 
     /// Of the template text that reaches the model, the given date included where it does.

@@ -1,10 +1,12 @@
 //! The forward against other people's forwards, and against itself in other circumstances.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, gguf_file};
 use candle_core::{Device, Tensor};
 use candle_transformers::models::{quantized_llama, quantized_qwen2};
+use proptest::prelude::*;
 
 use super::architecture::Architecture;
 use super::gguf::Gguf;
@@ -14,7 +16,7 @@ use super::model::{Model, Run};
 use super::pool::Pool;
 use super::tiny::{self, Family, Random};
 use super::wide::{Width, at_width};
-use super::{Engine, Form, Part, Request, RequestError, Sampling, Settings, tiers};
+use super::{Engine, EngineProgress, Form, Part, Request, RequestError, Sampling, Settings, tiers};
 use crate::base::{Completion, Digest, Stop};
 
 /// A folder that is removed when the test ends.
@@ -289,35 +291,136 @@ fn an_answer_is_the_same_bit_for_bit_in_every_company() {
         let load = |settings| Engine::load(&path, &settings, &mut |_, _| {}).unwrap();
         let requests = requests();
         let mut alone = (Vec::new(), Trace::new());
-        let mut engine = load(settings());
+        let mut engine = load(Settings { speculate: false, ..settings() });
         for request in &requests {
             let (completions, trace) = answer(&mut engine, std::slice::from_ref(request), 1);
             alone.0.extend(completions);
             alone.1.extend(trace);
         }
         assert!(alone.1.len() > 100, "something was sampled");
-        for (seed, slots, step_rows, threads, share_prefixes, at_once) in [
-            (1, 64, 512, 1, true, 99),
-            (2, 64, 512, 2, false, 99),
-            (3, 3, 17, 2, true, 99),
-            (4, 5, 1, 1, true, 99),
-            (5, 64, 40, 3, true, 2),
-            (6, 2, 64, 1, true, 1),
-            (7, 9, 33, 1, false, 3),
+        assert_eq!(engine.progress().proposed_rows, 0);
+        for (seed, slots, step_rows, threads, share_prefixes, at_once, speculate) in [
+            (1, 64, 512, 1, true, 99, true),
+            (2, 64, 512, 2, false, 99, false),
+            (3, 3, 17, 2, true, 99, true),
+            (4, 5, 1, 1, true, 99, true),
+            (5, 64, 40, 3, true, 2, true),
+            (6, 2, 64, 1, true, 1, true),
+            (7, 9, 33, 1, false, 3, false),
+            (8, 1, 64, 2, true, 1, true),
         ] {
-            let mut engine =
-                load(Settings { slots, step_rows, threads, share_prefixes, ..settings() });
+            let case =
+                Settings { slots, step_rows, threads, share_prefixes, speculate, ..settings() };
+            let mut engine = load(case);
             let together = answer(&mut engine, &shuffled(requests.clone(), seed), at_once);
             assert_eq!(alone.0, together.0, "{family:?}, case {seed}: answers");
             assert!(alone.1 == together.1, "{family:?}, case {seed}: logits");
             let shared = engine.progress().shared_tokens;
             assert!(share_prefixes == (shared > 0), "case {seed} shares {shared} tokens");
+            let kept = engine.progress().proposals_kept;
+            assert!(slots > 1 || kept > 9, "case {seed} keeps {kept} proposals");
         }
         for tier in tiers() {
             let mut engine = load(Settings { tier: Some(tier.into()), ..settings() });
             let together = answer(&mut engine, &requests, 99);
             assert!(alone == together, "{family:?}: {tier} gives other bits");
         }
+    }
+}
+
+/// A part, and whether something must follow it.
+fn part() -> impl Strategy<Value = (Part, bool)> {
+    let schema = Arc::new(serde_json::json!({
+        "type": "object",
+        "properties": {
+            "who": { "type": "string", "maxLength": 6 },
+            "when": { "type": "array", "items": { "type": "integer" }, "maxItems": 2 },
+        },
+        "required": ["who", "when"],
+        "additionalProperties": false,
+    }));
+    let options = ["yes", "not stated", "stated by the parties", "stated"];
+    let choice = move |(from, ends): (usize, bool)| {
+        let options = options[from..from + 2].iter().map(|&option| option.into()).collect();
+        (Part::Choice { options, ends: ends.then_some(1) }, false)
+    };
+    prop_oneof![
+        (1usize..30).prop_map(|words_max| (Part::Quote { words_max }, true)),
+        (1usize..30).prop_map(|words_max| (Part::Quote { words_max }, true)),
+        (0usize..2, any::<bool>()).prop_map(choice),
+        Just((Part::Pattern("[a-z, ]{2,40}".into()), true)),
+        Just((Part::Json(schema), true)),
+    ]
+}
+
+/// A form of some parts with words between them.
+fn form() -> impl Strategy<Value = Form> {
+    let words = prop::sample::select(vec!["\n", "\" and \"", ": the parties \n"]);
+    let parts = prop::collection::vec((part(), words), 1..4);
+    (parts, 0..3usize).prop_map(|(parts, end)| {
+        let mut form = Form::new();
+        for ((part, is_open), words) in parts {
+            form.push(part);
+            if is_open || words.len() > 1 {
+                form.push(Part::Literal(words.into()));
+            }
+        }
+        if end == 0 {
+            form.push(Part::Text);
+        }
+        form
+    })
+}
+
+fn asked() -> impl Strategy<Value = Vec<Request>> {
+    let texts = [
+        "The rent is due. The rent of the parties is due to the landlord on the first day. ",
+        "the agreement of the parties is of the first of March, and the first of the parties ",
+    ];
+    let sampling = prop_oneof![
+        2 => Just(Sampling::Greedy),
+        1 => (any::<u64>(), 0.1f32..1.2)
+            .prop_map(|(seed, temperature)| Sampling::Seeded { seed, temperature, top_p: 0.9 }),
+    ];
+    let one = (0..2usize, 1..3usize, form(), 1u32..48, sampling);
+    prop::collection::vec(one, 1..6).prop_map(move |all| {
+        type One = (usize, usize, Form, u32, Sampling);
+        let request =
+            |(id, (text, times, form, answer_tokens_max, sampling)): (u64, One)| Request {
+                id,
+                system: "You read.".into(),
+                document: texts[text].repeat(times).into(),
+                task: format!("Question {id}: which day?").into(),
+                form,
+                answer_tokens_max,
+                sampling,
+            };
+        (0..).zip(all).map(request).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
+
+    #[test]
+    fn proposals_change_no_bit_of_any_answer(
+        requests in asked(),
+        slots in 1usize..5,
+        step_rows in prop::sample::select(vec![3usize, 8, 64]),
+        at_once in 1usize..4,
+        family in prop::sample::select(vec![Family::Qwen2, Family::SmolLm2]),
+    ) {
+        let folder = Folder::new(&format!("proposals-{family:?}"));
+        let path = folder.tiny(family, &tiny::MIXED);
+        let load = |settings| Engine::load(&path, &settings, &mut |_, _| {}).unwrap();
+        let mut plain = load(Settings { speculate: false, ..settings() });
+        let expected = answer(&mut plain, &requests, 99);
+        let mut engine = load(Settings { slots, step_rows, speculate: true, ..settings() });
+        let got = answer(&mut engine, &requests, at_once);
+        prop_assert_eq!(expected.0, got.0);
+        prop_assert!(expected.1 == got.1, "logits of other rows, or other bits");
+        let EngineProgress { proposed_rows, proposals_kept, .. } = engine.progress();
+        prop_assert!(proposals_kept <= proposed_rows);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where the time of a forward goes: what each operation took, added up while it is watched.
+//! Where the time goes: what each operation of a forward took, and what was done between two forwards,
+//! added up while it is watched.
 //!
 //! Nothing that is answered depends on it. Not here: who prints it.
 
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::{Clock, SystemClock};
 
-/// The operations of a forward, in its order.
+/// The operations of a forward, in its order, and what stands around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Embed,
@@ -22,10 +23,16 @@ pub(super) enum Operation {
     Down,
     Add,
     Logits,
+    /// Masks, picks, and the answers that they make.
+    Pick,
+    /// Requests checked and tokenized.
+    Submit,
+    /// Admission and the rows of the step.
+    Plan,
 }
 
 /// The names of the operations, by number.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "embedding, angles",
     "norm",
     "quantize rows",
@@ -39,6 +46,9 @@ const NAMES: [&str; 13] = [
     "down",
     "add to stream",
     "logits",
+    "masks, picks",
+    "submission",
+    "admission, plan",
 ];
 
 /// Time by operation; counts only while it is watched, and costs a comparison a lap elsewhere.
