@@ -8,7 +8,6 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
-use super::portable::Plain;
 use super::{Isa, Tier};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -101,6 +100,10 @@ fn run_avx512<W: Vectorized>(proof: avx512::Avx512Vnni, work: W) {
     // SAFETY: `proof` says that the machine has the features.
     unsafe { run(proof, work) }
 }
+
+/// Any machine's.
+#[derive(Clone, Copy)]
+struct Plain;
 
 impl Simd for Plain {
     type V = [f32; LANES];
