@@ -91,8 +91,6 @@ pub enum LoadError {
     Architecture(ArchitectureError),
     Tokenizer(TokenizerError),
     Template(TemplateError),
-    /// The grammar library does not take the model's vocabulary.
-    Forms(FormError),
     Memory(TooLarge),
     /// This machine computes other numbers than the specification.
     SelfTest(SelfTestError),
@@ -109,7 +107,6 @@ impl fmt::Display for LoadError {
             LoadError::Architecture(error) => error.fmt(f),
             LoadError::Tokenizer(error) => error.fmt(f),
             LoadError::Template(error) => error.fmt(f),
-            LoadError::Forms(error) => error.fmt(f),
             LoadError::Memory(error) => error.fmt(f),
             LoadError::SelfTest(error) => error.fmt(f),
             LoadError::Tier(name) => {
@@ -327,7 +324,7 @@ impl Engine {
             kv: KvStore::new(heads, layers, division.kv_blocks),
             pool,
             tier,
-            forms: Forms::new(tokenizer.clone()).map_err(LoadError::Forms)?,
+            forms: Forms::new(tokenizer.clone()),
             tokenizer,
             template,
             facts,

@@ -1,7 +1,7 @@
 //! JSON Schemas and regular expressions as token constraints, by llguidance over our own vocabulary.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use llguidance::api::TopLevelGrammar;
 use llguidance::{JsonCompileOptions, Matcher, ParserFactory};
@@ -11,7 +11,10 @@ use super::tokenizer::Tokenizer;
 
 /// Compiles grammars for one vocabulary, each once.
 pub(super) struct Grammars {
-    factory: ParserFactory,
+    tokenizer: Arc<Tokenizer>,
+    /// Made for the first grammar, since it takes a third of a second and many runs need none; or why
+    /// llguidance does not take the vocabulary.
+    factory: OnceLock<Result<ParserFactory, String>>,
     compiled: Mutex<HashMap<Source, Matcher>>,
     /// The id that llguidance takes for "the answer may end here".
     end: u32,
@@ -27,16 +30,24 @@ pub(super) enum Source {
 }
 
 impl Grammars {
-    pub fn new(tokenizer: Arc<Tokenizer>) -> Result<Grammars, String> {
+    pub fn new(tokenizer: Arc<Tokenizer>) -> Grammars {
         // A model without an end token never ends an answer by itself; its first token gives way.
         let end = tokenizer.ends().next().unwrap_or(0);
-        let env: TokEnv = Arc::new(Vocabulary { trie: trie(&tokenizer, end), tokenizer });
-        let caps = InferenceCapabilities { ff_tokens: true, ..Default::default() };
-        let slices = llguidance::earley::SlicedBiasComputer::general_slices();
-        let mut factory =
-            ParserFactory::new(&env, caps, &slices).map_err(|error| format!("{error:#}"))?;
-        factory.quiet();
-        Ok(Grammars { factory, compiled: Mutex::default(), end })
+        Grammars { tokenizer, factory: OnceLock::new(), compiled: Mutex::default(), end }
+    }
+
+    fn factory(&self) -> Result<&ParserFactory, String> {
+        let make = || {
+            let tokenizer = self.tokenizer.clone();
+            let env: TokEnv = Arc::new(Vocabulary { trie: trie(&tokenizer, self.end), tokenizer });
+            let caps = InferenceCapabilities { ff_tokens: true, ..Default::default() };
+            let slices = llguidance::earley::SlicedBiasComputer::general_slices();
+            let factory = ParserFactory::new(&env, caps, &slices);
+            let mut factory = factory.map_err(|error| format!("{error:#}"))?;
+            factory.quiet();
+            Ok(factory)
+        };
+        self.factory.get_or_init(make).as_ref().map_err(String::clone)
     }
 
     /// A constraint at its start.
@@ -66,7 +77,7 @@ impl Grammars {
             }
             Source::Pattern(pattern) => TopLevelGrammar::from_regex(pattern),
         };
-        let matcher = Matcher::new(self.factory.create_parser(grammar));
+        let matcher = Matcher::new(self.factory()?.create_parser(grammar));
         match matcher.get_error() {
             Some(error) => Err(error),
             None => Ok(matcher),

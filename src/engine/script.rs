@@ -135,19 +135,18 @@ enum State {
 }
 
 impl Forms {
-    /// Fails only where llguidance cannot take the vocabulary at all.
-    pub fn new(tokenizer: Arc<Tokenizer>) -> Result<Forms, FormError> {
+    pub fn new(tokenizer: Arc<Tokenizer>) -> Forms {
         let mut plain = vec![0; tokenizer.vocabulary_size().div_ceil(64)];
         let ids = 0..tokenizer.vocabulary_size() as u32;
         ids.filter(|&id| tokenizer.is_plain(id)).for_each(|id| set(&mut plain, id));
         let shared = Shared {
             trie: Trie::new(&tokenizer),
-            grammars: Grammars::new(tokenizer.clone()).map_err(FormError::Grammar)?,
+            grammars: Grammars::new(tokenizer.clone()),
             plain,
             passages: Mutex::default(),
             tokenizer,
         };
-        Ok(Forms { shared: Arc::new(shared) })
+        Forms { shared: Arc::new(shared) }
     }
 
     /// How an answer of this form about `document` (the request's document text, for quotes) goes.

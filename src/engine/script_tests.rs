@@ -9,7 +9,7 @@ use super::*;
 use crate::engine::tokenizer::tests::{small_model, tiny_spm};
 
 fn forms(metadata: &HashMap<String, candle_core::quantized::gguf_file::Value>) -> Forms {
-    Forms::new(Arc::new(Tokenizer::from_gguf(metadata).unwrap())).unwrap()
+    Forms::new(Arc::new(Tokenizer::from_gguf(metadata).unwrap()))
 }
 
 /// A vocabulary of single letters, some longer pieces, and bytes for the rest.
@@ -374,7 +374,7 @@ fn masks_of_a_long_document_are_quick() {
     Trie::new(&tokenizer);
     eprintln!("trie {:?}", start.elapsed());
     let start = clock();
-    let forms = Forms::new(tokenizer).unwrap();
+    let forms = Forms::new(tokenizer);
     eprintln!("forms {:?}", start.elapsed());
     let schema = serde_json::json!({"type": "object", "properties": {
         "parties": {"type": "array", "items": {"type": "string"}, "maxItems": 5},
