@@ -17,6 +17,8 @@ mod scalar;
 mod self_test;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 use std::cell::RefCell;
 use std::fmt;
