@@ -19,6 +19,8 @@ mod self_test;
 pub(in crate::engine) mod simd;
 #[cfg(test)]
 pub(in crate::engine) mod tests;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 use std::cell::RefCell;
 use std::fmt;

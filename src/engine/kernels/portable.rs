@@ -47,14 +47,7 @@ fn float(
     }
 }
 
-fn by_32(
-    w: &Matrix,
-    group: usize,
-    t: &Tile,
-    x: &IntRows,
-    slot: usize,
-    acc: &mut [f32; PANEL],
-) {
+fn by_32(w: &Matrix, group: usize, t: &Tile, x: &IntRows, slot: usize, acc: &mut [f32; PANEL]) {
     let blocks = (GROUP / 32).min(w.cols() / 32 - group * (GROUP / 32));
     for b in 0..blocks {
         let minus_sum = x.minus_sum[slot * 8 + b];

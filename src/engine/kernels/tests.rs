@@ -45,12 +45,7 @@ pub(in crate::engine) fn random_bytes(kind: Kind, count: usize, seed: u64) -> Ve
 }
 
 /// Bytes of `count` weights from `fill`, but for random scales of a sane size.
-fn weight_bytes(
-    kind: Kind,
-    count: usize,
-    seed: u64,
-    fill: impl Fn(&mut Random) -> u8,
-) -> Vec<u8> {
+fn weight_bytes(kind: Kind, count: usize, seed: u64, fill: impl Fn(&mut Random) -> u8) -> Vec<u8> {
     let mut random = Random(seed * 2 + 1);
     let mut bytes = Vec::new();
     for _ in 0..count / kind.block_len() {
