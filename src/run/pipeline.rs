@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Select, SendError, Sender, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::progress::Progress;
 use super::read::{self, Reading};
@@ -226,16 +226,16 @@ fn infer(
 }
 
 /// Submits what is asked of one document before any of it is begun: what all of it begins with is then
-/// seen to be of use, and is computed once.
+/// seen to be of use, and is computed once. An error: nobody hears the answers any more.
 fn submit(
     engine: &mut Engine,
     asked: Vec<Request>,
     answers: &Sender<FromEngine>,
-) -> Result<(), SendError<FromEngine>> {
+) -> Result<(), ()> {
     for request in asked {
         let id = request.id;
         if let Err(error) = engine.submit(request) {
-            answers.send(FromEngine::Unfit(id, error.to_string()))?;
+            answers.send(FromEngine::Unfit(id, error.to_string())).map_err(|_| ())?;
         }
     }
     Ok(())
