@@ -21,8 +21,8 @@ pub const PROPOSAL_ROWS: usize = 16;
 /// Sequences that may be open at once whatever `slots` says.
 pub const SLOTS_MAX: usize = 1024;
 
-/// Requests that wait between extraction and the engine: keeps documents in memory few.
-pub const QUEUE_REQUESTS_MAX: usize = 4096;
+/// Answers that wait to be assembled.
+pub const QUEUE_ANSWERS_MAX: usize = 4096;
 
 /// Questions that wait for each slot before another document is read: enough to fill every step, few
 /// enough that documents end one after the other.

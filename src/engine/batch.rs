@@ -263,8 +263,8 @@ pub struct Engine {
     pub(super) scheduler: Scheduler,
     /// By ticket, in the order of arrival.
     waiting: BTreeMap<u64, Asked>,
-    /// Ascending by ticket; boxed, since all of them move as others come and go.
-    answering: Vec<Box<Answer>>,
+    /// Ascending by ticket.
+    answering: Vec<Answer>,
     /// Of all unfinished requests.
     ids: BTreeSet<u64>,
     /// By system text and document, for as long as a request that begins so waits.
@@ -445,7 +445,7 @@ impl Engine {
             let script = self.forms.begin(&asked.form, TOKEN_BYTES * asked.answer_max);
             let shared = admitted.shared as u32;
             self.progress.shared_tokens += u64::from(shared);
-            let answer = Box::new(Answer::begin(admitted.ticket, asked, script, shared));
+            let answer = Answer::begin(admitted.ticket, asked, script, shared);
             self.progress.answer_tokens += answer.fresh().len() as u64;
             self.scheduler.append(answer.ticket, answer.fresh());
             let at = self.answering.partition_point(|other| other.ticket < answer.ticket);
@@ -547,7 +547,7 @@ impl Engine {
 }
 
 /// Where the answer of this ticket stands.
-fn place(answering: &[Box<Answer>], ticket: u64) -> usize {
+fn place(answering: &[Answer], ticket: u64) -> usize {
     let at = answering.binary_search_by_key(&ticket, |answer| answer.ticket);
     at.expect("what is planned was admitted")
 }

@@ -136,7 +136,7 @@ wide! {
     fn look(logits: &[f32], bound: f32, better: &mut u32, bad: &mut u32) {
         for &logit in logits {
             *better += u32::from(logit > bound);
-            *bad += u32::from(!(logit < f32::INFINITY));
+            *bad += u32::from(logit.is_nan() | (logit == f32::INFINITY));
         }
     }
 }

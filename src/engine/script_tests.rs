@@ -293,7 +293,7 @@ proptest! {
         TINY.with(|forms| {
             let document: Arc<str> = text.as_str().into();
             let form = vec![Part::Quote { words_max }];
-            let Ok(mut script) = script(&forms, &form, &document) else {
+            let Ok(mut script) = script(forms, &form, &document) else {
                 prop_assert!(!text.contains(|c: char| c.is_alphanumeric()));
                 return Ok(());
             };
@@ -338,7 +338,7 @@ proptest! {
                     if !is_trimmed || !(1..=words_max).contains(&count) {
                         continue;
                     }
-                    let mut script = script(&forms, &form, &document).unwrap();
+                    let mut script = script(forms, &form, &document).unwrap();
                     if write(&mut script, passage) == Progress::Continue {
                         script.accept(END, 0);
                     }

@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::read::{self, Reading};
 use super::signal::StopFlag;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
-use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_DOCUMENTS_MAX, QUEUE_REQUESTS_MAX};
+use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX};
 use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
 use crate::engine::{Engine, Request};
 use crate::extract::Options;
@@ -86,8 +86,8 @@ pub(super) fn work_off<E>(
     let counter = engine.counter();
     let ids = AtomicU64::new(0);
     let (documents_in, documents) = bounded(2);
-    let (requests, requests_out) = bounded(QUEUE_REQUESTS_MAX);
-    let (answers_in, answers) = bounded(QUEUE_REQUESTS_MAX);
+    let (requests, requests_out) = bounded(QUEUE_DOCUMENTS_MAX);
+    let (answers_in, answers) = bounded(QUEUE_ANSWERS_MAX);
     thread::scope(|scope| {
         let counter = counter.as_ref();
         let ids = &ids;
@@ -185,19 +185,19 @@ fn infer(
     engine: &mut Engine,
     progress: &Progress,
     stop: &StopFlag,
-    requests: &Receiver<Request>,
+    requests: &Receiver<Vec<Request>>,
     answers: &Sender<FromEngine>,
 ) {
     let mut emptied = false;
     loop {
         if engine.idle() {
-            let Ok(request) = requests.recv() else { return };
-            if submit(engine, request, answers).is_err() {
+            let Ok(asked) = requests.recv() else { return };
+            if submit(engine, asked, answers).is_err() {
                 return;
             }
         }
-        while let Ok(request) = requests.try_recv() {
-            if submit(engine, request, answers).is_err() {
+        while let Ok(asked) = requests.try_recv() {
+            if submit(engine, asked, answers).is_err() {
                 return;
             }
         }
@@ -225,12 +225,20 @@ fn infer(
     }
 }
 
-fn submit(engine: &mut Engine, request: Request, answers: &Sender<FromEngine>) -> Result<(), ()> {
-    let id = request.id;
-    match engine.submit(request) {
-        Ok(()) => Ok(()),
-        Err(error) => answers.send(FromEngine::Unfit(id, error.to_string())).map_err(|_| ()),
+/// Submits what is asked of one document before any of it is begun: what all of it begins with is then
+/// seen to be of use, and is computed once. An error: nobody hears the answers any more.
+fn submit(
+    engine: &mut Engine,
+    asked: Vec<Request>,
+    answers: &Sender<FromEngine>,
+) -> Result<(), ()> {
+    for request in asked {
+        let id = request.id;
+        if let Err(error) = engine.submit(request) {
+            answers.send(FromEngine::Unfit(id, error.to_string())).map_err(|_| ())?;
+        }
     }
+    Ok(())
 }
 
 /// The caller's thread between the two others.
@@ -239,7 +247,7 @@ struct Collector<'a> {
     ids: &'a AtomicU64,
     /// None once the reader has ended.
     documents: Option<Receiver<FromReader>>,
-    requests: Sender<Request>,
+    requests: Sender<Vec<Request>>,
     answers: Receiver<FromEngine>,
     /// By index in `due`.
     open: BTreeMap<usize, Box<Open>>,
@@ -248,8 +256,8 @@ struct Collector<'a> {
     /// With so many questions open no further document is taken in: those that are in get finished,
     /// and a kill costs little.
     questions_enough: usize,
-    /// Not yet taken by the inference thread.
-    backlog: VecDeque<Request>,
+    /// Not yet taken by the inference thread, by document.
+    backlog: VecDeque<Vec<Request>>,
     settled: Vec<bool>,
 }
 
@@ -266,10 +274,10 @@ impl Collector<'_> {
             let ready = select.select();
             match ready.index() {
                 index if Some(index) == to_engine => {
-                    let request = self.backlog.pop_front().expect("the backlog is not empty");
+                    let asked = self.backlog.pop_front().expect("the backlog is not empty");
                     // Fails only when the inference thread has panicked; its panic is passed on by
                     // the scope, and `answers` will say that it is gone.
-                    let _ = ready.send(&self.requests, request);
+                    let _ = ready.send(&self.requests, asked);
                 }
                 index if index == from_engine => match ready.recv(&self.answers) {
                     Ok(answer) => self.answer(answer, on)?,
@@ -333,7 +341,10 @@ impl Collector<'_> {
         };
         match self.asked.remove(&id) {
             Some(index) if self.open.contains_key(&index) => {
-                self.backlog.retain(|request| self.asked.get(&request.id) != Some(&index));
+                let of_others = |asked: &Vec<Request>| {
+                    asked.iter().all(|request| self.asked.get(&request.id) != Some(&index))
+                };
+                self.backlog.retain(of_others);
                 self.end(index, end, on)
             }
             _ => Ok(()),
@@ -342,7 +353,9 @@ impl Collector<'_> {
 
     fn ask(&mut self, index: usize, requests: Vec<Request>) {
         self.asked.extend(requests.iter().map(|request| (request.id, index)));
-        self.backlog.extend(requests);
+        if !requests.is_empty() {
+            self.backlog.push_back(requests);
+        }
     }
 
     fn close_if_finished<E>(&mut self, index: usize, on: &mut OnStep<'_, E>) -> Result<(), E> {
@@ -359,5 +372,47 @@ impl Collector<'_> {
         self.open.remove(&index);
         self.settled[index] = true;
         on(index, Step::Ended(settled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Part, Sampling, Settings, tiny};
+
+    #[test]
+    fn what_is_asked_of_one_document_is_known_before_any_of_it_is_begun() {
+        let name = format!("nightclerk-asked-{}.gguf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        tiny::write(&path, tiny::Family::Qwen2, 1).unwrap();
+        let settings = Settings { slots: 1, ..Settings::new(1 << 30, crate::jobs::DATE_DEFAULT) };
+        let mut engine = Engine::load(&path, &settings, &mut |_, _| {}).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let request = |id| Request {
+            id,
+            system: "You read.".into(),
+            document: "the agreement of the parties ".repeat(9).into(),
+            task: format!("Is {id} in it?").into(),
+            form: vec![Part::Choice { options: vec!["yes".into(), "no".into()], ends: None }],
+            answer_tokens_max: 8,
+            sampling: Sampling::Greedy,
+        };
+        let (answers_in, answers) = bounded(3);
+        let (requests, requests_out) = bounded(1);
+        requests.send((0..3).map(request).collect::<Vec<_>>()).unwrap();
+        drop(requests);
+        let progress = Progress::new(std::sync::Arc::new(crate::base::SystemClock::new()), true);
+        infer(&mut engine, &progress, &StopFlag::default(), &requests_out, &answers_in);
+        let completed: Vec<Completion> = answers
+            .try_iter()
+            .map(|answer| match answer {
+                FromEngine::Completed(completion) => completion,
+                FromEngine::Dropped(id) | FromEngine::Unfit(id, _) => panic!("{id} has no answer"),
+            })
+            .collect();
+        assert_eq!(completed.len(), 3);
+        let prompts: u32 = completed.iter().map(|completion| completion.prompt_tokens).sum();
+        let shared = engine.progress().shared_tokens;
+        assert!(shared > u64::from(prompts) / 2, "two of three prompts are mostly shared");
     }
 }
