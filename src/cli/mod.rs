@@ -228,6 +228,9 @@ fn model(args: &ModelArgs, style: Style) -> Result<Exit, Failure> {
     if args.bench {
         return bench(args, memory_bytes, style);
     }
+    if !args.perplexity.is_empty() {
+        return perplexity(args, memory_bytes, style);
+    }
     let sheet = run::model_sheet(&args.file, memory_bytes)?;
     match style {
         Style::Json => print_json(&sheet)?,
@@ -252,7 +255,8 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
     let batches = measured.batch.iter().map(|&batch| batch as usize);
     if style == Style::Json {
         let rows = batches.map(|batch| bench.row(batch)).collect::<Result<Vec<_>, _>>()?;
-        print_json(&serde_json::json!({ "setting": bench.setting, "rows": rows }))?;
+        let (setting, memory) = (&bench.setting, bench.memory());
+        print_json(&serde_json::json!({ "setting": setting, "rows": rows, "memory": memory }))?;
         return Ok(Exit::Done);
     }
     let mut out = io::stdout().lock();
@@ -263,8 +267,29 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
         writeln!(out, "{}", show::bench_row(&row))?;
         rows.push(row);
     }
+    write!(out, "{}", show::bench_memory(&bench.memory()))?;
     for row in rows.iter().filter(|row| !row.operations.is_empty()) {
         write!(out, "\n{}", show::operations(row))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn perplexity(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Failure> {
+    let options = run::PerplexityOptions {
+        file: args.file.clone(),
+        texts: args.perplexity.clone(),
+        context: args.context as usize,
+        memory_bytes,
+        threads: args.measured.threads,
+        tier: args.measured.tier.clone(),
+    };
+    let sheet = run::perplexity_sheet(&options, &mut |done, chunks, perplexity| {
+        // Where standard error is closed only the progress is lost.
+        let _ = writeln!(io::stderr().lock(), "chunk {done} of {chunks}: {perplexity:.4}");
+    })?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::perplexity(&sheet))?,
     }
     Ok(Exit::Done)
 }
