@@ -76,6 +76,9 @@ pub(super) struct RunArgs {
     /// Take documents again: those that failed or are quarantined, or all
     #[arg(long, value_enum)]
     pub(super) redo: Option<Redo>,
+    /// Also write every question, word for word, and its answer to this new file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) transcript: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -21,7 +21,7 @@ use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
 use crate::base::{Clock, Limits, RealDisk, SystemClock};
 use crate::jobs::{self, ModelOverride, Plan};
-use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools};
+use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools, Transcript};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -130,6 +130,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
         progress: Progress::new(clock.clone(), style == Style::Json),
         clock,
         stop: StopFlag::armed().map_err(signals)?,
+        transcript: args.transcript.as_deref().map(Transcript::create).transpose()?,
     };
     let redo = match args.redo {
         Some(args::Redo::Failed) => Redo::Failed,
@@ -138,6 +139,10 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     };
     let choice = Choice { only: args.only.clone(), limit: args.limit, redo };
     let closing = run::run(&plan, &choice, &mut tools)?;
+    if let Some(Err(error)) = tools.transcript.take().map(Transcript::close) {
+        // The night itself is whole.
+        let _ = writeln!(io::stderr().lock(), "warning: the transcript is not whole: {error}");
+    }
     match style {
         Style::Json => print_json(&closing.facts())?,
         Style::Text => {

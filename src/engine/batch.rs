@@ -338,11 +338,6 @@ impl Engine {
         self.tokenizer.clone()
     }
 
-    /// Sequences that may be open at once.
-    pub(super) fn slots(&self) -> usize {
-        self.scheduler.slots()
-    }
-
     /// The tokens of a bare text, headed by the begin token where the model wants one; and that token.
     pub(super) fn tokens_of_text(&self, text: &str) -> (Vec<u32>, Option<u32>) {
         let bos = self.tokenizer.bos();

@@ -4,6 +4,8 @@ mod architecture;
 mod attention;
 mod batch;
 mod bench;
+#[cfg(test)]
+mod composition_tests;
 mod facts;
 mod gguf;
 mod grammar;

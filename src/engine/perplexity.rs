@@ -5,13 +5,14 @@
 //! Not here: which texts, and how the result is printed.
 
 use std::fmt;
+use std::path::Path;
 
-use super::Engine;
 use super::kv::{BlockId, blocks_for};
 use super::math::{exp, exp_f64, ln_f64};
 use super::model::Run;
+use super::{Engine, LoadError, Settings};
 
-/// Rows of one step: as many logits as an engine of so many slots has room for.
+/// Rows of one step; each may have its logits.
 const STEP_ROWS: usize = 128;
 
 /// What the scored tokens of some texts add up to.
@@ -81,15 +82,14 @@ impl std::error::Error for ScoreError {}
 pub struct Scorer(Engine);
 
 impl Scorer {
-    /// Slots that an engine must have to become a scorer.
-    pub const SLOTS: usize = STEP_ROWS;
-
-    /// # Panics
-    /// Where the engine has fewer than `Scorer::SLOTS` slots, or requests wait or are being answered.
-    pub fn new(engine: Engine) -> Scorer {
-        assert!(engine.idle(), "texts are scored on an idle engine");
-        assert!(engine.slots() >= STEP_ROWS, "one row of logits for each row of a step");
-        Scorer(engine)
+    /// As `Engine::load`; slots and rows are the scorer's own.
+    ///
+    /// # Errors
+    /// As `Engine::load`.
+    pub fn load(path: &Path, settings: &Settings) -> Result<Scorer, LoadError> {
+        // One row of logits for each row of a step.
+        let settings = Settings { slots: STEP_ROWS, step_rows: STEP_ROWS, ..settings.clone() };
+        Ok(Scorer(Engine::load(path, &settings, &mut |_, _| {})?))
     }
 
     pub fn engine(&self) -> &Engine {
@@ -159,7 +159,6 @@ fn ln_probability(logits: &[f32], token: u32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
     use super::super::tiny::{self, Family};
     use super::*;
 
@@ -167,10 +166,10 @@ mod tests {
         let folder = std::env::temp_dir();
         let path = folder.join(format!("nightclerk-score-{family:?}-{}.gguf", std::process::id()));
         tiny::write(&path, family, 7).unwrap();
-        let settings = Settings { slots: Scorer::SLOTS, ..Settings::new(1 << 30, "2026-01-31") };
-        let engine = Engine::load(&path, &settings, &mut |_, _| {}).unwrap();
+        let settings = Settings::new(1 << 30, "2026-01-31");
+        let scorer = Scorer::load(&path, &settings).unwrap();
         std::fs::remove_file(&path).unwrap();
-        Scorer::new(engine)
+        scorer
     }
 
     const TEXT: &str =

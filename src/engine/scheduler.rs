@@ -145,11 +145,6 @@ impl Scheduler {
         self.queue.push(Queued { waiting, keys });
     }
 
-    /// Sequences open at once, at most.
-    pub(super) fn slots(&self) -> usize {
-        self.bounds.slots
-    }
-
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }

@@ -10,6 +10,7 @@ mod progress;
 mod read;
 mod shape;
 mod signal;
+mod transcript;
 
 use std::fmt;
 use std::io;
@@ -27,6 +28,7 @@ pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use read::{Reading, start as start_parse_server};
 pub use signal::StopFlag;
+pub use transcript::Transcript;
 
 pub use crate::isolate::ParseServer;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Broken;
-use crate::engine::{self, Engine, Score, Scorer};
+use crate::engine::{self, Score, Scorer};
 use crate::jobs;
 
 /// What is to be scored, and how.
@@ -50,14 +50,13 @@ pub fn perplexity_sheet(
 ) -> Result<PerplexitySheet, Broken> {
     let settings = engine::Settings {
         threads: options.threads,
-        slots: Scorer::SLOTS,
         context_tokens: options.context,
         share_prefixes: false,
         tier: options.tier.clone(),
         ..engine::Settings::new(options.memory_bytes, jobs::DATE_DEFAULT)
     };
-    let engine = Engine::load(&options.file, &settings, &mut |_, _| {});
-    let mut scorer = Scorer::new(engine.map_err(|error| Broken::Model(error.to_string()))?);
+    let scorer = Scorer::load(&options.file, &settings);
+    let mut scorer = scorer.map_err(|error| Broken::Model(error.to_string()))?;
     let mut all = Score::default();
     for path in &options.texts {
         let text = std::fs::read_to_string(path).map_err(|error| Broken::disk(path, &error))?;
