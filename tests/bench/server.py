@@ -2,6 +2,7 @@
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +51,8 @@ class Server:
 @contextlib.contextmanager
 def llama_server(folder, model, options):
     """Starts the server and waits until it has loaded the model."""
+    # Ended from outside, this ends the server, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     port = free_port()
     words = ["-m", str(model), *map(str, options), "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryFile() as log:
