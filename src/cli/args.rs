@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::base::Digest;
 use crate::base::limits::SLOTS_MAX;
@@ -76,6 +76,9 @@ pub(super) struct RunArgs {
     /// Take documents again: those that failed or are quarantined, or all
     #[arg(long, value_enum)]
     pub(super) redo: Option<Redo>,
+    /// Also write every question, word for word, and its answer to this new file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(super) transcript: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -127,6 +130,7 @@ pub(super) enum ViewArg {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("measuring").args(["bench", "perplexity"]))]
 pub(super) struct ModelArgs {
     /// The GGUF file
     pub(super) file: PathBuf,
@@ -136,12 +140,19 @@ pub(super) struct ModelArgs {
     /// Load it and measure its speed; prints the columns of llama.cpp's llama-batched-bench
     #[arg(long)]
     pub(super) bench: bool,
+    /// Load it and print its perplexity over these texts, counted as llama.cpp's llama-perplexity does
+    #[arg(long, value_name = "TEXT", num_args = 1.., conflicts_with = "bench")]
+    pub(super) perplexity: Vec<PathBuf>,
+    /// Tokens of each chunk of a text; the second half is scored
+    #[arg(long, value_name = "TOKENS", default_value_t = 512, requires = "perplexity")]
+    #[arg(value_parser = value_parser!(u32).range(4..))]
+    pub(super) context: u32,
     #[command(flatten)]
     pub(super) measured: MeasuredArgs,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "With --bench")]
+#[command(next_help_heading = "With --bench (threads and tier: with --perplexity too)")]
 pub(super) struct MeasuredArgs {
     /// Tokens of each prompt; prompts are random and share no beginning
     #[arg(long, value_name = "TOKENS", default_value_t = 256, requires = "bench")]
@@ -156,10 +167,10 @@ pub(super) struct MeasuredArgs {
     #[arg(value_parser = value_parser!(u32).range(1..=SLOTS_MAX as i64), requires = "bench")]
     pub(super) batch: Vec<u32>,
     /// Threads that compute; 0: one per core
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "bench")]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "measuring")]
     pub(super) threads: usize,
     /// Only these instructions of the CPU (the slower tiers are there for comparison)
-    #[arg(long, value_name = "NAME", requires = "bench")]
+    #[arg(long, value_name = "NAME", requires = "measuring")]
     pub(super) tier: Option<String>,
     /// Print what each operation took
     #[arg(long, requires = "bench")]

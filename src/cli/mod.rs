@@ -21,7 +21,7 @@ use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
 use crate::base::{Clock, Limits, RealDisk, SystemClock};
 use crate::jobs::{self, ModelOverride, Plan};
-use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools};
+use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools, Transcript};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -130,6 +130,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
         progress: Progress::new(clock.clone(), style == Style::Json),
         clock,
         stop: StopFlag::armed().map_err(signals)?,
+        transcript: args.transcript.as_deref().map(Transcript::create).transpose()?,
     };
     let redo = match args.redo {
         Some(args::Redo::Failed) => Redo::Failed,
@@ -138,6 +139,10 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     };
     let choice = Choice { only: args.only.clone(), limit: args.limit, redo };
     let closing = run::run(&plan, &choice, &mut tools)?;
+    if let Some(Err(error)) = tools.transcript.take().map(Transcript::close) {
+        // The night itself is whole.
+        let _ = writeln!(io::stderr().lock(), "warning: the transcript is not whole: {error}");
+    }
     match style {
         Style::Json => print_json(&closing.facts())?,
         Style::Text => {
@@ -228,6 +233,9 @@ fn model(args: &ModelArgs, style: Style) -> Result<Exit, Failure> {
     if args.bench {
         return bench(args, memory_bytes, style);
     }
+    if !args.perplexity.is_empty() {
+        return perplexity(args, memory_bytes, style);
+    }
     let sheet = run::model_sheet(&args.file, memory_bytes)?;
     match style {
         Style::Json => print_json(&sheet)?,
@@ -252,7 +260,8 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
     let batches = measured.batch.iter().map(|&batch| batch as usize);
     if style == Style::Json {
         let rows = batches.map(|batch| bench.row(batch)).collect::<Result<Vec<_>, _>>()?;
-        print_json(&serde_json::json!({ "setting": bench.setting, "rows": rows }))?;
+        let (setting, memory) = (&bench.setting, bench.memory());
+        print_json(&serde_json::json!({ "setting": setting, "rows": rows, "memory": memory }))?;
         return Ok(Exit::Done);
     }
     let mut out = io::stdout().lock();
@@ -263,8 +272,29 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
         writeln!(out, "{}", show::bench_row(&row))?;
         rows.push(row);
     }
+    write!(out, "{}", show::bench_memory(&bench.memory()))?;
     for row in rows.iter().filter(|row| !row.operations.is_empty()) {
         write!(out, "\n{}", show::operations(row))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn perplexity(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Failure> {
+    let options = run::PerplexityOptions {
+        file: args.file.clone(),
+        texts: args.perplexity.clone(),
+        context: args.context as usize,
+        memory_bytes,
+        threads: args.measured.threads,
+        tier: args.measured.tier.clone(),
+    };
+    let sheet = run::perplexity_sheet(&options, &mut |done, chunks, perplexity| {
+        // Where standard error is closed only the progress is lost.
+        let _ = writeln!(io::stderr().lock(), "chunk {done} of {chunks}: {perplexity:.4}");
+    })?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::perplexity(&sheet))?,
     }
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::audit::{Report, Standing, Verdict};
-use crate::run::{BenchRow, BenchSetting, ModelSheet};
+use crate::run::{BenchMemory, BenchRow, BenchSetting, ModelSheet, PerplexitySheet};
 
 /// Files named one by one up to this many of a kind.
 const NAMED_MAX: usize = 20;
@@ -111,7 +111,7 @@ pub(super) fn model(sheet: &ModelSheet) -> String {
 
 /// Under which circumstances, and the head of the table: the one of `llama-batched-bench`.
 pub(super) fn bench_head(setting: &BenchSetting) -> String {
-    let BenchSetting { model, threads, tier, load_seconds } = setting;
+    let BenchSetting { model, threads, tier, load_seconds, .. } = setting;
     let mut text = format!("{model}: {threads} threads, {tier}, loaded in {load_seconds:.2} s\n\n");
     let _ = writeln!(
         text,
@@ -129,6 +129,28 @@ pub(super) fn bench_row(row: &BenchRow) -> String {
     format!(
         "|{pp:>6} | {tg:>6} | {pl:>4} | {n_kv:>6} | {t_pp:>8.3} | {speed_pp:>8.2} | {t_tg:>8.3} | \
          {speed_tg:>8.2} | {t:>8.3} | {speed:>8.2} |"
+    )
+}
+
+/// What was taken of memory, and by how much that is more than file and cache.
+pub(super) fn bench_memory(memory: &BenchMemory) -> String {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let BenchMemory { file_bytes, kv_bytes, peak_bytes } = *memory;
+    let mut text = format!("\nfile {} MiB, KV cache {} MiB", mib(file_bytes), mib(kv_bytes));
+    if let Some(peak) = peak_bytes {
+        let over = 100.0 * (peak as f64 / (file_bytes + kv_bytes) as f64 - 1.0);
+        let _ = write!(text, ", peak {} MiB ({over:+.1} %)", mib(peak));
+    }
+    text.push('\n');
+    text
+}
+
+/// The perplexity of some texts, with its standard error.
+pub(super) fn perplexity(sheet: &PerplexitySheet) -> String {
+    let PerplexitySheet { model, tier, context, chunks, tokens, perplexity, error, .. } = sheet;
+    format!(
+        "{model} ({tier}): perplexity {perplexity:.4} +/- {error:.5}, {chunks} chunks of {context} \
+         tokens, {tokens} of them scored\n"
     )
 }
 

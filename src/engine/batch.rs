@@ -357,6 +357,12 @@ impl Engine {
         self.tokenizer.clone()
     }
 
+    /// The tokens of a bare text, headed by the begin token where the model wants one; and that token.
+    pub(super) fn tokens_of_text(&self, text: &str) -> (Vec<u32>, Option<u32>) {
+        let bos = self.tokenizer.bos();
+        (bos.into_iter().chain(self.tokenizer.encode(text)).collect(), bos)
+    }
+
     /// Queues a request. Whatever could go wrong with it alone goes wrong here.
     pub fn submit(&mut self, request: Request) -> Result<(), RequestError> {
         self.model.timing().start();

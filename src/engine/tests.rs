@@ -20,16 +20,16 @@ use super::{Engine, EngineProgress, Form, Part, Request, RequestError, Sampling,
 use crate::base::{Completion, Digest, Stop};
 
 /// A folder that is removed when the test ends.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub(super) fn new(name: &str) -> Folder {
         let folder = std::env::temp_dir().join(format!("nightclerk-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Folder(folder)
     }
 
-    fn tiny(&self, family: Family, types: &[GgmlDType]) -> PathBuf {
+    pub(super) fn tiny(&self, family: Family, types: &[GgmlDType]) -> PathBuf {
         let path = self.0.join(format!("{family:?}-{types:?}.gguf").replace([' ', ','], ""));
         tiny::write_as(&path, family, types, 7).unwrap();
         path
@@ -43,7 +43,7 @@ impl Drop for Folder {
 }
 
 /// The model that NIGHTCLERK_TEST_MODEL names.
-fn test_model() -> PathBuf {
+pub(super) fn test_model() -> PathBuf {
     let path = std::env::var_os("NIGHTCLERK_TEST_MODEL");
     path.expect("NIGHTCLERK_TEST_MODEL names no SmolLM2-135M GGUF; tests/run.sh sets it").into()
 }
@@ -269,6 +269,12 @@ fn answer(engine: &mut Engine, requests: &[Request], at_once: usize) -> (Vec<Com
     // How much was shared is a fact of the schedule, not of the answer.
     completions.iter_mut().for_each(|completion| completion.shared_tokens = 0);
     (completions, std::mem::take(&mut engine.trace))
+}
+
+/// The answer to one request, alone.
+pub(super) fn answer_of(engine: &mut Engine, request: &Request) -> Completion {
+    engine.submit(request.clone()).unwrap();
+    std::iter::repeat_with(|| engine.step()).flatten().next().unwrap()
 }
 
 fn settings() -> Settings {

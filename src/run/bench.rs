@@ -1,4 +1,5 @@
-//! The speed of a model on this machine, in the columns of llama.cpp's `llama-batched-bench`.
+//! The speed and the memory of a model on this machine, in the columns of llama.cpp's
+//! `llama-batched-bench`.
 
 use std::path::PathBuf;
 
@@ -31,6 +32,9 @@ pub struct BenchOptions {
 pub struct Bench {
     engine: Engine,
     shape: BenchShape,
+    /// Tokens in the cache in the largest row so far.
+    tokens_max: usize,
+    file_bytes: u64,
     pub setting: BenchSetting,
 }
 
@@ -42,6 +46,18 @@ pub struct BenchSetting {
     pub tier: String,
     /// From the open file to the first possible step.
     pub load_seconds: f64,
+    /// From the open file to the end of a first step of 16 tokens: what llama.cpp calls load time.
+    pub warm_seconds: f64,
+}
+
+/// What was taken of the machine's memory, and what for.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct BenchMemory {
+    pub file_bytes: u64,
+    /// Keys and values of the tokens of the largest row.
+    pub kv_bytes: u64,
+    /// The most that was resident at once (VmHWM); none where the system does not say.
+    pub peak_bytes: Option<u64>,
 }
 
 /// One row of the table; the names of its fields are those of `llama-batched-bench`'s JSON lines.
@@ -91,19 +107,24 @@ pub fn load_bench(options: &BenchOptions) -> Result<Bench, Broken> {
     let broken = |why: &dyn std::error::Error| Broken::Model(why.to_string());
     let mut engine =
         Engine::load(&options.file, &settings, &mut |_, _| {}).map_err(|error| broken(&error))?;
+    let load_seconds = clock.elapsed().as_secs_f64();
+    // As many tokens as llama-batched-bench takes.
+    let warm = BenchShape { prompt: prompt.min(16), answer: 0, batch: 1 };
+    engine.bench(warm).map_err(|error| broken(&error))?;
     let setting = BenchSetting {
         model: engine.facts().name.clone(),
         threads: engine.threads(),
         tier: engine.tier().to_owned(),
-        load_seconds: clock.elapsed().as_secs_f64(),
+        load_seconds,
+        warm_seconds: clock.elapsed().as_secs_f64(),
     };
-    // As many tokens as llama-batched-bench takes.
-    let warm = BenchShape { prompt: prompt.min(16), answer: 0, batch: 1 };
-    engine.bench(warm).map_err(|error| broken(&error))?;
+    let file = std::fs::metadata(&options.file);
+    let file_bytes = file.map_err(|error| Broken::disk(&options.file, &error))?.len();
     if options.timing {
         engine.watch();
     }
-    Ok(Bench { engine, shape: BenchShape { prompt, answer, batch: 0 }, setting })
+    let shape = BenchShape { prompt, answer, batch: 0 };
+    Ok(Bench { engine, shape, tokens_max: 0, file_bytes, setting })
 }
 
 impl Bench {
@@ -114,8 +135,27 @@ impl Bench {
     pub fn row(&mut self, batch: usize) -> Result<BenchRow, Broken> {
         let shape = BenchShape { batch, ..self.shape };
         let times = self.engine.bench(shape).map_err(|error| Broken::Usage(error.to_string()))?;
-        Ok(BenchRow::new(shape, &times))
+        let row = BenchRow::new(shape, &times);
+        self.tokens_max = self.tokens_max.max(row.n_kv);
+        Ok(row)
     }
+
+    /// What was taken so far.
+    pub fn memory(&self) -> BenchMemory {
+        BenchMemory {
+            file_bytes: self.file_bytes,
+            kv_bytes: self.tokens_max as u64 * self.engine.facts().kv_bytes_per_token,
+            peak_bytes: peak_bytes(),
+        }
+    }
+}
+
+/// The process's largest resident set: `VmHWM` of proc(5).
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 impl BenchRow {

@@ -4,25 +4,31 @@ mod bench;
 mod closing;
 mod look;
 mod night;
+mod perplexity;
 mod pipeline;
 mod progress;
 mod read;
 mod shape;
 mod signal;
+mod transcript;
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use bench::{Bench, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench};
+pub use bench::{
+    Bench, BenchMemory, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench,
+};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of, verify,
 };
 pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
+pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use read::{Reading, start as start_parse_server};
 pub use signal::StopFlag;
+pub use transcript::Transcript;
 
 pub use crate::isolate::ParseServer;
 

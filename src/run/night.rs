@@ -9,6 +9,7 @@ use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
 use super::shape;
 use super::signal::StopFlag;
+use super::transcript::Transcript;
 use super::{Broken, closing};
 use crate::assemble::{self, MadeWith, Record};
 use crate::audit::{
@@ -52,6 +53,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     pub progress: Progress,
     pub stop: StopFlag,
+    /// Where every question and answer is also written, if anywhere.
+    pub transcript: Option<Transcript>,
 }
 
 /// Where a source stands before the work begins.
@@ -286,7 +289,7 @@ impl Night<'_> {
         let bytes = work.iter().map(|due| due.source.bytes).sum();
         progress.update(|standing| (standing.documents, standing.bytes) = (work.len(), bytes));
 
-        let Tools { server, clock, progress, stop, .. } = &mut *self.tools;
+        let Tools { server, clock, progress, stop, transcript, .. } = &mut *self.tools;
         let mut books = Books {
             sources: self.sources,
             due: &due,
@@ -303,7 +306,7 @@ impl Night<'_> {
             &work,
             limits,
             server,
-            (&mut engine, slots),
+            (&mut engine, transcript.as_mut(), slots),
             progress,
             stop,
             &mut |at, step| books.enter(at, step),

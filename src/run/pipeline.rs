@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 use super::progress::Progress;
 use super::read::{self, Reading};
 use super::signal::StopFlag;
+use super::transcript::Transcript;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
 use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX};
 use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
@@ -78,7 +79,7 @@ pub(super) fn work_off<E>(
     due: &[Due<'_>],
     limits: &Limits,
     server: &mut ParseServer,
-    (engine, slots): (&mut Engine, usize),
+    (engine, transcript, slots): (&mut Engine, Option<&mut Transcript>, usize),
     progress: &Progress,
     stop: &StopFlag,
     on: &mut OnStep<'_, E>,
@@ -92,7 +93,7 @@ pub(super) fn work_off<E>(
         let counter = counter.as_ref();
         let ids = &ids;
         scope.spawn(move || read_all(due, limits, server, counter, ids, stop, &documents_in));
-        scope.spawn(move || infer(engine, progress, stop, &requests_out, &answers_in));
+        scope.spawn(move || infer(engine, transcript, progress, stop, &requests_out, &answers_in));
         // Its ends of the queues go with it, so that the threads end whenever it does.
         Collector {
             counter,
@@ -183,6 +184,7 @@ pub(super) fn work_source(source: &Source) -> WorkSource {
 /// The inference thread: the only one that touches the model.
 fn infer(
     engine: &mut Engine,
+    mut transcript: Option<&mut Transcript>,
     progress: &Progress,
     stop: &StopFlag,
     requests: &Receiver<Vec<Request>>,
@@ -192,12 +194,12 @@ fn infer(
     loop {
         if engine.idle() {
             let Ok(asked) = requests.recv() else { return };
-            if submit(engine, asked, answers).is_err() {
+            if submit(engine, asked, transcript.as_deref_mut(), answers).is_err() {
                 return;
             }
         }
         while let Ok(asked) = requests.try_recv() {
-            if submit(engine, asked, answers).is_err() {
+            if submit(engine, asked, transcript.as_deref_mut(), answers).is_err() {
                 return;
             }
         }
@@ -208,6 +210,9 @@ fn infer(
         }
         let completed = engine.step();
         let questions = completed.len() as u64;
+        for completion in &completed {
+            transcript.iter_mut().for_each(|transcript| transcript.answered(completion));
+        }
         out.extend(completed.into_iter().map(FromEngine::Completed));
         let now = engine.progress();
         progress.update(|standing| {
@@ -230,9 +235,11 @@ fn infer(
 fn submit(
     engine: &mut Engine,
     asked: Vec<Request>,
+    mut transcript: Option<&mut Transcript>,
     answers: &Sender<FromEngine>,
 ) -> Result<(), ()> {
     for request in asked {
+        transcript.iter_mut().for_each(|transcript| transcript.asked(&request));
         let id = request.id;
         if let Err(error) = engine.submit(request) {
             answers.send(FromEngine::Unfit(id, error.to_string())).map_err(|_| ())?;
@@ -402,7 +409,7 @@ mod tests {
         requests.send((0..3).map(request).collect::<Vec<_>>()).unwrap();
         drop(requests);
         let progress = Progress::new(std::sync::Arc::new(crate::base::SystemClock::new()), true);
-        infer(&mut engine, &progress, &StopFlag::default(), &requests_out, &answers_in);
+        infer(&mut engine, None, &progress, &StopFlag::default(), &requests_out, &answers_in);
         let completed: Vec<Completion> = answers
             .try_iter()
             .map(|answer| match answer {

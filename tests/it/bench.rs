@@ -63,3 +63,53 @@ fn what_cannot_be_measured_is_said_with_the_way_out() {
         assert!(told(&output).contains(why), "{}", told(&output));
     }
 }
+
+#[test]
+fn the_peak_of_memory_stands_beside_file_and_cache() {
+    let folder = Folder::new("bench");
+    let file = std::fs::metadata(model(&folder)).unwrap().len();
+    let args = ["model", "tiny.gguf", "--bench", "--pp", "40", "--tg", "3", "--batch", "1,4"];
+    let output = nightclerk(folder.path(), args).args(["--format", "json"]).output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let memory = &value["memory"];
+    assert_eq!(memory["file_bytes"], file);
+    // 4 sequences of 43 tokens; 2 layers of 2 heads of 64 keys and 64 values, f16.
+    assert_eq!(memory["kv_bytes"], 4 * 43 * 2 * 2 * (64 + 64) * 2);
+    assert!(memory["peak_bytes"].as_u64().unwrap() > file, "{memory}");
+    let setting = &value["setting"];
+    assert!(setting["warm_seconds"].as_f64() > setting["load_seconds"].as_f64(), "{setting}");
+
+    let output = nightclerk(folder.path(), args).output().unwrap();
+    let line = format!("\nfile {} MiB, KV cache 1 MiB, peak ", file.div_ceil(1 << 20));
+    assert!(told(&output).contains(&line), "{}", told(&output));
+}
+
+#[test]
+fn a_perplexity_is_told_and_does_not_depend_on_threads_or_tier() {
+    let folder = Folder::new("bench");
+    model(&folder);
+    let text = "The agreement of the parties is of the first of March. ".repeat(6);
+    folder.write("text", &text);
+    let args = ["model", "tiny.gguf", "--context", "64", "--perplexity", "text", "text"];
+    let told_of = |more: [&str; 4]| {
+        let output = nightclerk(folder.path(), args).args(more).args(["--format", "json"]).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let first = told_of(["--threads", "1", "--tier", "portable"]);
+    let chunks = first["chunks"].as_u64().unwrap();
+    assert!(chunks >= 4 && chunks % 2 == 0, "two texts, chunks of their own: {first}");
+    assert_eq!(first["tokens"], chunks * 31, "the second half, less what nothing follows");
+    assert!(first["perplexity"].as_f64().unwrap() > 1.0);
+    let fast = nightclerk::engine::tiers().pop().unwrap();
+    let second = told_of(["--threads", "3", "--tier", fast]);
+    assert_eq!(first["perplexity"], second["perplexity"]);
+
+    let output = nightclerk(folder.path(), &args[..4]).output().unwrap();
+    assert!(told(&output).contains("--perplexity"), "{}", told(&output));
+    let short = ["model", "tiny.gguf", "--perplexity", "text", "--context", "1000"];
+    let output = nightclerk(folder.path(), short).output().unwrap();
+    assert!(told(&output).contains("fewer than the context of 1000"), "{}", told(&output));
+}

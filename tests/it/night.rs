@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -320,4 +321,32 @@ fn damaged_documents_are_named_and_harm_no_other() {
     let redone = run(&folder, &["--redo", "failed", "--format", "json"]);
     assert!(outcomes(&self::facts(&redone)).values().any(|end| end == "failed"));
     check_verifies(&folder);
+}
+
+#[test]
+fn a_transcript_holds_every_question_word_for_word_with_its_answer() {
+    let folder = office("transcript", 2);
+    let output = run(&folder, &["--transcript", "said.jsonl"]);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", told(&output));
+    let said = folder.read("said.jsonl");
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |word: &str| -> BTreeMap<u64, &Value> {
+        events.iter().filter_map(|event| Some((event[word].as_u64()?, event))).collect()
+    };
+    let (asked, answered) = (of("asked"), of("answered"));
+    assert!(asked.len() >= 6, "two documents, a summary and two fields each");
+    assert!(asked.keys().eq(answered.keys()), "every question has its answer");
+    assert_eq!(events.len(), 2 * asked.len(), "once");
+    for number in 0..2 {
+        let place = format!("Harbour Mills Ltd and Tenant {number}");
+        let of_it = |event: &&&Value| event["document"].as_str().unwrap().contains(&place);
+        assert!(asked.values().filter(of_it).count() >= 3, "lease {number}");
+    }
+    assert!(asked.values().all(|event| event["system"] == "You are a clerk."));
+    let mode = fs::metadata(folder.path().join("said.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let again = run(&folder, &["--transcript", "said.jsonl"]);
+    assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+    assert_eq!(folder.read("said.jsonl"), said, "nothing is written over");
 }
