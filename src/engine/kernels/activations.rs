@@ -14,6 +14,9 @@ pub(in crate::engine) const GROUP: usize = 256;
 /// Items of `IntRows::sum` in one group of one row.
 pub(super) const SUMS: usize = 16 + 8;
 
+/// 1.5 * 2^23: adding it rounds to the nearest integer, ties to even, into the low bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
 /// Rows that one task quantizes.
 const ROWS_PER_TASK: usize = 8;
 
@@ -195,8 +198,6 @@ pub(super) fn quantize_32(x: &[f32], q: &mut [i8], d: &mut [f32], minus_sum: &mu
 /// As `scalar::quantize`, in operations that every tier's compiler turns into vectors.
 #[inline(always)]
 fn quantize_block(x: &[f32], q: &mut [i8]) -> f32 {
-    /// 1.5 * 2^23: adding it rounds to the nearest integer, ties to even, into the low bits.
-    const ROUND: f32 = 12_582_912.0;
     // Bits of magnitudes order as the magnitudes do, with NaN above infinity.
     let bits = x.iter().fold(0, |a: u32, v| a.max(v.to_bits() & 0x7fff_ffff));
     let amax = f32::from_bits(bits);

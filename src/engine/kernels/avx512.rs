@@ -9,6 +9,7 @@ use super::super::weights::{Matrix, PANEL, UNIT, bytes_per_32, planes};
 use super::activations::{self, Activations, GROUP, IntRows, SUMS};
 use super::ahead::Ahead;
 use super::block::{Form, Kind};
+use super::scalar::AMAX_MIN;
 
 /// Evidence that this machine has the features named on the functions below.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,14 +60,73 @@ impl Avx512Vnni {
     }
 }
 
+/// As `activations::quantize_256`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn quantize_256(x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32], sum: &mut [i16]) {
-    activations::quantize_256(x, q, d, minus, sum);
+    d[0] = quantize_block(x, q);
+    for ((q, minus), sum) in q.as_chunks().0.iter().zip(minus).zip(&mut *sum) {
+        let total = sum_16(q);
+        (*minus, *sum) = (-total, total as i16);
+    }
+    for j in 0..8 {
+        sum[16 + j] = sum[2 * j] + sum[2 * j + 1];
+    }
 }
 
+/// As `activations::quantize_32`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
 fn quantize_32(x: &[f32], q: &mut [i8], d: &mut [f32], minus: &mut [i32]) {
-    activations::quantize_32(x, q, d, minus);
+    q[x.len()..].fill(0);
+    d.fill(0.0);
+    minus.fill(0);
+    for (((x, q), d), minus) in x.chunks_exact(32).zip(q.chunks_exact_mut(32)).zip(d).zip(minus) {
+        *d = quantize_block(x, q);
+        let halves = q.as_chunks().0;
+        *minus = -(sum_16(&halves[0]) + sum_16(&halves[1]));
+    }
+}
+
+/// As `activations::quantize_block`, for whole vectors.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn quantize_block(x: &[f32], q: &mut [i8]) -> f32 {
+    let (x, q) = (x.as_chunks::<16>().0, q.as_chunks_mut::<16>().0);
+    let mut bits = _mm512_setzero_si512();
+    for x in x {
+        let magnitude = _mm512_and_si512(load_bits(x), _mm512_set1_epi32(0x7fff_ffff));
+        bits = _mm512_max_epu32(bits, magnitude);
+    }
+    let amax = f32::from_bits(_mm512_reduce_max_epu32(bits));
+    if !amax.is_finite() || amax < AMAX_MIN {
+        q.as_flattened_mut().fill(0);
+        return if amax < AMAX_MIN { 0.0 } else { f32::NAN };
+    }
+    let inverse = _mm512_set1_ps(127.0 / amax);
+    for (x, q) in x.iter().zip(q) {
+        let scaled = _mm512_mul_ps(_mm512_castsi512_ps(load_bits(x)), inverse);
+        let rounded = _mm512_add_ps(scaled, _mm512_set1_ps(activations::ROUND));
+        let bytes = _mm512_cvtepi32_epi8(_mm512_castps_si512(rounded));
+        // SAFETY: `q` is 16 bytes.
+        unsafe { _mm_storeu_si128(q.as_mut_ptr().cast(), bytes) };
+    }
+    amax / 127.0
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bits(x: &[f32; 16]) -> __m512i {
+    // SAFETY: `x` is 64 bytes.
+    unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+}
+
+/// VPSADBW adds unsigned bytes: 128 is added to each, and taken off their sum.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn sum_16(q: &[i8; 16]) -> i32 {
+    // SAFETY: `q` is 16 bytes.
+    let q = unsafe { _mm_loadu_si128(q.as_ptr().cast()) };
+    let sums = _mm_sad_epu8(_mm_xor_si128(q, _mm_set1_epi8(-128)), _mm_setzero_si128());
+    _mm_cvtsi128_si32(sums) + _mm_extract_epi16::<4>(sums) - 16 * 128
 }
 
 /// Sets `acc` [rows, 32] to rows `from..` of `x` times one panel.
