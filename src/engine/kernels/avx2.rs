@@ -1,4 +1,4 @@
-//! AVX2, and AVX2 with 256-bit VNNI: 32 rows of weights by up to six rows of activations, of which the
+//! AVX2, and AVX2 with 256-bit VNNI: 32 rows of weights by up to four rows of activations, of which the
 //! sums of a half or the whole panel stay in registers.
 //!
 //! Without VNNI, VPMADDUBSW adds two products in int16. Weights have few bits and no sign, so several such
@@ -279,7 +279,6 @@ fn block<T: Multiply, const KIND: u8, const M: usize, const H: usize, const TILE
 /// One group of a K type: `acc[r] += dx[r] * (d * total - dmin * min_total)`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-#[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
 fn block_256<T: Multiply, const KIND: u8, const M: usize, const H: usize, const TILED: bool>(
     t: T,
     weights: Weights,
@@ -355,7 +354,6 @@ fn block_256<T: Multiply, const KIND: u8, const M: usize, const H: usize, const 
 /// One group of a legacy type: `acc[r] += dx[r] * (d * sum + min * x_sum)` for each block of 32.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-#[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
 fn block_32<T: Multiply, const KIND: u8, const M: usize, const H: usize, const TILED: bool>(
     t: T,
     weights: Weights,
