@@ -334,7 +334,7 @@ def record(out, table, load):
     out.write(table)
     print(f"\n## Machine\n\n{cpu('model name')}, {os.cpu_count()} processors, {int(memory[1]) >> 20} GiB, Linux {platform.release()}", file=out)
     print(f"\nCPU flags: {cpu('flags')}", file=out)
-    print(f"\n## Builds\n\n- nightclerk: commit {commit}{dirty}, {first([OURS, '--version']).stdout.strip()}, cargo's release profile, {first(['rustc', '--version']).stdout.strip()}", file=out)
+    print(f"\n## Builds\n\n- nightclerk: commit {commit}{dirty}, {first([OURS, '--version']).stdout.strip()}, from `{OURS.resolve().parent.name}/`, {first(['rustc', '--version']).stdout.strip()}", file=out)
     told = " ".join((version.stdout + version.stderr).split())
     print(f"- llama.cpp: {told}; {flags(llama.parent / 'CMakeCache.txt')}", file=out)
     for name in ("LLAMA_AVX2", "LLAMA_AVX512"):
