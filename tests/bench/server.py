@@ -51,13 +51,18 @@ class Server:
 @contextlib.contextmanager
 def llama_server(folder, model, options):
     """Starts the server and waits until it has loaded the model."""
-    # Ended from outside, this ends the server, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     port = free_port()
     words = ["-m", str(model), *map(str, options), "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen([Path(folder) / "llama-server", *words], stdout=log, stderr=log)
         server = Server(port, " ".join(map(str, options)))
+
+        def ended(*_):
+            # The server first: what waits for its answers ends with it.
+            child.kill()
+            sys.exit(143)
+
+        signal.signal(signal.SIGTERM, ended)
         try:
             while not server.ready():
                 if child.poll() is not None:

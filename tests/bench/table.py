@@ -254,7 +254,7 @@ def cases(scratch):
         Case("avx512", big, pp, tg, q("1,16", "1,4"), no_amx, no_no_amx or no_big, tier="avx512-vnni" if has_amx() else ""),
         Case("avx2", big, pp, tg, "1", avx2, no_avx2 or no_big, tier="avx2"),
         Case("8b", Path(eight), q(256, 16), q(16, 2), q("8", "2"), llama, no_llama, memory="20GiB"),
-        Case("long", big, q(8192, 1024), q(16, 4), q("8", "2"), llama, no_llama or no_big, modes=long_modes, copied=True),
+        Case("long", big, q(8192, 256), q(16, 4), q("8", "2"), llama, no_llama or no_big, modes=long_modes, copied=True),
     ]
 
 
@@ -334,7 +334,7 @@ def record(out, table, load):
     out.write(table)
     print(f"\n## Machine\n\n{cpu('model name')}, {os.cpu_count()} processors, {int(memory[1]) >> 20} GiB, Linux {platform.release()}", file=out)
     print(f"\nCPU flags: {cpu('flags')}", file=out)
-    print(f"\n## Builds\n\n- nightclerk: commit {commit}{dirty}, {first([OURS, '--version']).stdout.strip()}, cargo's release profile, {first(['rustc', '--version']).stdout.strip()}", file=out)
+    print(f"\n## Builds\n\n- nightclerk: commit {commit}{dirty}, {first([OURS, '--version']).stdout.strip()}, from `{OURS.resolve().parent.name}/`, {first(['rustc', '--version']).stdout.strip()}", file=out)
     told = " ".join((version.stdout + version.stderr).split())
     print(f"- llama.cpp: {told}; {flags(llama.parent / 'CMakeCache.txt')}", file=out)
     for name in ("LLAMA_AVX2", "LLAMA_AVX512"):
@@ -350,7 +350,7 @@ Medians of {rounds} round(s), both programs in turn, tokens a second (spread bet
 with flash attention, repacked or not, whichever is better; `no AMX` is the same build on a machine without it.
 Load is from the open file (in the page cache) to the end of a first step of 16 tokens, which is what llama.cpp
 prints as load time. Peak memory is VmHWM; llama.cpp's is its smaller mode's. At 8k of context llama.cpp reads
-the prompt once and copies its KV to the other sequences (-pps), ours reads all eight; only decode is compared,
+the prompt once and copies its KV to the other sequences (-pps), ours reads them all; only decode is compared,
 llama.cpp also without flash attention. Cache there: 8 × 8,208 tokens of 28 KiB, 1.9 GiB.
 """
 
@@ -385,8 +385,10 @@ def whole():
         print(NOTES.format(rounds=ROUNDS, threads=THREADS), file=text)
         text.seek(0)
         table = text.read()
+    print("QUICK: shapes that only show that everything runs; no figure here means anything.\n\n" if QUICK else "", end="")
     print(table, end="")
     if ENV("RECORD"):
+        Path(ENV("RECORD")).parent.mkdir(parents=True, exist_ok=True)
         with open(ENV("RECORD"), "w") as out:
             record(out, table, load)
         say(f"record: {ENV('RECORD')}")
