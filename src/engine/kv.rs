@@ -7,7 +7,6 @@ use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::attention::Heads;
-use super::kernels::pages::Pages;
 use crate::base::limits::KV_BLOCK_TOKENS;
 
 /// The number of a block.
@@ -75,7 +74,7 @@ pub(super) struct KvStore {
     heads: Heads,
     layers: usize,
     /// Bits of f16, so that the zeros come from the system, untouched until they are written.
-    cells: Pages<u16>,
+    cells: Vec<u16>,
     /// One head's key or value on its way to f16.
     rounded: Vec<f16>,
 }
@@ -83,7 +82,7 @@ pub(super) struct KvStore {
 impl KvStore {
     /// Room for `blocks` blocks; the system hands out the memory as it is first written.
     pub(super) fn new(heads: Heads, layers: usize, blocks: usize) -> KvStore {
-        let cells = Pages::zeroed(blocks * block_cells(heads, layers));
+        let cells = vec![0; blocks * block_cells(heads, layers)];
         KvStore { heads, layers, cells, rounded: vec![f16::from_bits(0); heads.head_dim] }
     }
 

@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 use super::kernels::Pool;
 use super::kernels::activations::GROUP;
 use super::kernels::block::{Form, Kind, read_32, read_256};
-use super::kernels::pages::Pages;
 use half::f16;
 
 /// Output rows in one panel.
@@ -29,7 +28,7 @@ pub struct Matrix {
     n: usize,
     k: usize,
     /// [panels][panel bytes], 64-byte aligned; rows past n are zero.
-    packed: Pages<u8>,
+    packed: Aligned,
 }
 
 /// Why bytes are no matrix.
@@ -92,9 +91,9 @@ impl Matrix {
             return Err(PackError::Size { kind, n, k, bytes: 0 });
         }
         let panel_bytes = panel_bytes(kind, k);
-        let mut packed = Pages::zeroed(n.div_ceil(PANEL) * panel_bytes);
+        let mut packed = Aligned::zeroed(n.div_ceil(PANEL) * panel_bytes);
         let failed = Mutex::new(None);
-        pool.run_chunks(&mut packed, panel_bytes, &|panel, out| {
+        pool.run_chunks(packed.bytes_mut(), panel_bytes, &|panel, out| {
             STORED.with_borrow_mut(|stored| {
                 let rows = PANEL.min(n - panel * PANEL);
                 stored.resize(stored.len().max(rows * row_bytes), 0);
@@ -130,7 +129,7 @@ impl Matrix {
     /// Bytes held in memory.
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
-        self.packed.len()
+        self.packed.bytes().len()
     }
 
     /// Row `i` as ggml dequantizes it, for embeddings.
@@ -164,7 +163,7 @@ impl Matrix {
 
     pub(super) fn panel(&self, panel: usize) -> &[u8] {
         let size = panel_bytes(self.kind, self.k);
-        &self.packed[panel * size..][..size]
+        &self.packed.bytes()[panel * size..][..size]
     }
 
     /// One group of one panel of a type with blocks.
@@ -501,4 +500,31 @@ fn pack_plane(row: usize, q: &[u8], (shift, bits): (usize, usize), plane: &mut [
 
 fn put_f16(out: &mut [u8], value: f32) {
     out[..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+}
+
+/// A cache line.
+const LINE: usize = 64;
+
+/// Zeroed bytes that start on a cache line. The system makes the zeros as they are first touched, on the
+/// thread that touches them; so no alignment is asked of the allocator, which would write them itself.
+struct Aligned {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    fn zeroed(len: usize) -> Aligned {
+        let bytes = vec![0; len + LINE];
+        let start = bytes.as_ptr().align_offset(LINE).min(LINE);
+        Aligned { bytes, start, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + self.len]
+    }
 }
