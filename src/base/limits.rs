@@ -10,7 +10,7 @@ pub const KV_BLOCK_TOKENS: usize = 32;
 
 /// Rows (tokens of any sequences) in one forward step: enough to fill the matrix kernels, few enough
 /// that a decoding sequence never waits long.
-pub const STEP_ROWS_MAX: usize = 512;
+pub const STEP_ROWS_MAX: usize = 256;
 
 /// Rows up to which a decode step is filled with tokens that are only proposed. A step reads all weights
 /// whatever its rows, and each further row adds about a tenth of that time (1.5B Q4_K_M, AVX-512-VNNI: 8
