@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ENV = os.environ.get
 QUICK = ENV("QUICK", "") not in ("", "0")
 ROUNDS = int(ENV("ROUNDS", "1" if QUICK else "3"))
+# Cases with fewer rounds, as "8b=1,long=1".
+FEWER = dict(part.split("=") for part in ENV("ROUNDS_OF", "").split(",") if part)
 THREADS = ENV("THREADS", "2")
 OURS = Path(ENV("NIGHTCLERK", ROOT / "target/release/nightclerk"))
 MODES = {"repack": ["-fa", "on"], "no-repack": ["-fa", "on", "--no-repack"]}
@@ -115,8 +117,9 @@ def run_ours(case):
 def measure(case):
     """All rounds of a case: what ours and each of llama.cpp's modes printed."""
     ours, theirs = [], {name: [] for name in case.modes or MODES}
-    for number in range(ROUNDS):
-        say(f"{case.key}: round {number + 1} of {ROUNDS}")
+    rounds = int(FEWER.get(case.key, ROUNDS))
+    for number in range(rounds):
+        say(f"{case.key}: round {number + 1} of {rounds}")
         for name, options in (case.modes or MODES).items():
             theirs[name].append(run_llama(case, options))
         ours.append(run_ours(case))
@@ -346,7 +349,7 @@ def record(out, table, load):
 
 
 NOTES = """
-Medians of {rounds} round(s), both programs in turn, tokens a second (spread between rounds), {threads} threads. llama.cpp
+Medians of {rounds} round(s){fewer}, both programs in turn, tokens a second (spread between rounds), {threads} threads. llama.cpp
 with flash attention, repacked or not, whichever is better; `no AMX` is the same build on a machine without it.
 Load is from the open file (in the page cache) to the end of a first step of 16 tokens, which is what llama.cpp
 prints as load time. Peak memory is VmHWM; llama.cpp's is its smaller mode's. At 8k of context llama.cpp reads
@@ -380,9 +383,10 @@ def whole():
     lines += [memory_line(f"peak memory, {name}", results[key]) for key, name in known.items()]
     lines += [load_line(f"load, {name}", results[key]) for key, name in known.items() if key != "long"]
     lines.append(night_line(all["1.5b"].model))
+    fewer = "".join(f", of {case}: {rounds}" for case, rounds in FEWER.items())
     with tempfile.TemporaryFile("w+") as text:
         print_table(["case", "at least", "llama.cpp", "ours", "ratio", "met"], lines, text)
-        print(NOTES.format(rounds=ROUNDS, threads=THREADS), file=text)
+        print(NOTES.format(rounds=ROUNDS, fewer=fewer, threads=THREADS), file=text)
         text.seek(0)
         table = text.read()
     print("QUICK: shapes that only show that everything runs; no figure here means anything.\n\n" if QUICK else "", end="")

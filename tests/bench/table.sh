@@ -13,6 +13,7 @@
 # MODEL_8B      a GGUF of the Llama-3.1-8B shape (unset: made of random weights, 4.9 GB, and removed)
 # CONTRACTS     folder of contracts for the row "end to end" (night.sh); COUNT takes the first so many
 # ROUNDS (3), THREADS (2), NIGHTCLERK (target/release/nightclerk), SCRATCH (folder for the 8B file)
+# ROUNDS_OF     cases with other rounds, such as 8b=1,long=1
 # ONLY          only these cases, by comma: 1.5b 135m 0.5b avx512 avx2 8b long
 # QUICK=1       one round of small shapes: shows that everything runs, measures nothing
 # RECORD        file to write the table to, with machine, builds and commands (tests/bench/records)
