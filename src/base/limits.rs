@@ -105,6 +105,10 @@ pub struct Limits {
     /// Cells of one sheet, and of one document: a 2 KB file can name 2^34 of them.
     pub sheet_cells_max: usize,
     pub document_cells_max: usize,
+    /// Depth of nested HTML elements: browsers stop at about as many.
+    pub html_depth_max: usize,
+    /// Elements and texts of one HTML page: unclosed ones multiply.
+    pub html_nodes_max: usize,
 }
 
 impl Default for Limits {
@@ -126,6 +130,8 @@ impl Default for Limits {
             xml_depth_max: 256,
             sheet_cells_max: 2_000_000,
             document_cells_max: 16_000_000,
+            html_depth_max: 512,
+            html_nodes_max: 3_000_000,
         }
     }
 }

@@ -6,11 +6,13 @@ mod document;
 mod docx;
 mod encoding;
 mod hidden_lines;
+mod html;
 mod labels;
 mod layers;
 mod number_format;
 mod page_builder;
 mod pages;
+mod parts;
 mod pdf;
 mod print;
 mod sheet;
@@ -119,6 +121,7 @@ pub fn extract(
         Format::Docx => docx::read(bytes, options, limits),
         Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
+        Format::Html => html::read(bytes, options, limits),
         Format::Text | Format::Markdown => text::read(bytes, format, limits),
         other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),
     }

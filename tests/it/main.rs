@@ -13,6 +13,7 @@ mod bench;
 mod csv;
 mod docx;
 mod engine;
+mod html;
 mod intake;
 mod jobs;
 mod layers;

@@ -13,6 +13,7 @@ use super::pages::Pages;
 use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
+pub(super) use numbering::format_number;
 use numbering::Numbering;
 use story::{Context, Findings, NoteMention, Piece, Story};
 use styles::Styles;
