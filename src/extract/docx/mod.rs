@@ -14,6 +14,7 @@ use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
 pub(super) use numbering::format_number;
+pub(super) use story::{superscript, symbol};
 use numbering::Numbering;
 use story::{Context, Findings, NoteMention, Piece, Story};
 use styles::Styles;
