@@ -65,7 +65,7 @@ impl Format {
     }
 
     /// The formats that `extract` reads.
-    pub const READ: [Format; 13] = [
+    pub const READ: [Format; 14] = [
         Format::Pdf,
         Format::Docx,
         Format::Xlsx,
@@ -79,6 +79,7 @@ impl Format {
         Format::Eml,
         Format::Odt,
         Format::Rtf,
+        Format::Pptx,
     ];
 
     pub fn is_read(self) -> bool {

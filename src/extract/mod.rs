@@ -17,6 +17,7 @@ mod page_builder;
 mod pages;
 mod parts;
 mod pdf;
+mod pptx;
 mod print;
 mod rtf;
 mod sheet;
@@ -128,6 +129,7 @@ pub fn extract(
         Format::Eml => eml::read(bytes, options, limits),
         Format::Odt => odt::read(bytes, options, limits),
         Format::Rtf => rtf::read(bytes, options, limits),
+        Format::Pptx => pptx::read(bytes, limits),
         Format::Html => html::read(bytes, options, limits),
         Format::Text | Format::Markdown => text::read(bytes, format, limits),
         other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),

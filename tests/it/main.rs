@@ -22,6 +22,7 @@ mod night;
 mod odt;
 mod output;
 mod pdf;
+mod pptx;
 mod rtf;
 mod sheet;
 mod text;

@@ -55,6 +55,8 @@ pub(super) struct Story<'a> {
     /// What is printed before the next paragraph.
     marker: Option<String>,
     in_list: bool,
+    /// The list, its style and the level of the item being read: deleted items count on in it.
+    item: Option<(usize, String, usize)>,
     /// Text boxes of the paragraph being read; they follow it.
     boxes: Vec<Piece>,
     /// Inserted stretches that are open, with their text so far.
@@ -79,6 +81,7 @@ impl<'a> Story<'a> {
             line: String::new(),
             marker: None,
             in_list: false,
+            item: None,
             boxes: Vec::new(),
             insertions: Vec::new(),
             on_ground: 0,
@@ -234,15 +237,23 @@ impl<'a> Story<'a> {
                 }
                 let is_paragraph = matches!(&*child.name, "p" | "h");
                 if is_first && is_paragraph {
-                    let known = self.context.styles.lists.get(&style);
-                    let label = known.map(|known| self.lists.next(index, known, level, start));
-                    self.marker = label.filter(|label| !label.is_empty());
+                    self.item = Some((index, style.clone(), level));
+                    self.count_item(start);
                 }
                 is_first &= !is_paragraph;
                 self.block(child);
             }
         }
         self.in_list = before;
+        self.item = None;
+    }
+
+    /// Counts an item of the list being read.
+    fn count_item(&mut self, start: Option<i64>) {
+        let Some((index, style, level)) = &self.item else { return };
+        let known = self.context.styles.lists.get(style);
+        let label = known.map(|known| self.lists.next(*index, known, *level, start));
+        self.marker = label.filter(|label| !label.is_empty());
     }
 
     // ---- tables ----
@@ -439,7 +450,11 @@ impl<'a> Story<'a> {
                     let look = Look::default();
                     for (index, paragraph) in paragraphs.into_iter().enumerate() {
                         if index > 0 {
-                            self.end_paragraph(Role::Paragraph);
+                            let is_item = self.marker.is_some();
+                            self.end_paragraph(if is_item { Role::ListItem } else { Role::Paragraph });
+                            if is_item {
+                                self.count_item(None);
+                            }
                         }
                         self.inline(paragraph, &look);
                     }
