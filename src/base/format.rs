@@ -65,7 +65,7 @@ impl Format {
     }
 
     /// The formats that `extract` reads.
-    pub const READ: [Format; 14] = [
+    pub const READ: [Format; 15] = [
         Format::Pdf,
         Format::Docx,
         Format::Xlsx,
@@ -80,6 +80,7 @@ impl Format {
         Format::Odt,
         Format::Rtf,
         Format::Pptx,
+        Format::Xlsb,
     ];
 
     pub fn is_read(self) -> bool {

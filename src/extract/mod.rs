@@ -1,6 +1,7 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
 mod attachment;
+mod cell_formats;
 mod container;
 mod csv;
 mod document;
@@ -12,6 +13,7 @@ mod html;
 mod labels;
 mod layers;
 mod number_format;
+mod ods;
 mod odt;
 mod page_builder;
 mod pages;
@@ -124,7 +126,7 @@ pub fn extract(
     match format {
         Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),
-        Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
+        Format::Xlsx | Format::Xlsb | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
         Format::Eml => eml::read(bytes, options, limits),
         Format::Odt => odt::read(bytes, options, limits),

@@ -128,7 +128,7 @@ fn slide_part(
     let (titles, others): (Vec<Piece>, Vec<Piece>) =
         slide.pieces.into_iter().partition(|piece| piece.role == Role::Heading(1));
     part.pieces = titles.into_iter().chain(others).collect();
-    for (_, kind, target) in relations.iter().filter(|(_, kind, _)| kind.starts_with("comment")) {
+    for (_, _, target) in relations.iter().filter(|(_, kind, _)| kind.starts_with("comment")) {
         if let Some(comments) = package.side_part(target)? {
             remarks(&comments, authors, &mut part);
         }
