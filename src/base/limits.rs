@@ -90,7 +90,7 @@ pub struct Limits {
     pub pages_max: usize,
     /// Text of one page.
     pub page_bytes_max: usize,
-    /// Entries of a ZIP container (DOCX, XLSX, ODS).
+    /// Entries of a ZIP container (DOCX, XLSX, ODT and the like).
     pub zip_entries_max: usize,
     /// One inflated ZIP entry.
     pub zip_entry_bytes_max: u64,

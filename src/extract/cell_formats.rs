@@ -78,7 +78,8 @@ fn built_in(number: u16) -> Option<&'static str> {
 }
 
 fn codes(numbers: &[u16], own: &BTreeMap<u16, String>) -> Vec<Option<String>> {
-    let code = |number: &u16| own.get(number).cloned().or_else(|| built_in(*number).map(str::to_owned));
+    let code =
+        |number: &u16| own.get(number).cloned().or_else(|| built_in(*number).map(str::to_owned));
     numbers.iter().map(code).collect()
 }
 
@@ -181,7 +182,9 @@ pub(super) fn of_xlsb(styles: &[u8], sheets: &[Option<Vec<u8>>]) -> BookFormats 
                 60 => {
                     let hidden = u16_at(content, 16).is_some_and(|flags| flags & 1 != 0)
                         || u32_at(content, 8) == Some(0);
-                    if let (true, Some(first), Some(last)) = (hidden, u32_at(content, 0), u32_at(content, 4)) {
+                    if let (true, Some(first), Some(last)) =
+                        (hidden, u32_at(content, 0), u32_at(content, 4))
+                    {
                         walk.columns(first, last);
                     }
                 }
@@ -239,10 +242,13 @@ fn format_record(content: &[u8], is_biff8: bool) -> Option<(u16, String)> {
     }
     let (length, wide) = (usize::from(u16_at(content, 2)?), content.get(4)? & 1 != 0);
     let text = content.get(5..)?;
-    Some((number, match wide {
-        true => utf16(text.get(..2 * length)?),
-        false => text.get(..length)?.iter().map(|b| char::from(*b)).collect(),
-    }))
+    Some((
+        number,
+        match wide {
+            true => utf16(text.get(..2 * length)?),
+            false => text.get(..length)?.iter().map(|b| char::from(*b)).collect(),
+        },
+    ))
 }
 
 fn xls_sheet(stream: &[u8], start: usize) -> SheetFormats {
@@ -331,7 +337,9 @@ fn compound_stream(bytes: &[u8], names: &[&str]) -> Option<Vec<u8>> {
         let mut content = Vec::new();
         let mut number = first;
         for _ in 0..sectors_max {
-            let Some(part) = (number < 0xFFFF_FFF0).then(|| sector(number)).flatten() else { break };
+            let Some(part) = (number < 0xFFFF_FFF0).then(|| sector(number)).flatten() else {
+                break;
+            };
             content.extend_from_slice(part);
             number = fat(number).unwrap_or(u32::MAX);
         }
@@ -355,7 +363,9 @@ fn compound_stream(bytes: &[u8], names: &[&str]) -> Option<Vec<u8>> {
         let mut content = Vec::new();
         let mut number = first as usize;
         for _ in 0..small.len() / 64 + 1 {
-            let Some(part) = number.checked_mul(64).and_then(|at| small.get(at..at + 64)) else { break };
+            let Some(part) = number.checked_mul(64).and_then(|at| small.get(at..at + 64)) else {
+                break;
+            };
             content.extend_from_slice(part);
             number = u32_at(&small_fat, 4 * number).unwrap_or(u32::MAX) as usize;
         }

@@ -220,7 +220,8 @@ impl Mail<'_> {
                 self.is_encrypted = true;
                 return self.parts.skipped(&label, format!("\"{name}\" is encrypted"));
             }
-            "application/pgp-signature" | "application/pkcs7-signature"
+            "application/pgp-signature"
+            | "application/pkcs7-signature"
             | "application/x-pkcs7-signature" => return,
             _ if is_inline_picture(piece) => return,
             _ => {}

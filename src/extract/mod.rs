@@ -38,7 +38,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Format, Limits, Warned};
 
 /// Version of the rules that make text out of bytes. A change makes documents due again.
-pub const TEXT_RULES: u32 = 1;
+///
+/// 2: cells of ODS and XLS files as they are displayed, and hidden rows and columns of XLS kept apart.
+pub const TEXT_RULES: u32 = 2;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,9 +144,6 @@ pub fn extract(
 fn way_out(format: Format) -> String {
     let advice = match format {
         Format::Doc => "save it as DOCX",
-        Format::Xlsb => "save it as XLSX",
-        Format::Pptx => "save it as PDF",
-        Format::Odt | Format::Rtf => "save it as DOCX or PDF",
         Format::Msg => "save it as EML, or its text and its attachments as files of their own",
         Format::Zip => "unpack it into the input folder",
         Format::Image => "run a text recognition over it and save the result as PDF",

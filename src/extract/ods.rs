@@ -141,7 +141,9 @@ impl Walk {
                 let place = Comment { row: self.row, column: self.column, ..Comment::default() };
                 self.comment = Some(place);
             }
-            name @ ("creator" | "date") if self.comment.is_some() => name.clone_into(&mut self.comment_at),
+            name @ ("creator" | "date") if self.comment.is_some() => {
+                name.clone_into(&mut self.comment_at)
+            }
             "p" => {
                 self.comment_at.clear();
                 match (&mut self.comment, &mut self.cell) {
@@ -208,7 +210,10 @@ impl Walk {
                 for (column, repeated, text) in &cells {
                     let end = column.saturating_add(*repeated).min(COLUMNS_MAX);
                     for column in *column..end {
-                        budget.push(&mut sheet.cells, (self.row.saturating_add(row), column, text.clone()));
+                        budget.push(
+                            &mut sheet.cells,
+                            (self.row.saturating_add(row), column, text.clone()),
+                        );
                     }
                 }
                 if sheet.cells.dropped > 0 {

@@ -218,7 +218,8 @@ impl Slide {
                     let pieces = self.text(body, role, ground);
                     self.pieces.extend(pieces);
                 }
-                let has_picture = shape.named_child("spPr").is_some_and(|p| p.named_child("blipFill").is_some());
+                let has_picture =
+                    shape.named_child("spPr").is_some_and(|p| p.named_child("blipFill").is_some());
                 self.part.pictures += usize::from(has_picture && self.hidden.is_none());
             }
             "pic" | "contentPart" => self.part.pictures += usize::from(self.hidden.is_none()),
@@ -230,12 +231,14 @@ impl Slide {
                 self.size = size;
             }
             _ => {
-                let content = shape.named_child("graphic").and_then(|g| g.named_child("graphicData"));
+                let content =
+                    shape.named_child("graphic").and_then(|g| g.named_child("graphicData"));
                 for element in content.into_iter().flat_map(Element::elements) {
                     match &*element.name {
                         "tbl" => self.table(element),
                         "relIds" => {
-                            self.diagrams.extend(element.attribute(Ns::Relation, "dm").map(str::to_owned));
+                            self.diagrams
+                                .extend(element.attribute(Ns::Relation, "dm").map(str::to_owned));
                         }
                         "chart" => self.part.unread.push("a chart".to_owned()),
                         _ => self.part.pictures += usize::from(self.hidden.is_none()),
@@ -258,9 +261,8 @@ impl Slide {
         let (off, extent, size) = (at.named_child("off")?, at.named_child("ext")?, self.size?);
         let off = [number(off, "x"), number(off, "y")];
         let extent = [number(extent, "cx"), number(extent, "cy")];
-        let outside = (0..2).any(|i| {
-            off[i] >= size[i] || off[i].saturating_add(extent[i]) <= 0 && extent[i] > 0
-        });
+        let outside = (0..2)
+            .any(|i| off[i] >= size[i] || off[i].saturating_add(extent[i]) <= 0 && extent[i] > 0);
         outside.then_some("off the slide")
     }
 
@@ -270,7 +272,8 @@ impl Slide {
         for (index, row) in rows.enumerate() {
             let mut cells = Vec::new();
             for cell in row.elements().filter(|cell| &*cell.name == "tc") {
-                let goes_on = ["hMerge", "vMerge"].iter().any(|merge| is_on(cell, merge) == Some(true));
+                let goes_on =
+                    ["hMerge", "vMerge"].iter().any(|merge| is_on(cell, merge) == Some(true));
                 let pieces = match cell.named_child("txBody").filter(|_| !goes_on) {
                     Some(body) => self.text(body, Role::Paragraph, None),
                     None => Vec::new(),
@@ -300,7 +303,8 @@ impl Slide {
         let mut counts = [None; LEVELS];
         for paragraph in body.elements().filter(|e| e.ns == Ns::Drawing && &*e.name == "p") {
             let properties = paragraph.named_child("pPr");
-            let level = properties.map_or(0, |p| number(p, "lvl")).clamp(0, LEVELS as i64 - 1) as usize;
+            let level =
+                properties.map_or(0, |p| number(p, "lvl")).clamp(0, LEVELS as i64 - 1) as usize;
             let mut line = String::new();
             let mut goes_on = false;
             for run in paragraph.elements() {
@@ -370,11 +374,17 @@ fn run_hides(properties: Option<&Element>, ground: Option<&str>) -> Option<&'sta
         return Some("letters without fill");
     }
     let colour = fill(properties)?;
-    ground.is_some_and(|ground| ground.eq_ignore_ascii_case(colour)).then_some("colour of its ground")
+    ground
+        .is_some_and(|ground| ground.eq_ignore_ascii_case(colour))
+        .then_some("colour of its ground")
 }
 
 /// The bullet or number that a paragraph states for itself.
-fn marker(properties: &Element, level: usize, counts: &mut [Option<i64>; LEVELS]) -> Option<String> {
+fn marker(
+    properties: &Element,
+    level: usize,
+    counts: &mut [Option<i64>; LEVELS],
+) -> Option<String> {
     if properties.named_child("buChar").is_some() {
         return Some("•".to_owned());
     }

@@ -61,7 +61,11 @@ pub(super) fn read(
                 return Err(encrypted());
             }
             let content = container.read("content.xml")?;
-            open_document(&content.ok_or_else(|| damaged("no content.xml in it"))?, &mut budget, &mut warnings)
+            open_document(
+                &content.ok_or_else(|| damaged("no content.xml in it"))?,
+                &mut budget,
+                &mut warnings,
+            )
         }
         Format::Xlsb => xlsb(bytes, limits, &mut budget)?,
         _ => {

@@ -21,7 +21,8 @@ fn base64(bytes: &[u8]) -> String {
     const SIGNS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+        let bits =
+            three.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - three.len()));
         for at in 0..4 {
             let sign = char::from(SIGNS[(bits >> (18 - 6 * at)) as usize & 63]);
             text.push(if at > three.len() { '=' } else { sign });
@@ -90,9 +91,17 @@ fn attachments_and_enclosed_messages_are_pages_of_the_mail() {
     assert_eq!(labels[1], "attachment fünf.docx, document");
     assert!(labels.contains(&"attachment a.pdf, page 1"), "{labels:?}");
     let page = |label: &str| {
-        read.output.pages.iter().find(|page| page.label == label).unwrap_or_else(|| panic!("{labels:?}"))
+        read.output
+            .pages
+            .iter()
+            .find(|page| page.label == label)
+            .unwrap_or_else(|| panic!("{labels:?}"))
     };
-    assert!(page(labels[0]).verbatim.contains("See attached.\n\nAttachment: fünf.docx (application/octet-stream, "));
+    assert!(
+        page(labels[0])
+            .verbatim
+            .contains("See attached.\n\nAttachment: fünf.docx (application/octet-stream, ")
+    );
     assert!(page(labels[1]).verbatim.contains("Calloway Street"));
     assert!(page("attachment inner").verbatim.ends_with("Subject: inner\n\nInner text."));
     assert!(matches!(page("attachment thing.bin").state, PageState::Skipped(_)));
@@ -108,7 +117,8 @@ fn an_mbox_file_is_read_message_by_message() {
 
 #[test]
 fn an_encrypted_mail_is_refused_as_such() {
-    let mail = HEAD.to_owned() + "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n";
+    let mail = HEAD.to_owned()
+        + "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n";
     let read = extract(mail.as_bytes(), Format::Eml, &Options::default(), &Limits::default());
     let pages = read.map(|read| read.output.pages);
     match pages {
@@ -130,19 +140,25 @@ fn nesting_ends_at_its_limit_and_says_so() {
     let depth = 500;
     let mut mail = String::new();
     for n in 0..depth {
-        mail += &format!("Subject: level {n}\r\nContent-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\nContent-Type: message/rfc822\r\n\r\n");
+        mail += &format!(
+            "Subject: level {n}\r\nContent-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\nContent-Type: message/rfc822\r\n\r\n"
+        );
     }
     mail += "Subject: last\r\n\r\ntext";
     let read = read(mail.as_bytes());
     assert_eq!(read.output.pages.len(), 5);
     let last = &read.output.pages[4];
-    assert!(matches!(&last.state, PageState::Skipped(why) if why.contains("deeper than 3")), "{last:?}");
+    assert!(
+        matches!(&last.state, PageState::Skipped(why) if why.contains("deeper than 3")),
+        "{last:?}"
+    );
 
     let many = HEAD.to_owned() + "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
         + &"--b\r\nContent-Type: text/plain; name=a.txt\r\nContent-Disposition: attachment\r\n\r\nx\r\n".repeat(50);
     let limits = Limits { attachments_max: 20, ..Limits::default() };
     let read = read_with(many.as_bytes(), &limits);
-    let skipped = read.output.pages.iter().filter(|page| matches!(page.state, PageState::Skipped(_)));
+    let skipped =
+        read.output.pages.iter().filter(|page| matches!(page.state, PageState::Skipped(_)));
     assert_eq!(skipped.count(), 30);
     let limits = Limits { pages_max: 5, ..Limits::default() };
     assert!(read_with(many.as_bytes(), &limits).output.pages.len() <= 6);
@@ -152,10 +168,13 @@ fn nesting_ends_at_its_limit_and_says_so() {
 fn a_bomb_in_an_attachment_costs_that_attachment() {
     let mail = HEAD.to_owned()
         + "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nSeen.\r\n--b\r\nContent-Type: application/zip; name=a.docx\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        + &base64(&fixture("damaged/zip-bomb.docx")) + "\r\n--b--\r\n";
+        + &base64(&fixture("damaged/zip-bomb.docx"))
+        + "\r\n--b--\r\n";
     let read = read(mail.as_bytes());
     assert!(read.output.pages[0].verbatim.contains("Seen."));
-    assert!(matches!(&read.output.pages[1].state, PageState::Skipped(why) if why.contains("inflates")));
+    assert!(
+        matches!(&read.output.pages[1].state, PageState::Skipped(why) if why.contains("inflates"))
+    );
 }
 
 proptest! {

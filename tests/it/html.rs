@@ -40,8 +40,17 @@ fn blocks_lists_and_tables_read_as_a_browser_shows_them() {
     let roles: Vec<Role> = page.blocks.iter().map(|block| block.role).collect();
     use Role::*;
     let expected = [
-        Heading(2), Paragraph, ListItem, ListItem, ListItem, ListItem, Paragraph, TableHeader,
-        TableRow, TableRow, Paragraph,
+        Heading(2),
+        Paragraph,
+        ListItem,
+        ListItem,
+        ListItem,
+        ListItem,
+        Paragraph,
+        TableHeader,
+        TableRow,
+        TableRow,
+        Paragraph,
     ];
     assert_eq!(roles, expected);
     assert_eq!(page.blocks[4].label.as_deref(), Some("c"));
@@ -58,8 +67,14 @@ fn text_that_a_browser_does_not_show_is_kept_apart_with_its_reason() {
         ("<p style='visibility:hidden'>X<b>Y</b></p>", "visibility:hidden"),
         ("<p style='color:#fefefe'>X<b>Y</b></p>", "white on white"),
         ("<font color=white>X<b>Y</b></font>", "white on white"),
-        ("<p style='color:#000;background:url(x) #000'>Z</p><p style='color:rgba(0,0,0,0)'>X<b>Y</b>", "white on white"),
-        ("<table bgcolor=#000080><tr><td style='color:navy'>X<b>Y</b></table>", "colour of its ground"),
+        (
+            "<p style='color:#000;background:url(x) #000'>Z</p><p style='color:rgba(0,0,0,0)'>X<b>Y</b>",
+            "white on white",
+        ),
+        (
+            "<table bgcolor=#000080><tr><td style='color:navy'>X<b>Y</b></table>",
+            "colour of its ground",
+        ),
         ("<p style='font-size:0'>X<b>Y</b></p>", "under 2 pt"),
         ("<p style='font-size:1px'>X<b>Y</b></p>", "under 2 pt"),
         ("<div style='height:0;overflow:hidden'>X<b>Y</b></div>", "no size"),
@@ -71,12 +86,15 @@ fn text_that_a_browser_does_not_show_is_kept_apart_with_its_reason() {
         // The span's tag is never closed: the paragraph's end closes it, and Seen is seen.
         ("<p><span style='display:none'>X<b>Y</b></p>", "display:none"),
     ] {
-        let page = "<style>.q{display:none} div.r > p { color: #FFF !important }</style>".to_owned()
-            + inside + "<p>Seen</p>";
+        let page = "<style>.q{display:none} div.r > p { color: #FFF !important }</style>"
+            .to_owned()
+            + inside
+            + "<p>Seen</p>";
         let document = read(&page);
         let page = &document.pages[0];
         assert!(page.verbatim.ends_with("Seen") && !page.verbatim.contains('X'), "{inside}");
-        let hidden: Vec<_> = page.hidden.iter().map(|h| (h.text.as_str(), h.why.as_str())).collect();
+        let hidden: Vec<_> =
+            page.hidden.iter().map(|h| (h.text.as_str(), h.why.as_str())).collect();
         assert_eq!(hidden, [("XY", why)], "{inside}");
     }
 }
@@ -115,7 +133,8 @@ fn deletions_and_insertions_follow_the_view() {
     let remarks: Vec<_> = document.remarks.iter().map(|r| (r.kind, r.text.as_str())).collect();
     assert_eq!(remarks, [(RemarkKind::Deletion, "30"), (RemarkKind::Insertion, "14")]);
     let options = Options { view: View::Original, ..Options::default() };
-    let read = extract(page.as_bytes(), Format::Html, &options, &Limits::default()).expect("a page");
+    let read =
+        extract(page.as_bytes(), Format::Html, &options, &Limits::default()).expect("a page");
     assert_eq!(read.output.pages[0].verbatim, "due in 30 days");
 }
 
@@ -123,14 +142,22 @@ fn deletions_and_insertions_follow_the_view() {
 fn the_encoding_is_what_the_page_says() {
     for (head, bytes, name) in [
         ("<meta charset=iso-8859-2>", &b"\xb1"[..], "ISO-8859-2"),
-        ("<meta http-equiv=content-type content='text/html; charset=windows-1251'>", b"\xe0", "windows-1251"),
+        (
+            "<meta http-equiv=content-type content='text/html; charset=windows-1251'>",
+            b"\xe0",
+            "windows-1251",
+        ),
         ("<meta charset=utf-16>", "я".as_bytes(), "UTF-8"),
         ("", "я".as_bytes(), "UTF-8"),
     ] {
         let page = [head.as_bytes(), b"<p>x", bytes].concat();
         let document = read_bytes(&page);
         assert_eq!(document.properties["encoding"], name);
-        let expected = match name { "ISO-8859-2" => "xą", "windows-1251" => "xа", _ => "xя" };
+        let expected = match name {
+            "ISO-8859-2" => "xą",
+            "windows-1251" => "xа",
+            _ => "xя",
+        };
         assert_eq!(document.pages[0].verbatim, expected);
     }
 }
@@ -138,7 +165,10 @@ fn the_encoding_is_what_the_page_says() {
 #[test]
 fn a_page_of_pictures_is_said_to_be_one() {
     let read = extract(
-        b"<img src=scan.png><img width=1 src=dot>", Format::Html, &Options::default(), &Limits::default(),
+        b"<img src=scan.png><img width=1 src=dot>",
+        Format::Html,
+        &Options::default(),
+        &Limits::default(),
     )
     .expect("a page");
     assert_eq!(read.output.pages[0].state, PageState::ImageOnly);
@@ -156,7 +186,11 @@ fn hostile_pages_end_within_limits_and_say_what_was_left_out() {
         ("<p>Seen".to_owned() + &formatting + &"<p>x".repeat(2000), true),
         ("<p>Seen".to_owned() + &"<table><tr><td>".repeat(5000), true),
         ("<p>Seen".to_owned() + &"<table><a>".repeat(2000), false),
-        (format!("<p>Seen<style>{sheets} p{{display:none}}</style>") + &"<div class=c1>x</div>".repeat(200), false),
+        (
+            format!("<p>Seen<style>{sheets} p{{display:none}}</style>")
+                + &"<div class=c1>x</div>".repeat(200),
+            false,
+        ),
         ("<p>Seen<table>".to_owned() + &"<tr><td colspan=1000 rowspan=65534>x".repeat(2000), false),
         ("<p>Seen".to_owned() + &"<style>{{{{".repeat(1000), false),
         ("<p>Seen".to_owned() + &"&".repeat(100_000) + &"<!--".repeat(10_000), false),

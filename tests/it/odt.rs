@@ -56,7 +56,8 @@ fn the_agreement_reads_as_it_does_in_words_format() {
         let odt = read_as(&fixture("formats/mutual-nda.odt"), view).output;
         let options = Options { view, ..Options::default() };
         let docx = fixture("inbox/mutual-nda.docx");
-        let docx = extract(&docx, Format::Docx, &options, &Limits::default()).expect("a fixture").output;
+        let docx =
+            extract(&docx, Format::Docx, &options, &Limits::default()).expect("a fixture").output;
         let blocks = |document: &Document| -> Vec<(Role, Option<String>, String)> {
             let page = &document.pages[0];
             let blocks = page.blocks.iter().map(|block| {
@@ -67,7 +68,8 @@ fn the_agreement_reads_as_it_does_in_words_format() {
         };
         let (found, expected) = (blocks(&odt), blocks(&docx));
         for (found, expected) in found.iter().zip(&expected) {
-            let role = |role: Role| if matches!(role, Role::Heading(_)) { Role::ListItem } else { role };
+            let role =
+                |role: Role| if matches!(role, Role::Heading(_)) { Role::ListItem } else { role };
             // ODF has no legal style: the schedule's I.1 is what LibreOffice prints for Word's 1.1.
             let arabic = [("I.", "1."), ("II.", "2.")].into_iter().find_map(|(roman, digit)| {
                 Some((found.0, expected.1.clone(), digit.to_owned() + found.2.strip_prefix(roman)?))
@@ -86,8 +88,12 @@ fn the_agreement_reads_as_it_does_in_words_format() {
         assert_eq!(odt.pages[1].verbatim, docx.pages[1].verbatim, "the footnote");
         assert_eq!(odt.pages[2].verbatim, docx.pages[2].verbatim, "the footer");
         let facts = |document: &Document| {
-            let mut facts: Vec<_> = document.remarks.iter()
-                .map(|r| (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>()))
+            let mut facts: Vec<_> = document
+                .remarks
+                .iter()
+                .map(|r| {
+                    (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>())
+                })
                 .collect();
             facts.sort();
             facts
@@ -115,8 +121,12 @@ fn hidden_text_is_kept_apart_with_its_reason() {
     assert_eq!(
         hidden,
         [
-            ("one", "text:display none"), ("two", "white on white"), ("three", "under 2 pt"),
-            ("four", "hidden section"), ("five", "hidden text field"), ("six", "hidden paragraph"),
+            ("one", "text:display none"),
+            ("two", "white on white"),
+            ("three", "under 2 pt"),
+            ("four", "hidden section"),
+            ("five", "hidden text field"),
+            ("six", "hidden paragraph"),
         ]
     );
 }
@@ -129,11 +139,23 @@ fn lists_go_on_restart_and_show_their_levels() {
         <text:list-level-style-bullet text:level='3' text:bullet-char='\u{f0b7}'/></text:list-style>";
     let item = |inside: &str| format!("<text:list-item>{inside}</text:list-item>");
     let p = |text: &str| format!("<text:p>{text}</text:p>");
-    let list = |attributes: &str, items: &str| format!("<text:list text:style-name='L' {attributes}>{items}</text:list>");
-    let body = list("xml:id='x'", &(item(&(p("A") + &p("B") + &list("", &(item(&p("C")) + &item(&(p("D") + &list("", &item(&p("E"))))))))) + &item(&p("F"))))
-        + &list("", &item(&p("G")))
+    let list = |attributes: &str, items: &str| {
+        format!("<text:list text:style-name='L' {attributes}>{items}</text:list>")
+    };
+    let body = list(
+        "xml:id='x'",
+        &(item(
+            &(p("A")
+                + &p("B")
+                + &list("", &(item(&p("C")) + &item(&(p("D") + &list("", &item(&p("E")))))))),
+        ) + &item(&p("F"))),
+    ) + &list("", &item(&p("G")))
         + &list("text:continue-list='x'", &item(&list("", &item(&p("H")))))
-        + &list("text:continue-numbering='true'", &(item(&p("I")) + "<text:list-header><text:p>J</text:p></text:list-header><text:list-item text:start-value='9'><text:p>K</text:p></text:list-item>"));
+        + &list(
+            "text:continue-numbering='true'",
+            &(item(&p("I"))
+                + "<text:list-header><text:p>J</text:p></text:list-header><text:list-item text:start-value='9'><text:p>K</text:p></text:list-item>"),
+        );
     assert_eq!(
         verbatim(styles, &body).split("\n\n").collect::<Vec<_>>(),
         ["1. A", "B", "1.a) C", "1.b) D", "• E", "2. F", "1. G", "2.a) H", "3. I", "J", "9. K"]
@@ -150,7 +172,10 @@ fn tables_boxes_notes_and_spaces_are_read() {
     let read = read_as(&odt("", body), View::Accepted);
     assert_eq!(read.output.pages[0].verbatim, "a   b c\td\ne\nX\tY\n1\n2\n\nf[i]\n\nboxed");
     assert_eq!(read.output.pages[0].blocks[1].role, Role::TableHeader);
-    assert_eq!((&*read.output.pages[1].label, &*read.output.pages[1].verbatim), ("endnotes", "[i] noted"));
+    assert_eq!(
+        (&*read.output.pages[1].label, &*read.output.pages[1].verbatim),
+        ("endnotes", "[i] noted")
+    );
     assert!(read.warnings[0].message.starts_with("1 picture"));
 }
 
@@ -167,21 +192,33 @@ fn an_inserted_paragraph_mark_is_not_in_the_original() {
 #[test]
 fn hostile_files_are_refused_or_cut_within_limits() {
     let refuse = |bytes: &[u8]| {
-        extract(bytes, Format::Odt, &Options::default(), &Limits::default()).expect_err("hostile").kind
+        extract(bytes, Format::Odt, &Options::default(), &Limits::default())
+            .expect_err("hostile")
+            .kind
     };
     let deep = format!("{}x{}", "<text:span>".repeat(300), "</text:span>".repeat(300));
     assert_eq!(refuse(&odt("", &format!("<text:p>{deep}</text:p>"))), RefusalKind::Limit);
     assert_eq!(refuse(&odt("", "")), RefusalKind::Empty);
     assert_eq!(refuse(&zipped(&[("content.xml", "<a/>")])), RefusalKind::Damaged);
-    assert_eq!(refuse(&zipped(&[("META-INF/manifest.xml", "<m:encryption-data/>"), ("content.xml", "x")])), RefusalKind::Encrypted);
+    assert_eq!(
+        refuse(&zipped(&[("META-INF/manifest.xml", "<m:encryption-data/>"), ("content.xml", "x")])),
+        RefusalKind::Encrypted
+    );
     assert_eq!(refuse(&fixture("formats/mutual-nda.odt")[..20_000]), RefusalKind::Damaged);
     // 1024 rows of 1024 cells of a text, in a loop of styles.
     let styles = "<style:style style:name='A' style:family='paragraph' style:parent-style-name='B'/>\
         <style:style style:name='B' style:family='paragraph' style:parent-style-name='A'/>";
-    let cell = format!("<table:table-cell table:number-columns-repeated='999999999'><text:p text:style-name='A'>{}</text:p></table:table-cell>", "x".repeat(1000));
-    let body = format!("<text:p>Seen<text:s text:c='4000000000'/>.</text:p><table:table><table:table-row table:number-rows-repeated='999999999'>{cell}</table:table-row></table:table>");
+    let cell = format!(
+        "<table:table-cell table:number-columns-repeated='999999999'><text:p text:style-name='A'>{}</text:p></table:table-cell>",
+        "x".repeat(1000)
+    );
+    let body = format!(
+        "<text:p>Seen<text:s text:c='4000000000'/>.</text:p><table:table><table:table-row table:number-rows-repeated='999999999'>{cell}</table:table-row></table:table>"
+    );
     let limits = Limits { output_bytes_max: 16 << 20, ..Limits::default() };
-    let read = extract(&odt(styles, &body), Format::Odt, &Options::default(), &limits).expect("a part").output;
+    let read = extract(&odt(styles, &body), Format::Odt, &Options::default(), &limits)
+        .expect("a part")
+        .output;
     assert!(read.pages.iter().map(|page| page.verbatim.len()).sum::<usize>() < 8 << 20);
 }
 

@@ -1,7 +1,9 @@
 //! RTF: text in its code pages, tables, notes, changes, hidden text, and groups without end.
 
 use nightclerk::base::{Format, Limits, Warned};
-use nightclerk::extract::{Document, Options, PageState, RefusalKind, RemarkKind, Role, View, extract};
+use nightclerk::extract::{
+    Document, Options, PageState, RefusalKind, RemarkKind, Role, View, extract,
+};
 use proptest::prelude::*;
 
 use crate::layers::layers_hold;
@@ -27,7 +29,9 @@ fn verbatim(body: &str) -> String {
 fn the_agreement_reads_as_it_does_in_words_format() {
     let rtf = read_as(&fixture("formats/mutual-nda.rtf"), View::Accepted).output;
     let docx = fixture("inbox/mutual-nda.docx");
-    let docx = extract(&docx, Format::Docx, &Options::default(), &Limits::default()).expect("a fixture").output;
+    let docx = extract(&docx, Format::Docx, &Options::default(), &Limits::default())
+        .expect("a fixture")
+        .output;
     let lines = |document: &Document| -> Vec<String> {
         document.pages[0].model.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     };
@@ -44,7 +48,9 @@ fn the_agreement_reads_as_it_does_in_words_format() {
         let known = found.contains("Reference source not found")
             || found.strip_prefix("3.4 ") == expected.strip_prefix("3.3 ")
             || [("I.", "1."), ("II.", "2.")].iter().any(|(roman, digit)| {
-                found.strip_prefix(roman).is_some_and(|rest| expected.strip_prefix(digit) == Some(rest))
+                found
+                    .strip_prefix(roman)
+                    .is_some_and(|rest| expected.strip_prefix(digit) == Some(rest))
             });
         assert!(known, "{found}\n{expected}");
     }
@@ -53,8 +59,12 @@ fn the_agreement_reads_as_it_does_in_words_format() {
     assert_eq!(rtf.pages[1].verbatim, docx.pages[1].verbatim, "the footnote");
     assert_eq!(rtf.pages[2].verbatim, docx.pages[2].verbatim, "the footer");
     let facts = |document: &Document| {
-        let mut facts: Vec<_> = document.remarks.iter()
-            .map(|r| (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>()))
+        let mut facts: Vec<_> = document
+            .remarks
+            .iter()
+            .map(|r| {
+                (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>())
+            })
             .collect();
         facts.sort();
         facts
@@ -82,7 +92,10 @@ fn paragraphs_lists_and_tables_have_their_roles() {
     let page = &read.output.pages[0];
     assert_eq!(page.verbatim, "Title\n\n4.2. Clause\ntwo\nA\tB\n1\n2\n\nLast");
     let roles: Vec<Role> = page.blocks.iter().map(|block| block.role).collect();
-    assert_eq!(roles, [Role::Heading(2), Role::ListItem, Role::TableHeader, Role::TableRow, Role::Paragraph]);
+    assert_eq!(
+        roles,
+        [Role::Heading(2), Role::ListItem, Role::TableHeader, Role::TableRow, Role::Paragraph]
+    );
     assert_eq!(page.blocks[1].label.as_deref(), Some("4.2"));
 }
 
@@ -94,7 +107,10 @@ fn what_is_no_text_is_left_out_and_what_is_hidden_kept_apart() {
     let read = read(body);
     assert_eq!(read.output.pages[0].verbatim, "Seenwhite on red7shown.");
     let hidden: Vec<_> = read.output.pages[0].hidden.iter().map(|h| (&*h.text, &*h.why)).collect();
-    assert_eq!(hidden, [("one", "hidden font (\\v)"), ("two", "under 2 pt"), ("three", "white on white")]);
+    assert_eq!(
+        hidden,
+        [("one", "hidden font (\\v)"), ("two", "under 2 pt"), ("three", "white on white")]
+    );
     let messages: Vec<&str> = read.warnings.iter().map(|w| w.message.as_str()).collect();
     assert!(messages.contains(&"2 pictures or embedded objects are not read"), "{messages:?}");
     assert!(messages.contains(&"not read: an embedded object"), "{messages:?}");
@@ -105,18 +121,25 @@ fn changes_notes_comments_and_headers_are_found() {
     let body = "{\\*\\revtbl{Unknown;}{Ann;}}{\\header Top\\par}{\\footer\\pard Bottom}due in {\\deleted\\revauthdel1 30}{\\revised\\revauth1 14} days\
         {\\super\\chftn{\\footnote\\chftn  Working days.}}{\\*\\atnauthor Ben}{\\*\\annotation{\\*\\atndate 667064972}Really?}{\\deleted\\par}joined\\par{\\*\\shpinst{\\shptxt Boxed\\par}}end";
     let read = read(body).output;
-    let pages: Vec<(&str, &str)> = read.pages.iter().map(|page| (&*page.label, &*page.verbatim)).collect();
+    let pages: Vec<(&str, &str)> =
+        read.pages.iter().map(|page| (&*page.label, &*page.verbatim)).collect();
     assert_eq!(
         pages,
         [
-            ("document", "due in 14 days¹joined\n\nend\n\nBoxed"), ("footnotes", "¹ Working days."),
-            ("header 1", "Top"), ("footer 1", "Bottom"),
+            ("document", "due in 14 days¹joined\n\nend\n\nBoxed"),
+            ("footnotes", "¹ Working days."),
+            ("header 1", "Top"),
+            ("footer 1", "Bottom"),
         ]
     );
     let remarks: Vec<_> = read.remarks.iter().map(|r| (r.kind, &*r.author, &*r.text)).collect();
     assert_eq!(
         remarks,
-        [(RemarkKind::Deletion, "Ann", "30"), (RemarkKind::Insertion, "Ann", "14"), (RemarkKind::Comment, "Ben", "Really?")]
+        [
+            (RemarkKind::Deletion, "Ann", "30"),
+            (RemarkKind::Insertion, "Ann", "14"),
+            (RemarkKind::Comment, "Ben", "Really?")
+        ]
     );
     let original = read_as(format!("{{\\rtf1 {body}}}").as_bytes(), View::Original).output;
     assert_eq!(original.pages[0].verbatim.lines().next(), Some("due in 30 days¹"));
@@ -125,23 +148,36 @@ fn changes_notes_comments_and_headers_are_found() {
 #[test]
 fn hostile_files_end_within_limits() {
     let refuse = |bytes: &[u8]| {
-        extract(bytes, Format::Rtf, &Options::default(), &Limits::default()).expect_err("hostile").kind
+        extract(bytes, Format::Rtf, &Options::default(), &Limits::default())
+            .expect_err("hostile")
+            .kind
     };
     assert_eq!(refuse(b"{\\rtf1 }"), RefusalKind::Empty);
     assert_eq!(refuse(b"plain"), RefusalKind::Damaged);
     let deep = read(&("Seen".to_owned() + &"{".repeat(1_000_000)));
     assert_eq!(deep.output.pages[0].verbatim, "Seen");
-    assert!(matches!(&deep.output.pages[1].state, PageState::Skipped(why) if why.contains("deeper")));
+    assert!(
+        matches!(&deep.output.pages[1].state, PageState::Skipped(why) if why.contains("deeper"))
+    );
     let cut = read_as(b"{\\rtf1 {\\b Seen", View::Accepted);
     assert_eq!(cut.output.pages[0].verbatim, "Seen");
     assert!(cut.warnings[0].message.contains("cut off"));
     for body in [
-        "Seen\\bin2147483647 x", "Seen\\uc2147483647\\u1", "Seen\\u\\u\\u55357", "{\\footnote {\\footnote {\\footnote x}}}Seen",
-        "\\cell\\cell\\row\\rowSeen", "Seen\\'g", "}}}}Seen\\", "Seen{\\fonttbl{\\f-1\\fcharset-5 x", "{\\shptxt{\\header a}}Seen",
+        "Seen\\bin2147483647 x",
+        "Seen\\uc2147483647\\u1",
+        "Seen\\u\\u\\u55357",
+        "{\\footnote {\\footnote {\\footnote x}}}Seen",
+        "\\cell\\cell\\row\\rowSeen",
+        "Seen\\'g",
+        "}}}}Seen\\",
+        "Seen{\\fonttbl{\\f-1\\fcharset-5 x",
+        "{\\shptxt{\\header a}}Seen",
         "\\cf-1\\f-9\\fs-2147483648 Seen",
     ] {
         let text = format!("{{\\rtf1 {body}}}");
-        if let Ok(read) = extract(text.as_bytes(), Format::Rtf, &Options::default(), &Limits::default()) {
+        if let Ok(read) =
+            extract(text.as_bytes(), Format::Rtf, &Options::default(), &Limits::default())
+        {
             layers_hold(&read.output);
         }
     }

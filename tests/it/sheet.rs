@@ -58,7 +58,8 @@ fn read_as(name: &str, format: Format) -> nightclerk::extract::Document {
 #[test]
 fn a_workbook_reads_the_same_in_excels_old_format_and_in_open_document() {
     let xlsx = read_as("inbox/assets.xlsx", Format::Xlsx);
-    for (name, format) in [("formats/assets.xls", Format::Xls), ("formats/assets.ods", Format::Ods)] {
+    for (name, format) in [("formats/assets.xls", Format::Xls), ("formats/assets.ods", Format::Ods)]
+    {
         let other = read_as(name, format);
         for (found, expected) in other.pages.iter().zip(&xlsx.pages) {
             assert_eq!(found.label, expected.label, "{name}");
@@ -67,7 +68,11 @@ fn a_workbook_reads_the_same_in_excels_old_format_and_in_open_document() {
             assert_eq!(bare(&found.verbatim), bare(&expected.verbatim), "{name}");
             assert_eq!(found.hidden.len(), expected.hidden.len(), "{name}");
             for (found, expected) in found.hidden.iter().zip(&expected.hidden) {
-                assert_eq!((&found.why, bare(&found.text)), (&expected.why, bare(&expected.text)), "{name}");
+                assert_eq!(
+                    (&found.why, bare(&found.text)),
+                    (&expected.why, bare(&expected.text)),
+                    "{name}"
+                );
             }
         }
         assert_eq!(other.pages.len(), xlsx.pages.len(), "{name}");
@@ -89,7 +94,10 @@ fn ods(content: &str) -> Vec<u8> {
          xmlns:t='urn:oasis:names:tc:opendocument:xmlns:table:1.0' xmlns:d='http://purl.org/dc/elements/1.1/' xmlns:s='urn:oasis:names:tc:opendocument:xmlns:style:1.0'>\
          <s:style s:name='off'><s:table-properties t:display='false'/></s:style><o:body><o:spreadsheet>{content}</o:spreadsheet></o:body></o:document-content>"
     );
-    crate::odt::zipped(&[("mimetype", "application/vnd.oasis.opendocument.spreadsheet"), ("content.xml", &content)])
+    crate::odt::zipped(&[
+        ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("content.xml", &content),
+    ])
 }
 
 #[test]
@@ -100,8 +108,13 @@ fn an_ods_cell_is_what_stands_in_it_and_its_comment_a_remark() {
          <t:table-cell><o:annotation><d:creator>Ann</d:creator><d:date>2024</d:date><x:p>Why?</x:p></o:annotation><x:p>a<x:s x:c='2'/>b</x:p><x:p>&amp;c</x:p></t:table-cell></t:table-row></t:table>\
          <t:table t:name='B' t:style-name='off'><t:table-row><t:table-cell><x:p>no</x:p></t:table-cell></t:table-row></t:table>",
     );
-    let document = extract(&bytes, Format::Ods, &Options::default(), &Limits::default()).expect("a workbook").output;
-    assert_eq!(document.pages[0].verbatim, "50 %\t50 %\n2024-05-01\ta  b\n&c\n2024-05-01\ta  b\n&c");
+    let document = extract(&bytes, Format::Ods, &Options::default(), &Limits::default())
+        .expect("a workbook")
+        .output;
+    assert_eq!(
+        document.pages[0].verbatim,
+        "50 %\t50 %\n2024-05-01\ta  b\n&c\n2024-05-01\ta  b\n&c"
+    );
     assert_eq!(document.pages[1].hidden[0].why, "hidden sheet");
     let remark = &document.remarks[0];
     assert_eq!((remark.page, &*remark.author, &*remark.text), (1, "Ann", "B2: Why?"));
@@ -120,14 +133,18 @@ fn an_ods_that_repeats_itself_without_end_stops_at_the_limit() {
 #[test]
 fn damaged_workbooks_of_every_format_are_refused_or_read() {
     // A panic inside calamine costs the child and not the run; here it is caught like one.
-    for (name, format) in [("assets.xls", Format::Xls), ("assets.ods", Format::Ods), ("costs.xlsb", Format::Xlsb)] {
+    for (name, format) in
+        [("assets.xls", Format::Xls), ("assets.ods", Format::Ods), ("costs.xlsb", Format::Xlsb)]
+    {
         let whole = fixture(&format!("formats/{name}"));
         for step in 0..200 {
             let mut bytes = whole.clone();
             let at = (step * 7919) % bytes.len();
             bytes[at] ^= 0x55;
             let cut = bytes.len() - (step * 31) % bytes.len();
-            let read = std::panic::catch_unwind(|| extract(&bytes[..cut], format, &Options::default(), &Limits::default()));
+            let read = std::panic::catch_unwind(|| {
+                extract(&bytes[..cut], format, &Options::default(), &Limits::default())
+            });
             if let Ok(Ok(read)) = read {
                 layers_hold(&read.output);
             }

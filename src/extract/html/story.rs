@@ -4,9 +4,9 @@ use super::super::View;
 use super::super::document::{RemarkKind, Role};
 use super::super::docx::format_number;
 use super::super::parts::{Part, Piece, lay_out_row};
+use super::Page;
 use super::style::{STEPS_MAX, Sheet, colour, pixels};
 use super::tree::{Kind, ROOT, Tree};
-use super::Page;
 use crate::base::Limits;
 
 /// Letters lower than this, in CSS pixels (2 pt), are not read by anyone.
@@ -302,8 +302,20 @@ impl Story<'_> {
         // Never shown and never text (15.3.1), whatever a style says.
         if matches!(
             name,
-            "head" | "title" | "script" | "style" | "template" | "noembed" | "noframes" | "desc"
-                | "metadata" | "annotation" | "annotation-xml" | "datalist" | "param" | "rp"
+            "head"
+                | "title"
+                | "script"
+                | "style"
+                | "template"
+                | "noembed"
+                | "noframes"
+                | "desc"
+                | "metadata"
+                | "annotation"
+                | "annotation-xml"
+                | "datalist"
+                | "param"
+                | "rp"
         ) {
             return;
         }
@@ -633,11 +645,52 @@ fn is_block_change(tree: &Tree, node: usize) -> bool {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "html" | "body" | "address" | "article" | "aside" | "blockquote" | "center" | "details"
-            | "dialog" | "dd" | "div" | "dl" | "dt" | "fieldset" | "figcaption" | "figure"
-            | "footer" | "form" | "header" | "hgroup" | "hr" | "legend" | "listing" | "main"
-            | "nav" | "noscript" | "option" | "optgroup" | "p" | "plaintext" | "pre" | "search"
-            | "section" | "summary" | "xmp" | "ul" | "ol" | "li" | "table" | "h1" | "h2" | "h3"
-            | "h4" | "h5" | "h6" | "tr" | "caption"
+        "html"
+            | "body"
+            | "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "center"
+            | "details"
+            | "dialog"
+            | "dd"
+            | "div"
+            | "dl"
+            | "dt"
+            | "fieldset"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "header"
+            | "hgroup"
+            | "hr"
+            | "legend"
+            | "listing"
+            | "main"
+            | "nav"
+            | "noscript"
+            | "option"
+            | "optgroup"
+            | "p"
+            | "plaintext"
+            | "pre"
+            | "search"
+            | "section"
+            | "summary"
+            | "xmp"
+            | "ul"
+            | "ol"
+            | "li"
+            | "table"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "tr"
+            | "caption"
     )
 }

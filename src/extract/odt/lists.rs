@@ -113,7 +113,8 @@ impl ListStyle {
         if format.digits.is_empty() {
             return String::new();
         }
-        let numbers: Vec<String> = (level + 1 - format.shown.min(level + 1)..=level).filter_map(part).collect();
+        let numbers: Vec<String> =
+            (level + 1 - format.shown.min(level + 1)..=level).filter_map(part).collect();
         format!("{}{}{}", format.prefix, numbers.join("."), format.suffix)
     }
 }

@@ -22,11 +22,8 @@ pub(super) fn read(
     options: &Options,
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
-    let mut package = Package {
-        container: Container::open(bytes, limits)?,
-        limits,
-        warnings: Vec::new(),
-    };
+    let mut package =
+        Package { container: Container::open(bytes, limits)?, limits, warnings: Vec::new() };
     if let Some(manifest) = package.container.read("META-INF/manifest.xml")?
         && String::from_utf8_lossy(&manifest).contains("encryption-data")
     {
@@ -102,7 +99,10 @@ fn changes(body: &Element) -> HashMap<&str, Change<'_>> {
             };
             let about = kind.named_child("change-info");
             let said = |name: &str| {
-                about.and_then(|about| about.named_child(name)).map(Element::text).unwrap_or_default()
+                about
+                    .and_then(|about| about.named_child(name))
+                    .map(Element::text)
+                    .unwrap_or_default()
             };
             let kind_of = if is_deletion { RemarkKind::Deletion } else { RemarkKind::Insertion };
             let change = Change {
@@ -147,9 +147,10 @@ fn margins(
         for master in &masters {
             let is_used = master.named("name").is_some_and(|name| used.contains(name));
             for margin in master.elements() {
-                let is_it = margin.name.strip_prefix(word).is_some_and(|rest| {
-                    matches!(rest, "" | "-left" | "-first")
-                });
+                let is_it = margin
+                    .name
+                    .strip_prefix(word)
+                    .is_some_and(|rest| matches!(rest, "" | "-left" | "-first"));
                 if !is_it {
                     continue;
                 }

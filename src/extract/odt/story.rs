@@ -4,8 +4,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::View;
-use super::super::docx::superscript;
 use super::super::document::{RemarkKind, Role};
+use super::super::docx::superscript;
 use super::super::labels::printed_label;
 use super::super::parts::{Part, Piece, lay_out_row};
 use super::super::xml::{Element, Node, Ns};
@@ -174,9 +174,8 @@ impl<'a> Story<'a> {
         let style = paragraph.named("style-name");
         self.masters.extend(styles.master("paragraph", style).map(str::to_owned));
         let look = styles.look("paragraph", style);
-        let is_hidden = paragraph.holds(&|e| {
-            &*e.name == "hidden-paragraph" && e.named("is-hidden") == Some("true")
-        });
+        let is_hidden = paragraph
+            .holds(&|e| &*e.name == "hidden-paragraph" && e.named("is-hidden") == Some("true"));
         self.within(is_hidden.then_some("hidden paragraph"), |story| {
             story.inline(paragraph, &look);
         });
@@ -184,7 +183,8 @@ impl<'a> Story<'a> {
         if self.drops_insertions() {
             return;
         }
-        let role = if role == Role::Paragraph && self.marker.is_some() { Role::ListItem } else { role };
+        let role =
+            if role == Role::Paragraph && self.marker.is_some() { Role::ListItem } else { role };
         self.end_paragraph(role);
     }
 
@@ -362,7 +362,11 @@ impl<'a> Story<'a> {
             (Ns::OdfText, "hidden-text") => {
                 let hidden = element.named("is-hidden") != Some("false");
                 let text = element.text();
-                let text = if text.is_empty() { element.named("string-value").unwrap_or("") } else { &text };
+                let text = if text.is_empty() {
+                    element.named("string-value").unwrap_or("")
+                } else {
+                    &text
+                };
                 self.within(hidden.then_some("hidden text field"), |story| story.text(text, look));
             }
             (Ns::OdfText, "hidden-paragraph") => {}
@@ -407,7 +411,8 @@ impl<'a> Story<'a> {
 
     fn note(&mut self, note: &'a Element, look: &Look) {
         let is_endnote = note.named("note-class") == Some("endnote");
-        let citation = note.named_child("note-citation").map(Element::deep_text).unwrap_or_default();
+        let citation =
+            note.named_child("note-citation").map(Element::deep_text).unwrap_or_default();
         let mark = match citation.trim().parse::<i64>() {
             Ok(number) if !is_endnote => superscript(number),
             _ => format!("[{}]", citation.trim()),
@@ -451,7 +456,11 @@ impl<'a> Story<'a> {
                     for (index, paragraph) in paragraphs.into_iter().enumerate() {
                         if index > 0 {
                             let is_item = self.marker.is_some();
-                            self.end_paragraph(if is_item { Role::ListItem } else { Role::Paragraph });
+                            self.end_paragraph(if is_item {
+                                Role::ListItem
+                            } else {
+                                Role::Paragraph
+                            });
                             if is_item {
                                 self.count_item(None);
                             }
@@ -482,7 +491,8 @@ impl<'a> Story<'a> {
         for element in frame.elements() {
             match (element.ns, &*element.name) {
                 (_, "image" | "object" | "object-ole" | "plugin" | "control") => {
-                    let has_picture = frame.elements().next().is_some_and(|first| first.name == element.name);
+                    let has_picture =
+                        frame.elements().next().is_some_and(|first| first.name == element.name);
                     // An object's picture stands beside it.
                     self.part.pictures += usize::from(has_picture);
                 }

@@ -111,7 +111,8 @@ impl Styles {
             look.hidden = look.hidden.or(style.hidden);
             look.size = look.size.or(style.size);
             look.colour = look.colour.take().or_else(|| style.colour.clone());
-            look.has_ground |= style.ground.as_deref().is_some_and(|g| g != "transparent" && !is_white(g));
+            look.has_ground |=
+                style.ground.as_deref().is_some_and(|g| g != "transparent" && !is_white(g));
         }
         look
     }
@@ -165,10 +166,14 @@ impl Style {
             true => Some(None),
             false => said("color").map(|colour| Some(colour.to_owned())),
         };
-        let grounds = style.elements().filter_map(|properties| properties.named("background-color"));
+        let grounds =
+            style.elements().filter_map(|properties| properties.named("background-color"));
         Style {
             parent: style.named("parent-style-name").map(str::to_owned),
-            master: style.named("master-page-name").filter(|name| !name.is_empty()).map(str::to_owned),
+            master: style
+                .named("master-page-name")
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
             hidden: said("display").map(|display| display == "none"),
             size: said("font-size").and_then(points),
             colour,

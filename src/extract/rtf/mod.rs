@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use encoding_rs::{Encoding, WINDOWS_1252};
 
-use super::docx::{superscript, symbol};
 use super::document::{Document, RemarkKind, Role};
+use super::docx::{superscript, symbol};
 use super::labels::printed_label;
 use super::parts::{Part, Parts, Piece, lay_out_row};
 use super::{Options, Refusal, RefusalKind, View};
@@ -200,7 +200,9 @@ impl<'a> Reader<'a> {
         for token in Tokens::new(bytes) {
             match token {
                 Token::Open if self.stack.len() >= depth_max => {
-                    let why = format!("groups are nested deeper than {depth_max}: what follows is not read");
+                    let why = format!(
+                        "groups are nested deeper than {depth_max}: what follows is not read"
+                    );
                     self.part.cut = Some(why);
                     break;
                 }
@@ -352,7 +354,8 @@ impl<'a> Reader<'a> {
         match (&key, self.part.remarks.last_mut()) {
             (Some(_), Some(last)) if self.remark == key => last.text.push_str(text),
             (Some((kind, author, time)), _) if !text.trim().is_empty() => {
-                let author = usize::try_from(*author).ok().and_then(|at| self.tables.authors.get(at));
+                let author =
+                    usize::try_from(*author).ok().and_then(|at| self.tables.authors.get(at));
                 let author = author.map_or("", String::as_str);
                 self.part.remark(*kind, author, &tables::time(*time), "x");
                 // The whole text, its spaces included, may go on.
@@ -450,7 +453,9 @@ impl<'a> Reader<'a> {
                 self.note_mark();
                 ""
             }
-            "par" | "sect" | "page" | "column" | "nestcell" if self.state.target == Target::Text => {
+            "par" | "sect" | "page" | "column" | "nestcell"
+                if self.state.target == Target::Text =>
+            {
                 if word == "par" && self.is_dropped() {
                     // A removed paragraph mark: the next one goes on.
                     return true;
@@ -494,10 +499,12 @@ impl<'a> Reader<'a> {
             "footnote" => {
                 self.begin_story(StoryKind::Note { is_endnote: false });
             }
-            "ftnalt" => self.state.story = match self.state.story {
-                Some(StoryKind::Note { .. }) => Some(StoryKind::Note { is_endnote: true }),
-                other => other,
-            },
+            "ftnalt" => {
+                self.state.story = match self.state.story {
+                    Some(StoryKind::Note { .. }) => Some(StoryKind::Note { is_endnote: true }),
+                    other => other,
+                }
+            }
             "header" | "headerl" | "headerr" | "headerf" => {
                 self.begin_story(StoryKind::Margin(Role::PageHeader));
             }
@@ -528,16 +535,17 @@ impl<'a> Reader<'a> {
                 self.leave_out();
             }
             // Groups that hold what is read, though they are marked as ones that may be passed over.
-            "shpinst" | "shppict" | "shp" | "shpgrp" | "object" | "result" | "field" | "fldrslt"
-            | "ebcstart" | "do" | "cs" | "rtf" | "pgdsc" => {}
+            "shpinst" | "shppict" | "shp" | "shpgrp" | "object" | "result" | "field"
+            | "fldrslt" | "ebcstart" | "do" | "cs" | "rtf" | "pgdsc" => {}
             "fonttbl" | "colortbl" | "stylesheet" | "info" | "fldinst" | "nonshppict"
             | "nonesttables" | "pnseclvl" | "pn" | "sp" | "xe" | "tc" | "tcn" | "rxe" | "txe"
-            | "bkmkstart" | "bkmkend" | "datafield" | "formfield" | "ftnsep" | "ftnsepc" | "ftncn"
-            | "aftnsep" | "aftnsepc" | "aftncn" | "template" | "filetbl" | "listtable" | "revtbl"
-            | "listoverridetable" | "rsidtbl" | "themedata" | "colorschememapping" | "datastore"
-            | "latentstyles" | "xmlnstbl" | "mmathPr" | "generator" | "private" | "docvar"
-            | "objclass" | "objname" | "fname" | "falt" | "panose" | "atnid" | "atnref"
-            | "atrfstart" | "atrfend" | "atnicn" | "atnparent" | "shprslt" => self.leave_out(),
+            | "bkmkstart" | "bkmkend" | "datafield" | "formfield" | "ftnsep" | "ftnsepc"
+            | "ftncn" | "aftnsep" | "aftnsepc" | "aftncn" | "template" | "filetbl"
+            | "listtable" | "revtbl" | "listoverridetable" | "rsidtbl" | "themedata"
+            | "colorschememapping" | "datastore" | "latentstyles" | "xmlnstbl" | "mmathPr"
+            | "generator" | "private" | "docvar" | "objclass" | "objname" | "fname" | "falt"
+            | "panose" | "atnid" | "atnref" | "atrfstart" | "atrfend" | "atnicn" | "atnparent"
+            | "shprslt" => self.leave_out(),
             _ if starred => self.leave_out(),
             _ => {}
         }

@@ -74,7 +74,9 @@ impl Tables {
                 }
                 Token::Symbol(b'*') => starred = true,
                 Token::Symbol(_) => {}
-                Token::Byte(b';') if !matches!(place, At::Property(_)) => tables.end_entry(place, &mut entry),
+                Token::Byte(b';') if !matches!(place, At::Property(_)) => {
+                    tables.end_entry(place, &mut entry)
+                }
                 Token::Byte(byte) => match place {
                     At::Outside | At::Skip | At::Info | At::Colours => {}
                     _ if entry.skip > 0 => entry.skip -= 1,
@@ -150,9 +152,12 @@ impl Tables {
                 let name = name.to_lowercase();
                 let named = match name.as_str() {
                     "title" => Some(1),
-                    name => name.strip_prefix("heading ").and_then(|level| level.trim().parse().ok()),
+                    name => {
+                        name.strip_prefix("heading ").and_then(|level| level.trim().parse().ok())
+                    }
                 };
-                let level = entry.outline.filter(|level| *level < 9).map(|level| level + 1).or(named);
+                let level =
+                    entry.outline.filter(|level| *level < 9).map(|level| level + 1).or(named);
                 if let Some(level) = level.filter(|level: &u8| (1..=9).contains(level)) {
                     self.headings.insert(entry.number, level);
                 }

@@ -34,7 +34,10 @@ impl<'a> Tokens<'a> {
             return Some(match first {
                 b'\'' => {
                     let digit = |at: usize| {
-                        self.bytes.get(at).and_then(|b| char::from(*b).to_digit(16)).map(|d| d as u8)
+                        self.bytes
+                            .get(at)
+                            .and_then(|b| char::from(*b).to_digit(16))
+                            .map(|d| d as u8)
                     };
                     match (digit(self.at), digit(self.at + 1)) {
                         (Some(high), Some(low)) => {
@@ -100,11 +103,20 @@ mod tests {
 
     #[test]
     fn words_numbers_and_bytes_are_told_apart() {
-        let tokens: Vec<Token<'_>> = Tokens::new(b"{\\b0 x\\u-10\\'e9\\~\\bin3 }}}\\*\\zz\r\n}").collect();
+        let tokens: Vec<Token<'_>> =
+            Tokens::new(b"{\\b0 x\\u-10\\'e9\\~\\bin3 }}}\\*\\zz\r\n}").collect();
         use Token::*;
         let expected = [
-            Open, Word("b", Some(0)), Byte(b'x'), Word("u", Some(-10)), Byte(0xE9), Symbol(b'~'),
-            Word("bin", Some(3)), Symbol(b'*'), Word("zz", None), Close,
+            Open,
+            Word("b", Some(0)),
+            Byte(b'x'),
+            Word("u", Some(-10)),
+            Byte(0xE9),
+            Symbol(b'~'),
+            Word("bin", Some(3)),
+            Symbol(b'*'),
+            Word("zz", None),
+            Close,
         ];
         assert_eq!(tokens, expected);
         assert_eq!(Tokens::new(b"\\bin99999999999 x").count(), 2);
