@@ -134,7 +134,7 @@ impl Mail<'_> {
                 let id = *id as u32;
                 let is_body = message.html_body.contains(&id) || message.text_body.contains(&id);
                 let is_text = matches!(piece.body, PartType::Text(_) | PartType::Html(_));
-                !matches!(piece.body, PartType::Multipart(_)) && !(is_body && is_text)
+                !(matches!(piece.body, PartType::Multipart(_)) || is_body && is_text)
             })
             .map(|(_, piece)| piece)
             .collect();

@@ -74,7 +74,7 @@ impl Tables {
                 }
                 Token::Symbol(b'*') => starred = true,
                 Token::Symbol(_) => {}
-                Token::Byte(b';') if !matches!(place, At::Property(_)) => {
+                Token::Byte(b';') if !matches!(place, At::Property(_) | At::Skip) => {
                     tables.end_entry(place, &mut entry)
                 }
                 Token::Byte(byte) => match place {
@@ -100,7 +100,10 @@ impl Tables {
                     };
                     if let Some(inner) = inner {
                         at.push((depth, inner));
-                        entry = Entry::default();
+                        // What is left out lies inside an entry, which goes on after it.
+                        if inner != At::Skip {
+                            entry = Entry::default();
+                        }
                         continue;
                     }
                     tables.word(place, word, number.unwrap_or(0), &mut entry);
