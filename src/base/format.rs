@@ -17,15 +17,15 @@ pub enum Format {
     Tsv,
     Text,
     Markdown,
-    // Known by name, refused by name until their readers exist.
-    Xlsb,
-    Doc,
     Html,
     Eml,
-    Msg,
-    Pptx,
     Odt,
     Rtf,
+    Pptx,
+    Xlsb,
+    // Known by name, refused by name.
+    Doc,
+    Msg,
     Zip,
     Image,
     /// Nothing that this program knows.
@@ -65,7 +65,7 @@ impl Format {
     }
 
     /// The formats that `extract` reads.
-    pub const READ: [Format; 9] = [
+    pub const READ: [Format; 15] = [
         Format::Pdf,
         Format::Docx,
         Format::Xlsx,
@@ -75,6 +75,12 @@ impl Format {
         Format::Tsv,
         Format::Text,
         Format::Markdown,
+        Format::Html,
+        Format::Eml,
+        Format::Odt,
+        Format::Rtf,
+        Format::Pptx,
+        Format::Xlsb,
     ];
 
     pub fn is_read(self) -> bool {

@@ -96,7 +96,7 @@ pub struct Limits {
     pub pages_max: usize,
     /// Text of one page.
     pub page_bytes_max: usize,
-    /// Entries of a ZIP container (DOCX, XLSX, ODS).
+    /// Entries of a ZIP container (DOCX, XLSX, ODT and the like).
     pub zip_entries_max: usize,
     /// One inflated ZIP entry.
     pub zip_entry_bytes_max: u64,
@@ -111,6 +111,14 @@ pub struct Limits {
     /// Cells of one sheet, and of one document: a 2 KB file can name 2^34 of them.
     pub sheet_cells_max: usize,
     pub document_cells_max: usize,
+    /// Depth of nested HTML elements: browsers stop at about as many.
+    pub html_depth_max: usize,
+    /// Elements and texts of one HTML page: unclosed ones multiply.
+    pub html_nodes_max: usize,
+    /// Messages and attachments in one another.
+    pub attachment_depth_max: usize,
+    /// Attachments of one document, over all depths.
+    pub attachments_max: usize,
 }
 
 impl Default for Limits {
@@ -132,6 +140,10 @@ impl Default for Limits {
             xml_depth_max: 256,
             sheet_cells_max: 2_000_000,
             document_cells_max: 16_000_000,
+            html_depth_max: 512,
+            html_nodes_max: 3_000_000,
+            attachment_depth_max: 3,
+            attachments_max: 1000,
         }
     }
 }

@@ -56,6 +56,11 @@ impl<'a> Container<'a> {
         Ok(Some(content))
     }
 
+    /// Whether some entry's name starts with `prefix`.
+    pub(super) fn has(&self, prefix: &str) -> bool {
+        self.archive.file_names_raw().any(|name| name.starts_with(prefix.as_bytes()))
+    }
+
     /// Inflates every entry once and keeps nothing: afterwards a reader that knows no limits may
     /// have the file.
     pub(super) fn check_all(&mut self) -> Result<(), Refusal> {

@@ -25,7 +25,7 @@ impl Lines {
         after > 0 && self.0[after - 1].end > line
     }
 
-    fn of(mut ranges: Vec<Range<u32>>) -> Lines {
+    pub(super) fn of(mut ranges: Vec<Range<u32>>) -> Lines {
         ranges.sort_by_key(|range| range.start);
         let mut lines: Vec<Range<u32>> = Vec::new();
         for range in ranges {

@@ -1,18 +1,27 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
+mod attachment;
+mod cell_formats;
 mod container;
 mod csv;
 mod document;
 mod docx;
+mod eml;
 mod encoding;
 mod hidden_lines;
+mod html;
 mod labels;
 mod layers;
 mod number_format;
+mod ods;
+mod odt;
 mod page_builder;
 mod pages;
+mod parts;
 mod pdf;
+mod pptx;
 mod print;
+mod rtf;
 mod sheet;
 mod table;
 mod text;
@@ -29,7 +38,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Format, Limits, Warned};
 
 /// Version of the rules that make text out of bytes. A change makes documents due again.
-pub const TEXT_RULES: u32 = 1;
+///
+/// 2: cells of ODS and XLS files as they are displayed, and hidden rows and columns of XLS kept apart.
+pub const TEXT_RULES: u32 = 2;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,8 +128,13 @@ pub fn extract(
     match format {
         Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),
-        Format::Xlsx | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
+        Format::Xlsx | Format::Xlsb | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
+        Format::Eml => eml::read(bytes, options, limits),
+        Format::Odt => odt::read(bytes, options, limits),
+        Format::Rtf => rtf::read(bytes, options, limits),
+        Format::Pptx => pptx::read(bytes, limits),
+        Format::Html => html::read(bytes, options, limits),
         Format::Text | Format::Markdown => text::read(bytes, format, limits),
         other => Err(Refusal::new(RefusalKind::Unsupported, way_out(other))),
     }
@@ -128,11 +144,7 @@ pub fn extract(
 fn way_out(format: Format) -> String {
     let advice = match format {
         Format::Doc => "save it as DOCX",
-        Format::Xlsb => "save it as XLSX",
-        Format::Pptx => "save it as PDF",
-        Format::Odt | Format::Rtf => "save it as DOCX or PDF",
-        Format::Html => "print it to PDF or save it as text",
-        Format::Eml | Format::Msg => "save its text and its attachments as files of their own",
+        Format::Msg => "save it as EML, or its text and its attachments as files of their own",
         Format::Zip => "unpack it into the input folder",
         Format::Image => "run a text recognition over it and save the result as PDF",
         _ => "convert it to PDF, DOCX, XLSX, CSV or text",

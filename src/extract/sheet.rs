@@ -1,17 +1,20 @@
-//! XLSX, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden sheets,
-//! rows and columns are kept apart. Formulas, charts, notes and headers of sheets are not read.
+//! XLSX, XLSB, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden
+//! sheets, rows and columns are kept apart. Formulas, charts, headers of sheets and (but for ODS) comments
+//! are not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use calamine::{
-    Data, DataRef, ExcelDateTime, Ods, Reader as _, SheetType, SheetVisible, Xls, Xlsx,
+    Data, DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xls, Xlsb, Xlsx,
 };
 
+use super::cell_formats::{self, BookFormats, SheetFormats};
 use super::container::Container;
-use super::document::{Document, Page, PageState};
+use super::document::{Document, Page, PageState, Remark, RemarkKind};
 use super::hidden_lines::{self, HiddenLines};
 use super::number_format;
+use super::ods::{self, Comment};
 use super::page_builder::PageBuilder;
 use super::pages::Pages;
 use super::xml::{self, Ns};
@@ -22,7 +25,7 @@ use crate::base::{Format, Limits, Warned, Warning};
 pub(super) const COLUMNS_MAX: u32 = 16_384;
 
 /// A cell with something in it: row and column from 0, and its text.
-type Cell = (u32, u32, String);
+pub(super) type Cell = (u32, u32, String);
 
 /// What a sheet holds and what it hides.
 struct Sheet {
@@ -30,13 +33,14 @@ struct Sheet {
     is_hidden: bool,
     cells: Result<Cells, String>,
     hidden: HiddenLines,
+    comments: Vec<Comment>,
 }
 
 #[derive(Default)]
-struct Cells {
-    cells: Vec<Cell>,
+pub(super) struct Cells {
+    pub(super) cells: Vec<Cell>,
     /// Cells beyond the limits.
-    dropped: usize,
+    pub(super) dropped: usize,
 }
 
 /// Reads a workbook.
@@ -51,40 +55,55 @@ pub(super) fn read(
         Format::Xlsx => xlsx(bytes, limits, &mut budget)?,
         Format::Ods => {
             let mut container = Container::open(bytes, limits)?;
-            container.check_all()?;
-            let content = container.read("content.xml")?.unwrap_or_default();
-            let mut workbook = Ods::new(Cursor::new(bytes)).map_err(|error| match error {
-                calamine::OdsError::Password => encrypted(),
-                error => damaged(error),
-            })?;
-            ranges(&mut workbook, hidden_lines::of_ods(&content), &mut budget)
+            if let Some(manifest) = container.read("META-INF/manifest.xml")?
+                && String::from_utf8_lossy(&manifest).contains("encryption-data")
+            {
+                return Err(encrypted());
+            }
+            let content = container.read("content.xml")?;
+            open_document(
+                &content.ok_or_else(|| damaged("no content.xml in it"))?,
+                &mut budget,
+                &mut warnings,
+            )
         }
+        Format::Xlsb => xlsb(bytes, limits, &mut budget)?,
         _ => {
             let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
                 calamine::XlsError::Password => encrypted(),
                 error => damaged(error),
             })?;
-            // Which lines are hidden stands in records that calamine does not hand on.
-            warnings.push(Warning::document(
-                "hidden rows and columns of XLS files are not told apart and are read; save it as XLSX",
-            ));
-            ranges(&mut workbook, BTreeMap::new(), &mut budget)
+            let formats = cell_formats::of_xls(bytes).unwrap_or_else(|| {
+                warnings.push(Warning::document(
+                    "hidden rows and columns cannot be told apart in this file and are read; save it as XLSX",
+                ));
+                BookFormats::default()
+            });
+            ranges(&mut workbook, formats, &mut budget)
         }
     };
     let mut pages: Vec<Page> = Vec::new();
-    for sheet in sheets {
+    let mut remarks = Vec::new();
+    for mut sheet in sheets {
         if pages.len() >= limits.pages_max {
             let message = format!("more sheets than the {} pages that are read", limits.pages_max);
             warnings.push(Warning::document(message));
             break;
         }
         let number = pages.len() as u32 + 1;
+        remarks.extend(std::mem::take(&mut sheet.comments).into_iter().map(|comment| Remark {
+            kind: RemarkKind::Comment,
+            page: number,
+            author: comment.author,
+            date: comment.date,
+            text: format!("{}{}: {}", column_name(comment.column), comment.row + 1, comment.text),
+        }));
         pages.extend(sheet_pages(number, sheet, limits, &mut warnings));
     }
     if pages.is_empty() {
         return Err(Refusal::new(RefusalKind::Empty, "the workbook has no sheet with cells"));
     }
-    let document = Document { format, pages, properties: BTreeMap::new(), remarks: Vec::new() };
+    let document = Document { format, pages, properties: BTreeMap::new(), remarks };
     Ok(Warned { output: document, warnings })
 }
 
@@ -101,7 +120,7 @@ fn damaged(error: impl std::fmt::Display) -> Refusal {
 
 /// What may still be read of a document: few bytes of file can name very many cells, and each can
 /// repeat a long shared text.
-struct Budget {
+pub(super) struct Budget {
     sheet_cells: usize,
     document_cells: usize,
     text_bytes: u64,
@@ -120,24 +139,29 @@ impl Budget {
     /// Collects cells in row order while the budget lasts.
     fn collect(&mut self, cells: impl Iterator<Item = Cell>) -> Cells {
         let mut found = Cells::default();
-        for (row, column, text) in cells {
-            let fits = found.cells.len() < self.sheet_cells
-                && self.document_cells > 0
-                && self.text_bytes >= text.len() as u64
-                && column < COLUMNS_MAX;
-            if !fits {
-                found.dropped += 1;
-                continue;
-            }
-            self.document_cells -= 1;
-            self.text_bytes -= text.len() as u64;
-            found.cells.push((row, column, text));
+        for cell in cells {
+            self.push(&mut found, cell);
         }
         // Writers go row by row; a hostile one need not.
         if !found.cells.is_sorted_by_key(|&(row, column, _)| (row, column)) {
             found.cells.sort_by_key(|&(row, column, _)| (row, column));
         }
         found
+    }
+
+    /// Takes one cell, or counts it as dropped.
+    pub(super) fn push(&mut self, found: &mut Cells, (row, column, text): Cell) {
+        let fits = found.cells.len() < self.sheet_cells
+            && self.document_cells > 0
+            && self.text_bytes >= text.len() as u64
+            && column < COLUMNS_MAX;
+        if !fits {
+            found.dropped += 1;
+            return;
+        }
+        self.document_cells -= 1;
+        self.text_bytes -= text.len() as u64;
+        found.cells.push((row, column, text));
     }
 }
 
@@ -165,6 +189,7 @@ fn xlsx(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
             is_hidden: sheet.visible != SheetVisible::Visible,
             name: sheet.name,
             hidden,
+            comments: Vec::new(),
         });
     }
     Ok(sheets)
@@ -249,19 +274,116 @@ fn sheet_paths(
     Ok(paths)
 }
 
-// ---- XLS and ODS: calamine has them whole once they are open ----
+// ---- XLSB: streamed, with the formats that calamine keeps to itself ----
 
-fn ranges<'a, W>(
-    workbook: &mut W,
-    mut hidden: BTreeMap<String, HiddenLines>,
-    budget: &mut Budget,
-) -> Vec<Sheet>
-where
-    W: calamine::Reader<Cursor<&'a [u8]>>,
-    W::Error: std::fmt::Display,
-{
+fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>, Refusal> {
+    let mut container = Container::open(bytes, limits)?;
+    container.check_all()?;
+    let mut workbook = Xlsb::new(Cursor::new(bytes)).map_err(|error| match error {
+        calamine::XlsbError::Password => encrypted(),
+        error => damaged(error),
+    })?;
+    let relations = match container.read("xl/_rels/workbook.bin.rels")? {
+        Some(part) => Some(xml::parse("xl/_rels/workbook.bin.rels", &part, limits)?.root),
+        None => None,
+    };
+    let target = |id: &str| {
+        let mut relations = relations.iter().flat_map(|root| root.elements());
+        let found = relations.find(|relation| relation.attribute(Ns::Bare, "Id") == Some(id))?;
+        let target = found.attribute(Ns::Bare, "Target")?;
+        Some(target.strip_prefix('/').map_or_else(|| format!("xl/{target}"), str::to_owned))
+    };
+    let named = container.read("xl/workbook.bin")?.unwrap_or_default();
+    let named = cell_formats::xlsb_sheets(&named);
+    let metadata = workbook.sheets_metadata().to_vec();
+    let mut parts = Vec::new();
+    for sheet in &metadata {
+        let id = named.iter().find(|(name, _)| *name == sheet.name).map(|(_, id)| id.as_str());
+        parts.push(match id.and_then(target) {
+            Some(path) => container.read(&path)?,
+            None => None,
+        });
+    }
+    let styles = container.read("xl/styles.bin")?.unwrap_or_default();
+    let mut formats = cell_formats::of_xlsb(&styles, &parts);
     let mut sheets = Vec::new();
-    for sheet in workbook.sheets_metadata().to_vec() {
+    for (index, sheet) in metadata.into_iter().enumerate() {
+        if !is_table(sheet.typ) {
+            continue;
+        }
+        let cells = match workbook.worksheet_cells_reader(&sheet.name) {
+            Ok(mut reader) => {
+                let mut broken = None;
+                let cells = std::iter::from_fn(|| {
+                    loop {
+                        match reader.next_cell() {
+                            Ok(Some(cell)) => {
+                                let (row, column) = cell.get_position();
+                                let code = formats.code(index, row, column);
+                                let text = display(cell.get_value(), code);
+                                if !text.trim().is_empty() {
+                                    return Some((row, column, text));
+                                }
+                            }
+                            Ok(None) => return None,
+                            Err(error) => {
+                                broken = Some(error.to_string());
+                                return None;
+                            }
+                        }
+                    }
+                });
+                let mut cells = budget.collect(cells);
+                cells.dropped += usize::from(broken.is_some());
+                match broken {
+                    Some(error) if cells.cells.is_empty() => Err(error),
+                    _ => Ok(cells),
+                }
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        sheets.push(Sheet {
+            cells,
+            is_hidden: sheet.visible != SheetVisible::Visible,
+            hidden: take_hidden(&mut formats, index),
+            name: sheet.name,
+            comments: Vec::new(),
+        });
+    }
+    Ok(sheets)
+}
+
+fn take_hidden(formats: &mut BookFormats, sheet: usize) -> HiddenLines {
+    let hidden = |sheet: &mut SheetFormats| std::mem::take(&mut sheet.hidden);
+    formats.sheets.get_mut(sheet).map(hidden).unwrap_or_default()
+}
+
+// ---- ODS: what is displayed stands in the file ----
+
+fn open_document(content: &[u8], budget: &mut Budget, warnings: &mut Vec<Warning>) -> Vec<Sheet> {
+    let mut hidden = hidden_lines::of_ods(content);
+    let read = ods::read(content, budget);
+    warnings.extend(read.damage.map(Warning::document));
+    let hidden_styles = read.hidden_styles;
+    let sheets = read.sheets.into_iter().map(|sheet| Sheet {
+        is_hidden: hidden_styles.contains(&sheet.style),
+        hidden: hidden.remove(&sheet.name).unwrap_or_default(),
+        name: sheet.name,
+        cells: Ok(sheet.cells),
+        comments: sheet.comments,
+    });
+    sheets.collect()
+}
+
+// ---- XLS: calamine has it whole once it is open ----
+
+fn ranges(
+    workbook: &mut Xls<Cursor<&[u8]>>,
+    mut formats: BookFormats,
+    budget: &mut Budget,
+) -> Vec<Sheet> {
+    let mut sheets = Vec::new();
+    for (index, sheet) in workbook.sheets_metadata().to_vec().into_iter().enumerate() {
         if !is_table(sheet.typ) {
             continue;
         }
@@ -269,15 +391,18 @@ where
         let cells = cells.map(|range| {
             let (top, left) = range.start().unwrap_or((0, 0));
             let cells = range.used_cells().map(|(row, column, value)| {
-                (top + row as u32, left + column as u32, display(&borrowed(value), None))
+                let (row, column) = (top + row as u32, left + column as u32);
+                let code = formats.code(index, row, column);
+                (row, column, display(&borrowed(value), code))
             });
             budget.collect(cells.filter(|(_, _, text)| !text.trim().is_empty()))
         });
         sheets.push(Sheet {
             cells,
             is_hidden: sheet.visible != SheetVisible::Visible,
-            hidden: hidden.remove(&sheet.name).unwrap_or_default(),
+            hidden: take_hidden(&mut formats, index),
             name: sheet.name,
+            comments: Vec::new(),
         });
     }
     sheets
@@ -443,7 +568,7 @@ fn display(value: &DataRef<'_>, code: Option<&str>) -> String {
 }
 
 /// An ISO date without a midnight that nobody wrote.
-fn iso(text: &str) -> String {
+pub(super) fn iso(text: &str) -> String {
     text.strip_suffix("T00:00:00").unwrap_or(text).to_owned()
 }
 

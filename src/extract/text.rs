@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::document::{Document, Role};
 use super::labels::printed_label;
 use super::pages::Pages;
+use super::parts::Piece;
 use super::{Refusal, RefusalKind, encoding};
 use crate::base::{Format, Limits, Warned, Warning};
 
@@ -31,7 +32,9 @@ pub(super) fn read(
         if index > 0 && !leaf.trim().is_empty() {
             pages.new_page();
         }
-        blocks(leaf, format == Format::Markdown, &mut pages);
+        for piece in pieces(leaf, format == Format::Markdown) {
+            pages.block(piece.role, &piece.text, piece.label);
+        }
     }
     let properties = BTreeMap::from([("encoding".to_owned(), decoded.encoding.name().to_owned())]);
     let pages = pages.finish(&mut warnings);
@@ -39,7 +42,9 @@ pub(super) fn read(
     Ok(Warned { output: document, warnings })
 }
 
-fn blocks(text: &str, markdown: bool, pages: &mut Pages) {
+/// The blocks of a text.
+pub(super) fn pieces(text: &str, markdown: bool) -> Vec<Piece> {
+    let mut pieces = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();
     let mut fenced = false;
     let mut in_table = false;
@@ -50,31 +55,29 @@ fn blocks(text: &str, markdown: bool, pages: &mut Pages) {
         let heading = if fenced || fence { None } else { heading_line(line, markdown, &paragraph) };
         let row = markdown && !fenced && line.trim_start().starts_with('|');
         if row {
-            end_paragraph(&mut paragraph, markdown, pages);
-            table_line(line, &mut in_table, pages);
+            end_paragraph(&mut paragraph, markdown, &mut pieces);
+            table_line(line, &mut in_table, &mut pieces);
             continue;
         }
         in_table = false;
         if let Some(level) = heading {
-            end_paragraph(&mut paragraph, markdown, pages);
-            pages.block(
-                Role::Heading(level),
-                line,
-                printed_label(line.trim_start_matches(['#', ' '])),
-            );
+            end_paragraph(&mut paragraph, markdown, &mut pieces);
+            let label = printed_label(line.trim_start_matches(['#', ' ']));
+            pieces.push(Piece { role: Role::Heading(level), text: line.to_owned(), label });
         } else if line.trim().is_empty() && !fenced {
-            end_paragraph(&mut paragraph, markdown, pages);
+            end_paragraph(&mut paragraph, markdown, &mut pieces);
         } else {
             if starts_item(line, markdown) && !fenced {
-                end_paragraph(&mut paragraph, markdown, pages);
+                end_paragraph(&mut paragraph, markdown, &mut pieces);
             }
             paragraph.push(line);
         }
     }
-    end_paragraph(&mut paragraph, markdown, pages);
+    end_paragraph(&mut paragraph, markdown, &mut pieces);
+    pieces
 }
 
-fn end_paragraph(lines: &mut Vec<&str>, markdown: bool, pages: &mut Pages) {
+fn end_paragraph(lines: &mut Vec<&str>, markdown: bool, pieces: &mut Vec<Piece>) {
     let Some(first) = lines.first() else { return };
     let text = lines.join("\n");
     // Markdown's second form: a line underlined with = or -.
@@ -84,7 +87,7 @@ fn end_paragraph(lines: &mut Vec<&str>, markdown: bool, pages: &mut Pages) {
         && ["=", "-"].iter().any(|mark| under.trim().trim_matches(|c| mark.contains(c)).is_empty())
     {
         let level = if under.trim().starts_with('=') { 1 } else { 2 };
-        pages.block(Role::Heading(level), &text, printed_label(title));
+        pieces.push(Piece { role: Role::Heading(level), text, label: printed_label(title) });
     } else {
         let whole_heading = (lines.len() == 1 && !markdown).then(|| plain_heading(first)).flatten();
         let role = match whole_heading {
@@ -92,7 +95,7 @@ fn end_paragraph(lines: &mut Vec<&str>, markdown: bool, pages: &mut Pages) {
             None if starts_item(first, markdown) => Role::ListItem,
             None => Role::Paragraph,
         };
-        pages.block(role, &text, printed_label(first));
+        pieces.push(Piece { role, text, label: printed_label(first) });
     }
     lines.clear();
 }
@@ -151,7 +154,7 @@ fn starts_item(line: &str, markdown: bool) -> bool {
 }
 
 /// A row of a Markdown table, its cells parted by tabs; the line of dashes below the names is dropped.
-fn table_line(line: &str, in_table: &mut bool, pages: &mut Pages) {
+fn table_line(line: &str, in_table: &mut bool, pieces: &mut Vec<Piece>) {
     let inner = line.trim().trim_start_matches('|');
     let inner = inner.strip_suffix('|').unwrap_or(inner);
     let cells: Vec<&str> = inner.split('|').map(str::trim).collect();
@@ -160,7 +163,7 @@ fn table_line(line: &str, in_table: &mut bool, pages: &mut Pages) {
     }
     let role = if *in_table { Role::TableRow } else { Role::TableHeader };
     *in_table = true;
-    pages.block(role, &cells.join("\t"), None);
+    pieces.push(Piece { role, text: cells.join("\t"), label: None });
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ pub(super) enum Ns {
     Math,
     /// DrawingML.
     Drawing,
+    /// PresentationML.
+    Presentation,
+    /// OpenDocument: the text namespace, and all others of it.
+    OdfText,
+    Odf,
     /// None: most attributes of everything but WordprocessingML.
     Bare,
     Other,
@@ -48,6 +53,10 @@ impl Ns {
             | "http://purl.oclc.org/ooxml/officeDocument/math" => Ns::Math,
             "http://schemas.openxmlformats.org/drawingml/2006/main"
             | "http://purl.oclc.org/ooxml/drawingml/main" => Ns::Drawing,
+            "http://schemas.openxmlformats.org/presentationml/2006/main"
+            | "http://purl.oclc.org/ooxml/presentationml/main" => Ns::Presentation,
+            "urn:oasis:names:tc:opendocument:xmlns:text:1.0" => Ns::OdfText,
+            uri if uri.starts_with("urn:oasis:names:tc:opendocument:xmlns:") => Ns::Odf,
             _ => Ns::Other,
         }
     }
@@ -80,6 +89,30 @@ impl Element {
             self.attributes.iter().find(|(ns, other, _)| *ns == wanted && &**other == name)
         };
         find(ns).or_else(|| find(Ns::Bare)).map(|(_, _, value)| value.as_str())
+    }
+
+    /// The value of the first attribute called `name` in any namespace: in OpenDocument the names of
+    /// an element's attributes differ without their prefixes, too.
+    pub(super) fn named(&self, name: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        attributes.find(|(_, other, _)| &**other == name).map(|(_, _, value)| value.as_str())
+    }
+
+    /// The first child called `name` in any namespace.
+    pub(super) fn named_child(&self, name: &str) -> Option<&Element> {
+        self.elements().find(|element| &*element.name == name)
+    }
+
+    /// The text of this element and of all below.
+    pub(super) fn deep_text(&self) -> String {
+        let mut text = String::new();
+        for node in &self.children {
+            match node {
+                Node::Text(piece) => text.push_str(piece),
+                Node::Element(element) => text.push_str(&element.deep_text()),
+            }
+        }
+        text
     }
 
     /// The attribute `name` of WordprocessingML.

@@ -141,10 +141,8 @@ fn is_image(head: &[u8]) -> bool {
 /// Why a format is refused, by name, and what to do.
 fn unread(format: Format, note: &str) -> String {
     let way_out = match format {
-        Format::Doc | Format::Rtf | Format::Odt => "save it as DOCX or PDF",
-        Format::Xlsb => "save it as XLSX",
-        Format::Pptx | Format::Html => "save it as PDF",
-        Format::Eml | Format::Msg => "save it as PDF, and its attachments beside it",
+        Format::Doc => "save it as DOCX or PDF",
+        Format::Msg => "save it as EML or PDF, and its attachments beside it",
         Format::Zip => "unpack it into the folder",
         Format::Image => "make it a PDF with a text layer",
         _ if note.is_empty() => return "its content is no format that is known".to_owned(),

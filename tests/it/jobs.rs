@@ -340,7 +340,7 @@ fn a_task_file_is_checked_as_closely() {
         "terms.toml",
         r#"kind = "extract"
 unit = "row"
-formats = ["pfd", "html"]
+formats = ["pfd", "msg"]
 points_max = 3
 chunk_tokens = 8000
 answer_tokens_max = 500
@@ -365,7 +365,7 @@ many = "yes"
         summary.toml:1:8: `summarise` is no kind of task (did you mean `summarize`?)
         terms.toml:2:8: unit = "row" is not built yet (use unit = "document": a table is then read in chunks of rows, header repeated)
         terms.toml:3:12: `pfd` is no format that is read (did you mean `pdf`?)
-        terms.toml:3:19: `html` is no format that is read (known: pdf, docx, xlsx, xls, ods, csv, tsv, text, markdown)
+        terms.toml:3:19: `msg` is no format that is read (known: pdf, docx, xlsx, xls, ods, csv, tsv, text, markdown, html, eml, odt, rtf, pptx, xlsb)
         terms.toml:4:14: points_max belongs to kind = "summarize"
         terms.toml:5:16: a chunk of 8000 tokens and an answer of 500 leave no room for the question in a context of 8192 (lower chunk_tokens or answer_tokens_max here, or raise [engine] context_tokens)
         terms.toml:9:8: "Governing Law" is no field name (letters a-z, digits and _, a letter first: it becomes a column's name)

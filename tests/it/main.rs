@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
 
-mod support;
-
 mod answers;
 mod audit;
 mod audit_crash;
@@ -12,14 +10,21 @@ mod audit_night;
 mod bench;
 mod csv;
 mod docx;
+mod eml;
 mod engine;
 mod flow;
+mod html;
 mod intake;
 mod jobs;
 mod layers;
 mod night;
+mod odt;
 mod output;
 mod pdf;
+mod pptx;
+mod rtf;
 mod sheet;
+mod support;
 mod text;
 mod tidy;
+

@@ -47,3 +47,107 @@ fn cells_beyond_the_limit_are_counted_in_a_warning() {
     let message = &read.warnings[0].message;
     assert!(message.contains("Register") && message.contains("the 20 of a sheet"), "{message}");
 }
+
+fn read_as(name: &str, format: Format) -> nightclerk::extract::Document {
+    let read = extract(&fixture(name), format, &Options::default(), &Limits::default());
+    let document = read.unwrap_or_else(|refusal| panic!("{name}: {refusal}")).output;
+    layers_hold(&document);
+    document
+}
+
+#[test]
+fn a_workbook_reads_the_same_in_excels_old_format_and_in_open_document() {
+    let xlsx = read_as("inbox/assets.xlsx", Format::Xlsx);
+    for (name, format) in [("formats/assets.xls", Format::Xls), ("formats/assets.ods", Format::Ods)]
+    {
+        let other = read_as(name, format);
+        for (found, expected) in other.pages.iter().zip(&xlsx.pages) {
+            assert_eq!(found.label, expected.label, "{name}");
+            // What LibreOffice displays where this program has a space too many or too few is the same.
+            let bare = |text: &str| text.replace(['\u{a0}', ' '], "");
+            assert_eq!(bare(&found.verbatim), bare(&expected.verbatim), "{name}");
+            assert_eq!(found.hidden.len(), expected.hidden.len(), "{name}");
+            for (found, expected) in found.hidden.iter().zip(&expected.hidden) {
+                assert_eq!(
+                    (&found.why, bare(&found.text)),
+                    (&expected.why, bare(&expected.text)),
+                    "{name}"
+                );
+            }
+        }
+        assert_eq!(other.pages.len(), xlsx.pages.len(), "{name}");
+    }
+}
+
+#[test]
+fn an_xlsb_reads_as_it_is_displayed() {
+    let document = read_as("formats/costs.xlsb", Format::Xlsb);
+    assert_eq!(document.pages[0].verbatim, "Item\tCost\tDue\nCrane hire\t1,234.50 €\t2024-08-01");
+    let hidden: Vec<_> = document.pages[0].hidden.iter().map(|h| (&*h.why, &*h.text)).collect();
+    assert_eq!(hidden, [("hidden row 3", "Fuel\t\t99.00 €"), ("hidden column B", "Rate\n19.5%")]);
+    assert_eq!(document.pages[1].hidden[0].why, "hidden sheet");
+}
+
+fn ods(content: &str) -> Vec<u8> {
+    let content = format!(
+        "<o:document-content xmlns:o='urn:oasis:names:tc:opendocument:xmlns:office:1.0' xmlns:x='urn:oasis:names:tc:opendocument:xmlns:text:1.0' \
+         xmlns:t='urn:oasis:names:tc:opendocument:xmlns:table:1.0' xmlns:d='http://purl.org/dc/elements/1.1/' xmlns:s='urn:oasis:names:tc:opendocument:xmlns:style:1.0'>\
+         <s:style s:name='off'><s:table-properties t:display='false'/></s:style><o:body><o:spreadsheet>{content}</o:spreadsheet></o:body></o:document-content>"
+    );
+    crate::odt::zipped(&[
+        ("mimetype", "application/vnd.oasis.opendocument.spreadsheet"),
+        ("content.xml", &content),
+    ])
+}
+
+#[test]
+fn an_ods_cell_is_what_stands_in_it_and_its_comment_a_remark() {
+    let bytes = ods(
+        "<t:table t:name='A'><t:table-row><t:table-cell o:value-type='float' o:value='0.5' t:number-columns-repeated='2'><x:p>50 %</x:p></t:table-cell>\
+         <t:table-cell t:number-columns-repeated='16000'/></t:table-row><t:table-row t:number-rows-repeated='2'><t:table-cell o:value-type='date' o:date-value='2024-05-01'><x:p>1. Mai</x:p></t:table-cell>\
+         <t:table-cell><o:annotation><d:creator>Ann</d:creator><d:date>2024</d:date><x:p>Why?</x:p></o:annotation><x:p>a<x:s x:c='2'/>b</x:p><x:p>&amp;c</x:p></t:table-cell></t:table-row></t:table>\
+         <t:table t:name='B' t:style-name='off'><t:table-row><t:table-cell><x:p>no</x:p></t:table-cell></t:table-row></t:table>",
+    );
+    let document = extract(&bytes, Format::Ods, &Options::default(), &Limits::default())
+        .expect("a workbook")
+        .output;
+    assert_eq!(
+        document.pages[0].verbatim,
+        "50 %\t50 %\n2024-05-01\ta  b\n&c\n2024-05-01\ta  b\n&c"
+    );
+    assert_eq!(document.pages[1].hidden[0].why, "hidden sheet");
+    let remark = &document.remarks[0];
+    assert_eq!((remark.page, &*remark.author, &*remark.text), (1, "Ann", "B2: Why?"));
+}
+
+#[test]
+fn an_ods_that_repeats_itself_without_end_stops_at_the_limit() {
+    let bytes = ods(
+        "<t:table t:name='A'><t:table-row t:number-rows-repeated='4000000000'><t:table-cell t:number-columns-repeated='4000000000'><x:p>x</x:p></t:table-cell></t:table-row></t:table>",
+    );
+    let limits = Limits { sheet_cells_max: 50_000, ..Limits::default() };
+    let read = extract(&bytes, Format::Ods, &Options::default(), &limits).expect("a part");
+    assert!(read.warnings[0].message.contains("50000 of a sheet"), "{:?}", read.warnings);
+}
+
+#[test]
+fn damaged_workbooks_of_every_format_are_refused_or_read() {
+    // A panic inside calamine costs the child and not the run; here it is caught like one.
+    for (name, format) in
+        [("assets.xls", Format::Xls), ("assets.ods", Format::Ods), ("costs.xlsb", Format::Xlsb)]
+    {
+        let whole = fixture(&format!("formats/{name}"));
+        for step in 0..200 {
+            let mut bytes = whole.clone();
+            let at = (step * 7919) % bytes.len();
+            bytes[at] ^= 0x55;
+            let cut = bytes.len() - (step * 31) % bytes.len();
+            let read = std::panic::catch_unwind(|| {
+                extract(&bytes[..cut], format, &Options::default(), &Limits::default())
+            });
+            if let Ok(Ok(read)) = read {
+                layers_hold(&read.output);
+            }
+        }
+    }
+}

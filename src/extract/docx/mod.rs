@@ -13,6 +13,8 @@ use super::pages::Pages;
 use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
+pub(super) use numbering::format_number;
+pub(super) use story::{superscript, symbol};
 use numbering::Numbering;
 use story::{Context, Findings, NoteMention, Piece, Story};
 use styles::Styles;
@@ -72,13 +74,13 @@ pub(super) fn read(
 }
 
 /// Relationships of a part: id, type (its last word), target (a part's name).
-type Relations = Vec<(String, String, String)>;
+pub(super) type Relations = Vec<(String, String, String)>;
 
 /// The parts of the file.
-struct Package<'a> {
-    container: Container<'a>,
-    limits: &'a Limits,
-    warnings: Vec<Warning>,
+pub(super) struct Package<'a> {
+    pub(super) container: Container<'a>,
+    pub(super) limits: &'a Limits,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Package<'_> {
@@ -88,7 +90,7 @@ impl Package<'_> {
         Ok(main.map_or_else(|| "word/document.xml".to_owned(), |(_, _, target)| target))
     }
 
-    fn part(&mut self, name: &str) -> Result<Option<Element>, Refusal> {
+    pub(super) fn part(&mut self, name: &str) -> Result<Option<Element>, Refusal> {
         let Some(bytes) = self.container.read(name)? else { return Ok(None) };
         let parsed = xml::parse(name, &bytes, self.limits)?;
         self.warnings.extend(parsed.damage.map(Warning::document));
@@ -96,7 +98,7 @@ impl Package<'_> {
     }
 
     /// The part that a relation of type `kind` points to. One that cannot be read costs itself only.
-    fn related(&mut self, relations: &Relations, kind: &str) -> Result<Option<Element>, Refusal> {
+    pub(super) fn related(&mut self, relations: &Relations, kind: &str) -> Result<Option<Element>, Refusal> {
         let Some((_, _, target)) = relations.iter().find(|(_, found, _)| found == kind) else {
             return Ok(None);
         };
@@ -104,7 +106,7 @@ impl Package<'_> {
     }
 
     /// A part that the document can be read without; only a limit stops the reading.
-    fn side_part(&mut self, name: &str) -> Result<Option<Element>, Refusal> {
+    pub(super) fn side_part(&mut self, name: &str) -> Result<Option<Element>, Refusal> {
         match self.part(name) {
             Ok(Some(root)) => Ok(Some(root)),
             Ok(None) => {
@@ -120,7 +122,7 @@ impl Package<'_> {
     }
 
     /// The relationships of the part `name`, of the package itself where `name` is empty.
-    fn relations(&mut self, name: &str) -> Result<Relations, Refusal> {
+    pub(super) fn relations(&mut self, name: &str) -> Result<Relations, Refusal> {
         let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
         let slash = if folder.is_empty() { "" } else { "/" };
         let Some(root) = self.part(&format!("{folder}{slash}_rels/{file}.rels"))? else {
@@ -139,7 +141,7 @@ impl Package<'_> {
     }
 
     /// Title, author and the like.
-    fn properties(&mut self) -> Result<BTreeMap<String, String>, Refusal> {
+    pub(super) fn properties(&mut self) -> Result<BTreeMap<String, String>, Refusal> {
         let mut properties = BTreeMap::new();
         let relations = self.relations("")?;
         for (kind, names) in [

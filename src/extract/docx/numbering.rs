@@ -221,7 +221,7 @@ fn bullet(c: char) -> char {
 
 /// A number in one of the formats of `ST_NumberFormat` (17.18.59); those of other scripts, which are
 /// not written here, come out in Arabic digits.
-pub(super) fn format_number(value: i64, format: &str) -> String {
+pub(in super::super) fn format_number(value: i64, format: &str) -> String {
     match format {
         "none" => String::new(),
         "upperRoman" => roman(value),

@@ -749,7 +749,7 @@ fn form_field(field: &Element) -> Option<String> {
 }
 
 /// A character of a symbol font as Unicode.
-fn symbol(code: u32, font: Option<&str>) -> Option<char> {
+pub(in super::super) fn symbol(code: u32, font: Option<&str>) -> Option<char> {
     let is_wingdings = font.is_some_and(|font| font.to_ascii_lowercase().starts_with("wingdings"));
     Some(match (code & 0xFF, is_wingdings) {
         _ if !(0xF000..=0xF0FF).contains(&code) => char::from_u32(code)?,
@@ -781,7 +781,7 @@ fn clean_label(number: &str) -> Option<String> {
     label.contains(char::is_alphanumeric).then(|| label.to_owned())
 }
 
-pub(super) fn superscript(number: i64) -> String {
+pub(in super::super) fn superscript(number: i64) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     number.to_string().bytes().map(|b| DIGITS[usize::from(b.saturating_sub(b'0').min(9))]).collect()
 }

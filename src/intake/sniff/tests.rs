@@ -115,7 +115,7 @@ fn a_memo_is_no_mail() {
 #[test]
 fn what_is_not_read_is_refused_by_name_with_a_way_out() {
     let refusal = |path, content: &[u8]| named(path, content).refusal.expect("refused");
-    assert!(refusal("a.html", b"<!DOCTYPE html><p>x").contains("html is not read yet"));
+    assert!(refusal("a.doc", &ole2(&["WordDocument"])).contains("doc is not read yet"));
     assert!(refusal("a.jpg", b"\xff\xd8\xff\xe0").contains("image"));
     assert!(refusal("a.pdf", b"").contains("empty"));
     let unknown = refusal("a.pdf", b"\x00\x01\x02\x03\x04\x05");
