@@ -112,7 +112,6 @@ impl Plan {
 ///
 /// `q` is [rows, heads × head_dim], rotated and already divided by √head_dim. `split` is scratch of
 /// the same size, written as [kv_heads, rows, group × head_dim]; `out` is as `q`.
-#[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
 pub(super) fn attend(
     (pool, tier): (&Pool, Tier),
     heads: Heads,
@@ -251,7 +250,6 @@ impl Queries<'_> {
 
     /// `N` of the queries, from `first` on.
     #[inline(always)]
-    #[expect(clippy::too_many_arguments, reason = "a kernel's shapes are spelt out")]
     fn part<S: Simd, C: Cell, const N: usize>(
         &self,
         s: S,

@@ -128,7 +128,9 @@ pub fn extract(
     match format {
         Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),
-        Format::Xlsx | Format::Xlsb | Format::Xls | Format::Ods => sheet::read(bytes, format, limits),
+        Format::Xlsx | Format::Xlsb | Format::Xls | Format::Ods => {
+            sheet::read(bytes, format, limits)
+        }
         Format::Csv | Format::Tsv => csv::read(bytes, format, limits),
         Format::Eml => eml::read(bytes, options, limits),
         Format::Odt => odt::read(bytes, options, limits),

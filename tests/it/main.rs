@@ -27,4 +27,3 @@ mod sheet;
 mod support;
 mod text;
 mod tidy;
-

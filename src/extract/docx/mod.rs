@@ -13,10 +13,10 @@ use super::pages::Pages;
 use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
-pub(super) use numbering::format_number;
-pub(super) use story::{superscript, symbol};
 use numbering::Numbering;
+pub(super) use numbering::format_number;
 use story::{Context, Findings, NoteMention, Piece, Story};
+pub(super) use story::{superscript, symbol};
 use styles::Styles;
 
 /// Reads a DOCX (also DOCM, DOTX; strict or transitional).
@@ -98,7 +98,11 @@ impl Package<'_> {
     }
 
     /// The part that a relation of type `kind` points to. One that cannot be read costs itself only.
-    pub(super) fn related(&mut self, relations: &Relations, kind: &str) -> Result<Option<Element>, Refusal> {
+    pub(super) fn related(
+        &mut self,
+        relations: &Relations,
+        kind: &str,
+    ) -> Result<Option<Element>, Refusal> {
         let Some((_, _, target)) = relations.iter().find(|(_, found, _)| found == kind) else {
             return Ok(None);
         };
