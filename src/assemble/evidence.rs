@@ -35,6 +35,7 @@ pub(super) fn evidence(
             page: span.page,
             start: span.start,
             end: span.end,
+            clause: page.clause_at(span.start).map(str::to_owned),
             matched: matched.unwrap_or(same).to_owned(),
         });
     }

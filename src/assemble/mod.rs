@@ -16,6 +16,6 @@ mod work;
 
 pub use record::{
     Competing, Coverage, Evidence, FieldAnswer, HiddenText, LeftOut, MadeWith, PageCoverage, Point,
-    Record, RecordSource, Summary, Tokens,
+    Record, RecordSource, Remark, RemarkKind, Summary, Tokens,
 };
 pub use work::{Work, WorkSource, unread};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Digest, Format, Outcome, Warning};
+pub use crate::extract::{Remark, RemarkKind};
 
 /// Everything known about one document after a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Record {
     pub warnings: Vec<Warning>,
     /// Spans of hidden text that the model was not shown: page and why; the text itself.
     pub hidden: Vec<HiddenText>,
+    /// Tracked changes and comments: who, when, what, and in which clause.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub remarks: Vec<Remark>,
     pub made_with: MadeWith,
     pub tokens: Tokens,
 }
@@ -122,6 +126,9 @@ pub struct Evidence {
     pub page: u32,
     pub start: u32,
     pub end: u32,
+    /// The clause that the passage begins in ("4.2(a)(iii)"), where numbers are printed or computed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clause: Option<String>,
     /// exact: chosen by the model from the text itself; normalized: likewise, and the layers differ
     /// inside it; lexical: chosen by code, as the sentence that shares most words with a point.
     #[serde(rename = "match")]

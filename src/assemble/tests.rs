@@ -40,7 +40,14 @@ fn page(number: u32, state: PageState, paragraphs: &[&str]) -> Page {
         let range = start..start + text.len() as u32;
         start = range.end + 1;
         let role = Role::Paragraph;
-        Block { role, verbatim: range.clone(), model: range, label: None, place: None }
+        Block {
+            role,
+            verbatim: range.clone(),
+            model: range,
+            label: None,
+            clause: None,
+            place: None,
+        }
     });
     let blocks = blocks.collect();
     let label = number.to_string();

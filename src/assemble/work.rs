@@ -288,6 +288,7 @@ impl Work {
             fields,
             warnings,
             hidden: self.hidden(),
+            remarks: self.document.remarks.clone(),
             made_with: MadeWith { transcript: self.transcript(), ..self.made_with.clone() },
             tokens: Tokens {
                 prompt: self.answers.values().map(|done| u64::from(done.prompt_tokens)).sum(),
@@ -434,6 +435,7 @@ pub fn unread(source: WorkSource, outcome: Outcome, reason: String, shape: MadeW
         fields: serde_json::Map::new(),
         warnings: Vec::new(),
         hidden: Vec::new(),
+        remarks: Vec::new(),
         made_with: shape,
         tokens: Tokens::default(),
     }

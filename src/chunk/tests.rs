@@ -41,6 +41,7 @@ fn page(number: u32, blocks: &[(Role, &str)]) -> Page {
             verbatim: start.1..verbatim.len() as u32,
             model: start.0..model.len() as u32,
             label: None,
+            clause: None,
             place: None,
         });
         model.push('\n');

@@ -106,7 +106,8 @@ pub(super) struct TextArgs {
     /// Which text: as printed, or as the model reads it
     #[arg(long, value_enum, default_value_t = Layer::Verbatim)]
     pub(super) layer: Layer,
-    /// Tracked changes taken as accepted or as rejected
+    /// Tracked changes taken as accepted, as rejected, or shown: {++inserted++}{>>author, date<<},
+    /// {--deleted--}{>>author, date<<}
     #[arg(long, value_enum, default_value_t = ViewArg::Accepted)]
     pub(super) view: ViewArg,
     /// Head each page with its number, state and label
@@ -127,6 +128,7 @@ pub(super) enum Layer {
 pub(super) enum ViewArg {
     Accepted,
     Original,
+    Redline,
 }
 
 #[derive(Debug, Args)]

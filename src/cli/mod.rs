@@ -21,7 +21,7 @@ use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
 use crate::base::{Clock, Limits, RealDisk, SystemClock};
 use crate::jobs::{self, ModelOverride, Plan};
-use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools, Transcript};
+use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools, Transcript, View};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -177,10 +177,12 @@ fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
 
 fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
-    let options = run::TextOptions {
-        password: args.password.clone(),
-        original: args.view == ViewArg::Original,
+    let view = match args.view {
+        ViewArg::Accepted => View::Accepted,
+        ViewArg::Original => View::Original,
+        ViewArg::Redline => View::Redline,
     };
+    let options = run::TextOptions { password: args.password.clone(), view };
     let text = run::text_of(&mut server, &args.file, &options, &Limits::default())?;
     let model_layer = args.layer == Layer::Model;
     let mut out = io::stdout().lock();

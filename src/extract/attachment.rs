@@ -1,9 +1,10 @@
-//! Documents inside a document (attachments of a mail): named by their content, read by the same readers,
-//! appended as pages of the document that holds them. One that cannot be read is a skipped page.
+//! Documents inside a document (attachments of a mail, imported parts of a DOCX): named by their content,
+//! read by the same readers, appended as pages of the document that holds them or as a part of one of its
+//! pages. One that cannot be read is a skipped page, or a warning.
 
 use super::container::Container;
 use super::document::Remark;
-use super::parts::Parts;
+use super::parts::{Part, Parts, Piece};
 use super::{Options, RefusalKind, extract, way_out};
 use crate::base::{Format, Limits, Warned, Warning};
 
@@ -84,6 +85,34 @@ pub(super) fn read(
     }
 }
 
+/// Reads `bytes`, called `name`, as a part of a page of the document that it lies in; what was said of it
+/// is said of that document.
+pub(super) fn part(
+    name: &str,
+    bytes: &[u8],
+    options: &Options,
+    limits: &Limits,
+    allowance: &mut Allowance,
+) -> (Option<Part>, Vec<Warning>) {
+    let mut inside = Parts::new(limits);
+    read((name, ""), bytes, options, limits, (1, allowance), &mut inside);
+    let mut part = Part { remarks: inside.remarks, ..Part::default() };
+    for page in inside.pages {
+        for block in &page.blocks {
+            let text = &page.verbatim[block.verbatim.start as usize..block.verbatim.end as usize];
+            let label = block.label.clone();
+            part.pieces.push(Piece { role: block.role, text: text.to_owned(), label });
+        }
+        part.hidden.extend(page.hidden);
+    }
+    for remark in &mut part.remarks {
+        remark.block = None;
+    }
+    let is_read = !part.pieces.is_empty() || !part.hidden.is_empty();
+    let warnings = inside.warnings.into_iter().map(|warning| Warning::document(warning.message));
+    (is_read.then_some(part), warnings.collect())
+}
+
 /// The format of attached bytes: by their content, by name and media type only where that cannot tell.
 fn format_of(name: &str, mime: &str, bytes: &[u8], limits: &Limits) -> Format {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_lowercase();
@@ -120,7 +149,8 @@ fn format_of(name: &str, mime: &str, bytes: &[u8], limits: &Limits) -> Format {
     match (ending.as_str(), mime) {
         ("htm" | "html" | "xhtml", _) | (_, "text/html") => Format::Html,
         _ if is_page.iter().any(|tag| start.starts_with(tag)) => Format::Html,
-        ("eml", _) | (_, "message/rfc822" | "message/global") => Format::Eml,
+        // A page saved with its pictures is a mail without letter head (RFC 2557).
+        ("eml" | "mht" | "mhtml", _) | (_, "message/rfc822" | "message/global") => Format::Eml,
         ("csv", _) | (_, "text/csv") => Format::Csv,
         ("tsv" | "tab", _) | (_, "text/tab-separated-values") => Format::Tsv,
         ("md" | "markdown", _) | (_, "text/markdown") => Format::Markdown,

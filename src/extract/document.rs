@@ -48,6 +48,12 @@ impl Document {
 }
 
 impl Page {
+    /// The clause that the byte `at` of the verbatim layer belongs to.
+    pub fn clause_at(&self, at: u32) -> Option<&str> {
+        let index = self.blocks.partition_point(|block| block.verbatim.end <= at);
+        self.blocks.get(index)?.clause.as_deref()
+    }
+
     fn blocks_are_ordered(&self) -> bool {
         let (mut verbatim, mut model) = (0, 0);
         self.blocks.iter().all(|block| {
@@ -105,6 +111,9 @@ pub struct Block {
     /// The computed or printed clause number ("4.2", "(a)") that starts the block's text, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub label: Option<String>,
+    /// The clause that the block belongs to, from the outermost number in ("4.2(a)(iii)").
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clause: Option<String>,
     /// Left, bottom, right, top in PDF points, where known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<[f32; 4]>,
@@ -146,6 +155,31 @@ pub struct Remark {
     /// As the file states it.
     pub date: String,
     pub text: String,
+    /// What a comment is about: the text it is attached to, or its cell.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub anchor: String,
+    /// The index, among its page's blocks, of the block that it stands in, where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub block: Option<u32>,
+    /// The clause that it stands in ("4.2(a)"), where known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clause: Option<String>,
+}
+
+impl Remark {
+    /// A remark on the first page.
+    pub(super) fn new(kind: RemarkKind, author: &str, date: &str, text: &str) -> Remark {
+        Remark {
+            kind,
+            page: 1,
+            author: author.trim().to_owned(),
+            date: date.trim().to_owned(),
+            text: text.to_owned(),
+            anchor: String::new(),
+            block: None,
+            clause: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,5 +187,9 @@ pub struct Remark {
 pub enum RemarkKind {
     Insertion,
     Deletion,
+    /// Text that now stands elsewhere.
+    MovedAway,
+    /// Text that stood elsewhere.
+    MovedHere,
     Comment,
 }

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod cell_formats;
+mod clauses;
 mod container;
 mod csv;
 mod document;
@@ -21,6 +22,7 @@ mod parts;
 mod pdf;
 mod pptx;
 mod print;
+mod redline;
 mod rtf;
 mod sheet;
 mod table;
@@ -40,7 +42,8 @@ use crate::base::{Format, Limits, Warned};
 /// Version of the rules that make text out of bytes. A change makes documents due again.
 ///
 /// 2: cells of ODS and XLS files as they are displayed, and hidden rows and columns of XLS kept apart.
-pub const TEXT_RULES: u32 = 2;
+/// 3: clause numbers below levels that were passed over; imported parts (`w:altChunk`) of DOCX read.
+pub const TEXT_RULES: u32 = 3;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +106,8 @@ pub enum View {
     Accepted,
     /// As if every change had been rejected.
     Original,
+    /// Both, each change marked with its author and date.
+    Redline,
 }
 
 /// Reads `bytes` as `format`.
@@ -125,6 +130,17 @@ pub fn extract(
     if bytes.is_empty() {
         return Err(Refusal::new(RefusalKind::Empty, "the file is empty"));
     }
+    let mut read = read_as(bytes, format, options, limits)?;
+    clauses::assign(&mut read.output);
+    Ok(read)
+}
+
+fn read_as(
+    bytes: &[u8],
+    format: Format,
+    options: &Options,
+    limits: &Limits,
+) -> Result<Warned<Document>, Refusal> {
     match format {
         Format::Pdf => pdf::read(bytes, options, limits),
         Format::Docx => docx::read(bytes, options, limits),

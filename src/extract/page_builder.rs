@@ -1,7 +1,7 @@
 //! Builds a page block by block: the verbatim layer as given, the model layer by `TEXT_RULES`, and the
 //! map between them. Every reader writes its text through here, so the rules stand in one place.
 //!
-//! TEXT_RULES 2, from verbatim to model layer:
+//! TEXT_RULES, from verbatim to model layer:
 //! - a run of white space and line ends inside a block becomes one space; after a hyphen a line end
 //!   becomes nothing (the hyphen stays: `non-⏎exclusive` is `non-exclusive`);
 //! - a tab in a table row becomes ` | `;
@@ -67,6 +67,7 @@ impl PageBuilder {
             verbatim: start.0..self.verbatim.len() as u32,
             model: start.1..self.model.len() as u32,
             label,
+            clause: None,
             place,
         });
     }

@@ -56,13 +56,7 @@ impl Part {
         if text.trim().is_empty() {
             return;
         }
-        self.remarks.push(Remark {
-            kind,
-            page: 1,
-            author: author.trim().to_owned(),
-            date: date.trim().to_owned(),
-            text: text.trim().to_owned(),
-        });
+        self.remarks.push(Remark::new(kind, author, date, text.trim()));
     }
 }
 
@@ -102,8 +96,14 @@ impl<'a> Parts<'a> {
             pages[0].state = PageState::ImageOnly;
         }
         let has_hidden = pages.iter().any(|page| !page.hidden.is_empty());
+        // Where a part is cut into pages its blocks are counted anew.
+        let counted = pages.len() == 1;
+        self.remarks.extend(remarks.into_iter().map(|remark| Remark {
+            page: number,
+            block: remark.block.filter(|_| counted),
+            ..remark
+        }));
         self.pages.append(&mut pages);
-        self.remarks.extend(remarks.into_iter().map(|remark| Remark { page: number, ..remark }));
         if has_hidden {
             let message = "hidden text is on it, which the model does not read";
             self.warnings.push(Warning::page(number, message));

@@ -91,12 +91,11 @@ pub(super) fn read(
             break;
         }
         let number = pages.len() as u32 + 1;
-        remarks.extend(std::mem::take(&mut sheet.comments).into_iter().map(|comment| Remark {
-            kind: RemarkKind::Comment,
-            page: number,
-            author: comment.author,
-            date: comment.date,
-            text: format!("{}{}: {}", column_name(comment.column), comment.row + 1, comment.text),
+        remarks.extend(std::mem::take(&mut sheet.comments).into_iter().map(|comment| {
+            let Comment { author, date, text, .. } = &comment;
+            let anchor = format!("{}{}", column_name(comment.column), comment.row + 1);
+            let remark = Remark::new(RemarkKind::Comment, author, date, text);
+            Remark { page: number, anchor, ..remark }
         }));
         pages.extend(sheet_pages(number, sheet, limits, &mut warnings));
     }

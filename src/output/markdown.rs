@@ -4,11 +4,14 @@
 use std::fmt::Write;
 
 use super::table::{field, words};
-use crate::assemble::{Evidence, Record};
+use crate::assemble::{Evidence, Record, Remark, RemarkKind};
 use crate::base::Outcome;
 
 /// A quote or hidden passage is shown up to here; the JSON record has it whole.
 const QUOTE_CHARS_MAX: usize = 300;
+
+/// Changes and comments are listed up to here.
+const REMARKS_MAX: usize = 200;
 
 /// The page. A function of the record alone.
 pub(super) fn page(record: &Record) -> String {
@@ -17,6 +20,7 @@ pub(super) fn page(record: &Record) -> String {
     summary(&mut out, record);
     fields(&mut out, record);
     notes(&mut out, record);
+    remarks(&mut out, record);
     coverage(&mut out, record);
     made_with(&mut out, record);
     out
@@ -87,7 +91,7 @@ fn fields(out: &mut String, record: &Record) {
             line!(out, "| {} | | | | unreadable |", inline(name));
             continue;
         };
-        let pages: Vec<String> = answer.evidence.iter().map(|e| e.page.to_string()).collect();
+        let pages: Vec<String> = answer.evidence.iter().map(place).collect();
         let quotes: Vec<String> = answer.evidence.iter().map(|e| clipped(&e.quote)).collect();
         line!(
             out,
@@ -128,6 +132,44 @@ fn notes(out: &mut String, record: &Record) {
         }
         line!(out);
     }
+}
+
+/// Tracked changes and comments.
+fn remarks(out: &mut String, record: &Record) {
+    if record.remarks.is_empty() {
+        return;
+    }
+    line!(out, "## Changes and comments\n");
+    for Remark { kind, page, author, date, text, anchor, clause, .. } in
+        record.remarks.iter().take(REMARKS_MAX)
+    {
+        let what = match kind {
+            RemarkKind::Insertion => "inserted",
+            RemarkKind::Deletion => "deleted",
+            RemarkKind::MovedAway => "moved away",
+            RemarkKind::MovedHere => "moved here",
+            RemarkKind::Comment => "comment",
+        };
+        let by = [author.as_str(), date].into_iter().filter(|word| !word.is_empty());
+        let by: Vec<String> = by.map(inline).collect();
+        let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+        let clause = clause.iter().map(|clause| format!(", clause {}", inline(clause)));
+        let on = if anchor.is_empty() {
+            String::new()
+        } else {
+            format!(" on “{}”", clipped(anchor))
+        };
+        line!(
+            out,
+            "- page {page}{}: {what}{by}{on}: {}",
+            clause.collect::<String>(),
+            clipped(text)
+        );
+    }
+    if record.remarks.len() > REMARKS_MAX {
+        line!(out, "- and {} more, all in the JSON record", record.remarks.len() - REMARKS_MAX);
+    }
+    line!(out);
 }
 
 fn coverage(out: &mut String, record: &Record) {
@@ -192,13 +234,20 @@ fn made_with(out: &mut String, record: &Record) {
 
 /// " (page 3)", " (pages 3, 7)" or nothing.
 fn places(evidence: &[Evidence]) -> String {
-    let mut pages: Vec<u32> = evidence.iter().map(|evidence| evidence.page).collect();
-    pages.dedup();
-    let list: Vec<String> = pages.iter().map(u32::to_string).collect();
+    let mut list: Vec<String> = evidence.iter().map(place).collect();
+    list.dedup();
     match list.len() {
         0 => String::new(),
         1 => format!(" (page {})", list[0]),
         _ => format!(" (pages {})", list.join(", ")),
+    }
+}
+
+/// "3", or "3, clause 4.2(a)".
+fn place(evidence: &Evidence) -> String {
+    match &evidence.clause {
+        Some(clause) => format!("{}, clause {}", evidence.page, inline(clause)),
+        None => evidence.page.to_string(),
     }
 }
 

@@ -24,8 +24,8 @@ use crate::jobs::{self, Plan};
 pub struct TextOptions {
     /// Tried after the empty password.
     pub password: Option<String>,
-    /// Tracked changes as rejected instead of accepted.
-    pub original: bool,
+    /// How tracked changes are taken.
+    pub view: View,
 }
 
 /// A document's text, and what was wrong with the document.
@@ -47,8 +47,7 @@ pub fn text_of(
 ) -> Result<Text, Broken> {
     let unusable = |why: String| Broken::Usage(format!("{}: {why}", file.display()));
     let (input, format, note) = intake::open_named(file).map_err(unusable)?;
-    let view = if options.original { View::Original } else { View::Accepted };
-    let options = Options { password: options.password.clone(), view };
+    let options = Options { password: options.password.clone(), view: options.view };
     match read::read(server, input, format, &options, limits) {
         Reading::Read(Warned { output, mut warnings }) => {
             if !note.is_empty() {

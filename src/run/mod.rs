@@ -30,6 +30,7 @@ pub use read::{Reading, start as start_parse_server};
 pub use signal::StopFlag;
 pub use transcript::Transcript;
 
+pub use crate::extract::View;
 pub use crate::isolate::ParseServer;
 
 use crate::audit::LogError;

@@ -144,6 +144,138 @@ fn moves_are_printed_once_and_removed_paragraph_marks_merge() {
 }
 
 #[test]
+fn a_redline_shows_every_change_with_its_author_and_both_places_of_a_move() {
+    let run = |text: &str| format!("<q:r><q:t xml:space='preserve'>{text}</q:t></q:r>");
+    let by = "q:author='Ann' q:date='2024'";
+    let mark = |kind: &str| format!("<q:pPr><q:rPr><q:{kind} {by}/></q:rPr></q:pPr>");
+    let deleted = |text: &str| {
+        format!("<q:del {by}><q:r><q:delText xml:space='preserve'>{text}</q:delText></q:r></q:del>")
+    };
+    let row = |mark: &str, text: &str| {
+        format!(
+            "<q:tr><q:trPr><q:{mark} {by}/></q:trPr><q:tc>{}</q:tc><q:tc>{}</q:tc></q:tr>",
+            p(text),
+            p("x")
+        )
+    };
+    let body = format!(
+        "<q:p>{}<q:moveFromRangeStart q:id='1' q:name='m'/><q:moveFrom {by}>{}</q:moveFrom></q:p><q:moveFromRangeEnd q:id='1'/>\
+         <q:p>{}{}<q:ins {by}>{}</q:ins><q:ins {by}>{}</q:ins>{}</q:p>\
+         <q:p>{}{}</q:p><q:p>{}{}</q:p><q:p>{}</q:p>\
+         <q:moveToRangeStart q:id='2' q:name='m'/><q:p>{}<q:moveTo {by}>{}</q:moveTo></q:p><q:moveToRangeEnd q:id='2'/>\
+         <q:tbl>{}{}</q:tbl>\
+         <q:p><q:ins {by}>{}</q:ins><q:ins q:author='Ben'><q:del q:author='Ann'>{}</q:del></q:ins></q:p>",
+        mark("moveFrom"),
+        run("Moved."),
+        run("Due in "),
+        deleted("30"),
+        run("4"),
+        run("5"),
+        run(" {++days."),
+        mark("del"),
+        run("One "),
+        mark("del"),
+        deleted("Gone."),
+        run("line."),
+        mark("moveTo"),
+        run("Moved."),
+        row("ins", "new"),
+        row("del", "old"),
+        run("in"),
+        run("out"),
+    );
+    let ann = "{>>Ann, 2024<<}";
+    let here = "{>>moved here (move 1), Ann, 2024<<}";
+    let away = "{>>moved away from here (move 1), Ann, 2024<<}";
+    assert_eq!(
+        text_of(&body, View::Redline),
+        format!(
+            "{away}\n\nDue in {{--30--}}{ann}{{++45++}}{ann} \\{{++days.\n\nOne {{--¶--}}{ann}\n{{--Gone.¶--}}{ann}\nline.\n\n\
+             {{++Moved.¶++}}{here}\n\
+             {{++new++}}{ann}\t{{++x++}}{ann}\n{{--old--}}{ann}\t{{--x--}}{ann}\n\n\
+             {{++in++}}{ann}{{--out--}}{{>>Ann; inside: Ben<<}}"
+        )
+    );
+    let document = read_as(&package(TRANSITIONAL, &body, &[]), View::Accepted);
+    let facts: Vec<_> =
+        document.remarks.iter().map(|r| (r.kind, &*r.text, r.block.unwrap_or(99))).collect();
+    use RemarkKind::*;
+    assert_eq!(
+        facts[..6],
+        [
+            (MovedAway, "Moved.¶", 0),
+            (Deletion, "30", 0),
+            (Insertion, "45", 0),
+            (Deletion, "¶", 1),
+            (Deletion, "Gone.¶", 1),
+            (MovedHere, "Moved.¶", 2)
+        ]
+    );
+}
+
+#[test]
+fn comments_stand_at_their_text_and_their_clause() {
+    let comments = "<q:comments xmlns:q='NS'><q:comment q:id='7' q:author='Ann' q:date='2024'><q:p><q:r><q:t>Too long?</q:t></q:r></q:p></q:comment>\
+        <q:comment q:id='8' q:author='Ben'><q:p><q:r><q:t>Loose</q:t></q:r></q:p></q:comment></q:comments>";
+    let body = p("4.2 The term")
+        + "<q:p><q:r><q:t xml:space='preserve'>(a) is </q:t></q:r><q:commentRangeStart q:id='7'/><q:r><q:t>five</q:t></q:r><q:r><q:t xml:space='preserve'> years</q:t></q:r>\
+           <q:commentRangeEnd q:id='7'/><q:r><q:commentReference q:id='7'/></q:r><q:r><q:t>.</q:t></q:r></q:p>";
+    let bytes = package(TRANSITIONAL, &body, &[("comments", comments)]);
+    let document = read_as(&bytes, View::Accepted);
+    assert_eq!(document.pages[0].verbatim, "4.2 The term\n\n(a) is five years.");
+    let told: Vec<_> = document
+        .remarks
+        .iter()
+        .map(|r| (&*r.author, &*r.text, &*r.anchor, r.clause.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [("Ann", "Too long?", "five years", Some("4.2(a)")), ("Ben", "Loose", "", None)]
+    );
+    assert_eq!(
+        read_as(&bytes, View::Redline).pages[0].verbatim,
+        "4.2 The term\n\n(a) is five years{>>Ann, 2024 on \"five years\": Too long?<<}."
+    );
+}
+
+#[test]
+fn documents_inside_the_document_stand_where_they_are_imported() {
+    let inner = package(TRANSITIONAL, &p("from a Word file"), &[]);
+    let chunks: [(&str, &[u8]); 5] = [
+        ("a.html", b"<html><body><p>from a page</p></body></html>"),
+        ("b.rtf", b"{\\rtf1 from rich text\\par}"),
+        ("c.txt", b"from plain text"),
+        ("d.docx", &inner),
+        ("e.mht", b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<p>from a saved page</p>"),
+    ];
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut relations =
+        "<Relationships xmlns='http://schemas.openxmlformats.org/package/2006/relationships'>"
+            .to_owned();
+    let mut body = p("First");
+    for (name, content) in chunks {
+        zip.start_file(format!("word/{name}"), stored).expect("in memory");
+        zip.write_all(content).expect("in memory");
+        relations +=
+            &format!("<Relationship Id='{name}' Type='http://x/aFChunk' Target='{name}'/>");
+        body += &format!("<q:altChunk r:id='{name}'/>");
+    }
+    body += &p("Last");
+    zip.start_file("word/_rels/document.xml.rels", stored).expect("in memory");
+    zip.write_all((relations + "</Relationships>").as_bytes()).expect("in memory");
+    zip.start_file("word/document.xml", stored).expect("in memory");
+    let relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
+    write!(zip, "<q:document xmlns:q='{TRANSITIONAL}' xmlns:r='{relation}'><q:body>{body}</q:body></q:document>").expect("in memory");
+    let bytes = zip.finish().expect("in memory").into_inner();
+    let text = read_as(&bytes, View::Accepted).text(Layer::Verbatim);
+    assert_eq!(
+        text.trim(),
+        "First\n\nfrom a page\n\nfrom rich text\n\nfrom plain text\n\nfrom a Word file\n\nfrom a saved page\n\nLast"
+    );
+}
+
+#[test]
 fn fields_print_their_result_across_paragraphs_and_nests() {
     let mark = |kind: &str| format!("<q:r><q:fldChar q:fldCharType='{kind}'/></q:r>");
     let code = |code: &str| format!("<q:r><q:instrText>{code}</q:instrText></q:r>");

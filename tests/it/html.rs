@@ -132,6 +132,12 @@ fn deletions_and_insertions_follow_the_view() {
     assert_eq!(document.pages[0].verbatim, "due in 14 days");
     let remarks: Vec<_> = document.remarks.iter().map(|r| (r.kind, r.text.as_str())).collect();
     assert_eq!(remarks, [(RemarkKind::Deletion, "30"), (RemarkKind::Insertion, "14")]);
+    let options = Options { view: View::Redline, ..Options::default() };
+    let redline = extract(page.as_bytes(), Format::Html, &options, &Limits::default());
+    assert_eq!(
+        redline.expect("a page").output.pages[0].verbatim,
+        "due in {--30--}{>>2024-05-01<<}{++14++} days"
+    );
     let options = Options { view: View::Original, ..Options::default() };
     let read =
         extract(page.as_bytes(), Format::Html, &options, &Limits::default()).expect("a page");

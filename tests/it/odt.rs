@@ -92,7 +92,11 @@ fn the_agreement_reads_as_it_does_in_words_format() {
                 .remarks
                 .iter()
                 .map(|r| {
-                    (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>())
+                    (
+                        r.kind as u8,
+                        r.author.clone(),
+                        r.text.replace('¶', "").split_whitespace().collect::<String>(),
+                    )
                 })
                 .collect();
             facts.sort();
@@ -187,6 +191,27 @@ fn an_inserted_paragraph_mark_is_not_in_the_original() {
     assert_eq!(read.pages[0].verbatim, "one four");
     assert_eq!((read.remarks[0].kind, &*read.remarks[0].text), (RemarkKind::Insertion, "twothree"));
     assert_eq!(verbatim("", body), "one two\n\nthree four");
+    assert_eq!(
+        read_as(&odt("", body), View::Redline).output.pages[0].verbatim,
+        "one{++ two¶++}{>>A, 2024<<}\n\n{++three++}{>>A, 2024<<} four"
+    );
+}
+
+#[test]
+fn a_redline_shows_deleted_text_and_comments_where_they_stand() {
+    let about = "<office:change-info><dc:creator>A</dc:creator><dc:date>2024</dc:date></office:change-info>";
+    let body = format!(
+        "<text:tracked-changes><text:changed-region text:id='c'><text:deletion>{about}<text:p>old</text:p><text:p>line </text:p></text:deletion></text:changed-region></text:tracked-changes>\
+         <text:p>an <text:change text:change-id='c'/>end, <office:annotation office:name='n'><dc:creator>B</dc:creator><text:p>Sure?</text:p></office:annotation>right<office:annotation-end office:name='n'/>.</text:p>"
+    );
+    let read = read_as(&odt("", &body), View::Redline).output;
+    assert_eq!(
+        read.pages[0].verbatim,
+        "an {--old¶\nline --}{>>A, 2024<<}end, right{>>B on \"right\": Sure?<<}."
+    );
+    assert_eq!(verbatim("", &body), "an end, right.");
+    let comment = &read.remarks[1];
+    assert_eq!((&*comment.author, &*comment.anchor), ("B", "right"));
 }
 
 #[test]

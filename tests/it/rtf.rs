@@ -63,7 +63,11 @@ fn the_agreement_reads_as_it_does_in_words_format() {
             .remarks
             .iter()
             .map(|r| {
-                (r.kind as u8, r.author.clone(), r.text.split_whitespace().collect::<String>())
+                (
+                    r.kind as u8,
+                    r.author.clone(),
+                    r.text.replace('¶', "").split_whitespace().collect::<String>(),
+                )
             })
             .collect();
         facts.sort();
@@ -138,8 +142,16 @@ fn changes_notes_comments_and_headers_are_found() {
         [
             (RemarkKind::Deletion, "Ann", "30"),
             (RemarkKind::Insertion, "Ann", "14"),
-            (RemarkKind::Comment, "Ben", "Really?")
+            (RemarkKind::Comment, "Ben", "Really?"),
+            (RemarkKind::Deletion, "Unknown", "¶")
         ]
+    );
+    let redline = read_as(format!("{{\\rtf1 {body}}}").as_bytes(), View::Redline).output;
+    assert_eq!(
+        redline.pages[0].verbatim.split("\n\n").next(),
+        Some(
+            "due in {--30--}{>>Ann<<}{++14++}{>>Ann<<} days¹{>>Ben, 2024-02-19T10:12:00: Really?<<}{--¶--}{>>Unknown<<}\njoined"
+        )
     );
     let original = read_as(format!("{{\\rtf1 {body}}}").as_bytes(), View::Original).output;
     assert_eq!(original.pages[0].verbatim.lines().next(), Some("due in 30 days¹"));

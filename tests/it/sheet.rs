@@ -117,7 +117,8 @@ fn an_ods_cell_is_what_stands_in_it_and_its_comment_a_remark() {
     );
     assert_eq!(document.pages[1].hidden[0].why, "hidden sheet");
     let remark = &document.remarks[0];
-    assert_eq!((remark.page, &*remark.author, &*remark.text), (1, "Ann", "B2: Why?"));
+    let told = (remark.page, &*remark.author, &*remark.anchor, &*remark.text);
+    assert_eq!(told, (1, "Ann", "B2", "Why?"));
 }
 
 #[test]

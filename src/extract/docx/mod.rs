@@ -5,17 +5,18 @@ mod numbering;
 mod story;
 mod styles;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::attachment::{self, Allowance};
 use super::container::Container;
-use super::document::{Document, Page, PageState, Remark, RemarkKind, Role};
-use super::pages::Pages;
+use super::document::{Document, Hidden, Remark, RemarkKind, Role};
+use super::parts::{Part, Parts, Piece};
 use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
 use numbering::Numbering;
 pub(super) use numbering::format_number;
-use story::{Context, Findings, NoteMention, Piece, Story};
+use story::{Comment, Context, NoteMention, Story};
 pub(super) use story::{superscript, symbol};
 use styles::Styles;
 
@@ -45,32 +46,33 @@ pub(super) fn read(
         Some(root) => Numbering::of(&root, &styles),
         None => Numbering::default(),
     };
-    let context = Context { view: options.view, styles, numbering };
+    let mut context = Context {
+        view: options.view,
+        styles,
+        numbering,
+        comments: HashMap::new(),
+        chunks: package.chunks(&relations, options)?,
+    };
+    context.comments = comments(&mut package, &relations, &context)?;
 
     let mut story = Story::new(&context);
     let pieces = story.read(body);
-    let mut findings = story.findings;
-    let mut reading = Reading { context, pages: Vec::new(), remarks: Vec::new(), limits };
-    let mentions = std::mem::take(&mut findings.mentions);
-    let margins = std::mem::take(&mut findings.margins);
-    reading.page("document", pieces, findings, &mut package.warnings, true);
+    let Story { part, mentions, margins, comments_seen, .. } = story;
+    let mut reading =
+        Reading { context: &context, parts: Parts::new(limits), comments_seen: HashSet::new() };
+    reading.push("document", pieces, part, &comments_seen, true);
     reading.notes(&mut package, &relations, &mentions)?;
     reading.margins(&mut package, &relations, &margins)?;
-    reading.comments(&mut package, &relations)?;
+    reading.loose_comments();
 
-    if reading.pages.iter().all(|page| page.blocks.is_empty() && page.hidden.is_empty())
-        && reading.pages[0].state == PageState::Empty
-    {
+    if reading.parts.is_blank() {
         return Err(Refusal::new(RefusalKind::Empty, "the document has no text and no picture"));
     }
     let properties = package.properties()?;
-    let document = Document {
-        format: Format::Docx,
-        pages: reading.pages,
-        properties,
-        remarks: reading.remarks,
-    };
-    Ok(Warned { output: document, warnings: package.warnings })
+    let Parts { pages, remarks, mut warnings, .. } = reading.parts;
+    warnings.splice(0..0, package.warnings);
+    let document = Document { format: Format::Docx, pages, properties, remarks };
+    Ok(Warned { output: document, warnings })
 }
 
 /// Relationships of a part: id, type (its last word), target (a part's name).
@@ -144,6 +146,29 @@ impl Package<'_> {
         Ok(relations)
     }
 
+    /// The documents inside the document (`w:altChunk`), by their relation.
+    fn chunks(
+        &mut self,
+        relations: &Relations,
+        options: &Options,
+    ) -> Result<HashMap<String, Part>, Refusal> {
+        let mut allowance = Allowance::new(self.limits);
+        let mut chunks = HashMap::new();
+        for (id, kind, target) in relations {
+            if kind == "aFChunk"
+                && let Some(bytes) = self.container.read(target)?
+            {
+                let name = target.rsplit('/').next().unwrap_or(target);
+                let limits = self.limits;
+                let (part, warnings) =
+                    attachment::part(name, &bytes, options, limits, &mut allowance);
+                self.warnings.extend(warnings);
+                chunks.extend(part.map(|part| (id.clone(), part)));
+            }
+        }
+        Ok(chunks)
+    }
+
     /// Title, author and the like.
     pub(super) fn properties(&mut self) -> Result<BTreeMap<String, String>, Refusal> {
         let mut properties = BTreeMap::new();
@@ -194,57 +219,48 @@ fn resolve(folder: &str, target: &str) -> String {
     steps.join("/")
 }
 
+/// Comments by their id.
+fn comments(
+    package: &mut Package<'_>,
+    relations: &Relations,
+    context: &Context,
+) -> Result<HashMap<String, Comment>, Refusal> {
+    let mut comments = HashMap::new();
+    let Some(root) = package.related(relations, "comments")? else { return Ok(comments) };
+    for comment in root.elements().filter(|element| element.is_word("comment")) {
+        let word = |name| comment.word(name).unwrap_or("").to_owned();
+        let pieces = Story::new(context).read(comment);
+        let texts: Vec<String> = pieces.into_iter().map(|piece| piece.text).collect();
+        let (author, date, text) = (word("author"), word("date"), texts.join("\n"));
+        comments.insert(word("id"), Comment { author, date, text });
+    }
+    Ok(comments)
+}
+
 /// The document while its parts are read.
 struct Reading<'a> {
-    context: Context,
-    pages: Vec<Page>,
-    remarks: Vec<Remark>,
-    limits: &'a Limits,
+    context: &'a Context,
+    parts: Parts<'a>,
+    comments_seen: HashSet<String>,
 }
 
 impl Reading<'_> {
-    /// Makes a page of a part. `always`: also where nothing is in it.
-    fn page(
-        &mut self,
-        label: &str,
-        pieces: Vec<Piece>,
-        findings: Findings,
-        warnings: &mut Vec<Warning>,
-        always: bool,
-    ) {
-        if pieces.is_empty() && findings.hidden.is_empty() && !always {
-            return;
+    /// Makes a page of a story. `always`: also where nothing is in it.
+    fn push(&mut self, label: &str, pieces: Vec<Piece>, part: Part, seen: &[&str], always: bool) {
+        self.comments_seen.extend(seen.iter().map(|id| (*id).to_owned()));
+        if always || !pieces.is_empty() || !part.hidden.is_empty() {
+            // Parts are cut only where the page limit asks for it.
+            self.parts.push(label, Part { pieces, ..part }, true);
         }
-        let number = self.pages.len() as u32 + 1;
-        // Parts are cut only where the page limit asks for it.
-        let mut pages = Pages::new(number, label, usize::MAX, self.limits);
-        let is_blank = pieces.is_empty();
-        for piece in pieces {
-            pages.block(piece.role, &piece.text, piece.label);
-        }
-        for hidden in findings.hidden {
-            pages.hidden(hidden.text, hidden.why);
-        }
-        let mut pages = pages.finish(warnings);
-        if is_blank && findings.pictures > 0 {
-            pages[0].state = PageState::ImageOnly;
-        }
-        self.pages.append(&mut pages);
-        self.remarks
-            .extend(findings.remarks.into_iter().map(|remark| Remark { page: number, ..remark }));
-        if findings.pictures > 0 {
-            let message = match findings.pictures {
-                1 => "1 picture or embedded object is not read".to_owned(),
-                many => format!("{many} pictures or embedded objects are not read"),
-            };
-            warnings.push(Warning::page(number, message));
-        }
-        let mut unread = findings.unread;
-        unread.sort();
-        for group in unread.chunk_by(|a, b| a == b) {
-            let times =
-                if group.len() > 1 { format!(" ({} times)", group.len()) } else { String::new() };
-            warnings.push(Warning::page(number, format!("not read: {}{times}", group[0])));
+    }
+
+    /// Comments that no text points to.
+    fn loose_comments(&mut self) {
+        let is_loose = |(id, _): &(&String, &Comment)| !self.comments_seen.contains(*id);
+        let mut loose: Vec<_> = self.context.comments.iter().filter(is_loose).collect();
+        loose.sort_by_key(|(id, _)| (id.len(), *id));
+        for (_, Comment { author, date, text }) in loose {
+            self.parts.remarks.push(Remark::new(RemarkKind::Comment, author, date, text));
         }
     }
 
@@ -262,7 +278,7 @@ impl Reading<'_> {
                 continue;
             }
             let Some(root) = package.related(relations, kind)? else { continue };
-            let mut story = Story::new(&self.context);
+            let mut story = Story::new(self.context);
             let mut pieces = Vec::new();
             let mut printed = HashSet::new();
             for mention in mentions.iter().filter(|mention| mention.is_endnote == is_endnote) {
@@ -281,8 +297,8 @@ impl Reading<'_> {
                     pieces.push(Piece { role: Role::Note, text, label });
                 }
             }
-            let findings = story.findings;
-            self.page(kind, pieces, findings, &mut package.warnings, false);
+            let Story { part, comments_seen, .. } = story;
+            self.push(kind, pieces, part, &comments_seen, false);
         }
         Ok(())
     }
@@ -314,9 +330,9 @@ impl Reading<'_> {
                     continue;
                 }
                 let Some(root) = package.side_part(target)? else { continue };
-                let mut story = Story::new(&self.context);
+                let mut story = Story::new(self.context);
                 let mut pieces = story.read(&root);
-                let mut findings = story.findings;
+                let Story { mut part, comments_seen, .. } = story;
                 let is_shown = margins.iter().any(|other| {
                     other.relation == margin.relation
                         && match other.kind.as_str() {
@@ -328,37 +344,15 @@ impl Reading<'_> {
                 if !is_shown {
                     for piece in pieces.drain(..) {
                         let why = format!("{} page {word} that no section shows", margin.kind);
-                        findings.hidden.push(super::document::Hidden { text: piece.text, why });
+                        part.hidden.push(Hidden { text: piece.text, why });
                     }
                 }
                 for piece in &mut pieces {
                     piece.role = if is_footer { Role::PageFooter } else { Role::PageHeader };
                 }
                 let label = format!("{word} {}", printed.len());
-                self.page(&label, pieces, findings, &mut package.warnings, false);
+                self.push(&label, pieces, part, &comments_seen, false);
             }
-        }
-        Ok(())
-    }
-
-    /// Comments are remarks, not text.
-    fn comments(
-        &mut self,
-        package: &mut Package<'_>,
-        relations: &Relations,
-    ) -> Result<(), Refusal> {
-        let Some(root) = package.related(relations, "comments")? else { return Ok(()) };
-        for comment in root.elements().filter(|element| element.is_word("comment")) {
-            let word = |name| comment.word(name).unwrap_or("").to_owned();
-            let pieces = Story::new(&self.context).read(comment);
-            let texts: Vec<String> = pieces.into_iter().map(|piece| piece.text).collect();
-            self.remarks.push(Remark {
-                kind: RemarkKind::Comment,
-                page: 1,
-                author: word("author"),
-                date: word("date"),
-                text: texts.join("\n"),
-            });
         }
         Ok(())
     }

@@ -122,6 +122,10 @@ impl Numbering {
                 }
             }
         }
+        // Levels above that no paragraph has used yet are taken as used once.
+        for (above, count) in counts.iter_mut().enumerate().take(at) {
+            count.get_or_insert_with(|| start(above));
+        }
         counts[at] = Some(counts[at].map_or_else(|| start(at), |count| count.saturating_add(1)));
         for (deeper, count) in counts.iter_mut().enumerate().skip(at + 1) {
             let restart = num.levels[deeper].as_ref().and_then(|level| level.restart);
@@ -417,6 +421,17 @@ mod tests {
         let list = numbering(&levels, ONE);
         let found = texts(&list, &[("1", 0), ("1", 1), ("1", 0), ("1", 1)]);
         assert_eq!(found, ["1.", "1)", "2.", "2)"]);
+    }
+
+    #[test]
+    fn a_level_that_was_passed_over_counts_as_used() {
+        // As LibreOffice 7.4 prints it (`soffice --headless --convert-to txt:Text`).
+        let levels = level(0, "decimal", "%1.", "")
+            + &level(1, "decimal", "%1.%2", "")
+            + &level(2, "lowerLetter", "%1.%2(%3)", "");
+        let found =
+            texts(&numbering(&levels, ONE), &[("1", 2), ("1", 1), ("1", 0), ("1", 2), ("1", 1)]);
+        assert_eq!(found, ["1.1(a)", "1.2", "2.", "2.1(a)", "2.2"]);
     }
 
     #[test]

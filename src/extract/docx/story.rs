@@ -1,9 +1,13 @@
 //! One story of a DOCX (the body, a note, a header, a comment, a text box) → blocks of text, as one
 //! view of its tracked changes shows them. Does not open parts or make pages.
 
+use std::collections::HashMap;
+
 use super::super::View;
 use super::super::document::{Hidden, Remark, RemarkKind, Role};
 use super::super::labels::printed_label;
+use super::super::parts::{Part, Piece, lay_out_row};
+use super::super::redline::{self, Change, Marks, PARAGRAPH_MARK};
 use super::super::xml::{Element, Ns};
 use super::numbering::{Counters, Numbering, format_number};
 use super::styles::{NumberingRef, Styles, is_on, is_shaded, toggle};
@@ -13,14 +17,18 @@ pub(super) struct Context {
     pub(super) view: View,
     pub(super) styles: Styles,
     pub(super) numbering: Numbering,
+    /// By their id.
+    pub(super) comments: HashMap<String, Comment>,
+    /// Documents inside the document (`w:altChunk`), by their relation.
+    pub(super) chunks: HashMap<String, Part>,
 }
 
-/// A finished block.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) role: Role,
+/// A comment; what it is about stands in the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Comment {
+    pub(super) author: String,
+    pub(super) date: String,
     pub(super) text: String,
-    pub(super) label: Option<String>,
 }
 
 /// A footnote or endnote that the text points to, in order of first mention.
@@ -43,24 +51,14 @@ pub(super) struct Margin {
     pub(super) title_page: bool,
 }
 
-/// What was found in a story beside its blocks.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) remarks: Vec<Remark>,
-    pub(super) hidden: Vec<Hidden>,
-    pub(super) mentions: Vec<NoteMention>,
-    pub(super) margins: Vec<Margin>,
-    /// Pictures and embedded objects, whose inside is not read.
-    pub(super) pictures: usize,
-    /// Embedded documents (`w:altChunk`) and fields that print what only Word can compute.
-    pub(super) unread: Vec<String>,
-}
-
 /// Reads a story. `counters` belong to it alone.
 pub(super) struct Story<'a> {
     context: &'a Context,
     counters: Counters,
-    pub(super) findings: Findings,
+    /// What was found beside the blocks.
+    pub(super) part: Part,
+    pub(super) mentions: Vec<NoteMention>,
+    pub(super) margins: Vec<Margin>,
     blocks: Vec<Piece>,
     line: Line,
     /// Text boxes of the paragraph being read; they follow it.
@@ -73,12 +71,30 @@ pub(super) struct Story<'a> {
     on_ground: usize,
     /// Whether more text of the same change goes on with the last remark.
     remark_open: bool,
+    /// Comments whose text is being read, with the text so far.
+    commented: Vec<(&'a str, String)>,
+    /// Comments whose text has been read.
+    anchors: HashMap<&'a str, String>,
+    /// The names of the moves seen so far; their order numbers them.
+    moves: Vec<&'a str>,
+    /// The moves whose text is being read: away from here, to here.
+    moving: [Option<usize>; 2],
+    /// Moves away from places that have been told.
+    told: Vec<Change>,
+    /// Comments that the text points to.
+    pub(super) comments_seen: Vec<&'a str>,
+    /// The block that holds the cell or text box being read, if one is.
+    outer_block: Option<usize>,
 }
 
 /// The paragraph being put together; a removed paragraph mark lets the next one go on with it.
 #[derive(Default)]
 struct Line {
     text: String,
+    /// Changes that are open in the text, where the view shows them.
+    marks: Marks,
+    /// Whether some of the text is still part of the document.
+    has_kept: bool,
     /// The style of the paragraph being read.
     style: Option<String>,
     /// A hidden paragraph mark joined this line's first paragraph with what follows: its number and
@@ -93,11 +109,15 @@ struct Field {
     has_result: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Change {
-    kind: RemarkKind,
-    author: String,
-    date: String,
+impl Line {
+    fn push(&mut self, text: &str, changes: &[Change], view: View) {
+        if view != View::Redline {
+            return self.text.push_str(text);
+        }
+        self.marks.turn(&mut self.text, changes);
+        self.text.push_str(&redline::plain(text));
+        self.has_kept |= !text.trim().is_empty() && !changes.iter().any(Change::takes_away);
+    }
 }
 
 impl<'a> Story<'a> {
@@ -105,7 +125,9 @@ impl<'a> Story<'a> {
         Story {
             context,
             counters: Counters::default(),
-            findings: Findings::default(),
+            part: Part::default(),
+            mentions: Vec::new(),
+            margins: Vec::new(),
             blocks: Vec::new(),
             line: Line::default(),
             boxes: Vec::new(),
@@ -114,11 +136,18 @@ impl<'a> Story<'a> {
             dropped: 0,
             on_ground: 0,
             remark_open: false,
+            commented: Vec::new(),
+            anchors: HashMap::new(),
+            moves: Vec::new(),
+            moving: [None; 2],
+            told: Vec::new(),
+            comments_seen: Vec::new(),
+            outer_block: None,
         }
     }
 
     /// The blocks below `parent` (`w:body`, `w:footnote`, `w:hdr`, …).
-    pub(super) fn read(&mut self, parent: &Element) -> Vec<Piece> {
+    pub(super) fn read(&mut self, parent: &'a Element) -> Vec<Piece> {
         self.block_children(parent);
         self.end_paragraph(None);
         std::mem::take(&mut self.blocks)
@@ -126,13 +155,13 @@ impl<'a> Story<'a> {
 
     // ---- blocks ----
 
-    fn block_children(&mut self, parent: &Element) {
+    fn block_children(&mut self, parent: &'a Element) {
         for element in parent.elements() {
             self.block(element);
         }
     }
 
-    fn block(&mut self, element: &Element) {
+    fn block(&mut self, element: &'a Element) {
         if element.ns == Ns::Compatibility && &*element.name == "AlternateContent" {
             if let Some(branch) = chosen_branch(element) {
                 self.block_children(branch);
@@ -162,14 +191,16 @@ impl<'a> Story<'a> {
                 self.changed(element, |story| story.block_children(element));
             }
             "sectPr" => self.section(element),
-            "altChunk" => self.findings.unread.push("an embedded document (altChunk)".to_owned()),
+            "commentRangeStart" | "commentRangeEnd" | "moveFromRangeStart" | "moveFromRangeEnd"
+            | "moveToRangeStart" | "moveToRangeEnd" => self.range(element),
+            "altChunk" => self.chunk(element),
             // A run outside of a paragraph is wrong, but its text was meant to be read.
             "r" => self.run(element),
             _ => {}
         }
     }
 
-    fn paragraph(&mut self, paragraph: &Element) {
+    fn paragraph(&mut self, paragraph: &'a Element) {
         let marked = paragraph.child("pPr");
         let properties = self.properties_in_view(marked);
         self.line.style = properties.and_then(|p| p.child_val("pStyle")).map(str::to_owned);
@@ -180,10 +211,14 @@ impl<'a> Story<'a> {
             self.section(section);
         }
         let mark = marked.and_then(|properties| properties.child("rPr"));
-        if mark.is_some_and(|mark| self.is_mark_removed(mark)) || self.dropped > 0 {
+        let goes_on = mark.is_some_and(|mark| self.changed_mark(mark));
+        if goes_on || self.dropped > 0 {
             // Goes on in the next paragraph, whose properties the joined one has.
             self.remark_open = false;
             return;
+        }
+        if self.context.view == View::Redline && self.changes.iter().any(Change::takes_away) {
+            return self.end_uncounted();
         }
         if toggle(mark, "vanish") == Some(true) {
             // A hidden mark, such as Word's style separator, prints the next paragraph in the same
@@ -205,17 +240,71 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn is_mark_removed(&self, mark: &Element) -> bool {
-        let removing = match self.context.view {
-            View::Accepted => ["del", "moveFrom"],
-            View::Original => ["ins", "moveTo"],
-        };
-        removing.iter().any(|name| mark.child(name).is_some())
+    /// Notes how a paragraph mark was changed. Returns whether the view removes it, so that the next
+    /// paragraph goes on in the same line.
+    fn changed_mark(&mut self, mark: &'a Element) -> bool {
+        let names = ["ins", "moveTo", "del", "moveFrom"];
+        let changes = names.iter().filter_map(|name| mark.child(name));
+        let changes: Vec<Change> = changes.map(|change| self.change_of(change)).collect();
+        let depth = self.changes.len();
+        let is_moved_away = changes.iter().any(|change| change.kind == RemarkKind::MovedAway);
+        let is_removed = changes.iter().any(|change| self.removes(change));
+        for change in changes {
+            if !self.changes.contains(&change) {
+                self.changes.push(change);
+            }
+        }
+        if self.changes.len() > depth {
+            self.remark(PARAGRAPH_MARK);
+        }
+        let taken_away = self.changes.iter().any(Change::takes_away);
+        if self.context.view == View::Redline && self.dropped == 0 {
+            if self.changes.len() > depth && !is_moved_away {
+                self.line.marks.turn(&mut self.line.text, &self.changes);
+                self.line.text.push_str(PARAGRAPH_MARK);
+            }
+            self.line.marks.close(&mut self.line.text);
+            self.changes.truncate(depth);
+            if taken_away && self.line.has_kept {
+                self.line.text.push('\n');
+                return true;
+            }
+            if taken_away {
+                // Nothing of it is left, and it has no number.
+                self.end_uncounted();
+                return true;
+            }
+            return false;
+        }
+        self.changes.truncate(depth);
+        is_removed
+    }
+
+    /// Whether this view leaves out what the change is about. A move is shown where it went.
+    fn removes(&self, change: &Change) -> bool {
+        match self.context.view {
+            View::Accepted => change.takes_away(),
+            View::Original => !change.takes_away(),
+            View::Redline => change.kind == RemarkKind::MovedAway,
+        }
+    }
+
+    /// Puts a paragraph that is no longer part of the document among the blocks.
+    fn end_uncounted(&mut self) {
+        self.line.marks.close(&mut self.line.text);
+        let text = std::mem::take(&mut self.line.text).trim().to_owned();
+        if !text.is_empty() {
+            self.blocks.push(Piece { role: Role::Paragraph, text, label: None });
+        }
+        self.line = Line::default();
+        self.remark_open = false;
+        self.blocks.append(&mut self.boxes);
     }
 
     /// Puts the paragraph among the blocks. `properties` is none where no paragraph mark ends it: at
     /// the end of a cell or before a table.
     fn end_paragraph(&mut self, properties: Option<Option<&Element>>) {
+        self.line.marks.close(&mut self.line.text);
         let is_blank = self.line.text.trim().is_empty();
         if properties.is_some() || !is_blank {
             let (role, prefix) = match self.line.lead.take() {
@@ -263,7 +352,7 @@ impl<'a> Story<'a> {
         (role, prefix.map(|number| number.text + number.suffix))
     }
 
-    fn section(&mut self, section: &Element) {
+    fn section(&mut self, section: &'a Element) {
         let title_page = toggle(Some(section), "titlePg").unwrap_or(false);
         for element in section.elements().filter(|element| element.ns == Ns::Word) {
             let is_footer = match &*element.name {
@@ -272,7 +361,7 @@ impl<'a> Story<'a> {
                 _ => continue,
             };
             let Some(relation) = element.attribute(Ns::Relation, "id") else { continue };
-            self.findings.margins.push(Margin {
+            self.margins.push(Margin {
                 is_footer,
                 kind: element.word("type").unwrap_or("default").to_owned(),
                 relation: relation.to_owned(),
@@ -283,7 +372,7 @@ impl<'a> Story<'a> {
 
     // ---- tables ----
 
-    fn table(&mut self, table: &Element) {
+    fn table(&mut self, table: &'a Element) {
         self.on_ground += 1;
         let look = table.child("tblPr").and_then(|properties| properties.child("tblLook"));
         let first_row_stands_out = look.is_some_and(|look| match look.word("firstRow") {
@@ -305,45 +394,51 @@ impl<'a> Story<'a> {
     }
 
     /// Returns whether the row is in this view.
-    fn row(&mut self, row: &Element, may_be_header: bool) -> bool {
+    fn row(&mut self, row: &'a Element, may_be_header: bool) -> bool {
         let properties = row.child("trPr");
-        let (removing, kind) = match self.context.view {
-            View::Accepted => ("del", RemarkKind::Deletion),
-            View::Original => ("ins", RemarkKind::Insertion),
-        };
-        if let Some(change) = properties.and_then(|properties| properties.child(removing)) {
-            self.dropped_content(change, kind, |story| {
+        let change = self.change_in(properties, ["ins", "del"]);
+        if let Some(change) = change.as_ref().filter(|change| self.removes(change)) {
+            self.dropped_content(change.clone(), |story| {
                 story.aside(|story| story.block_children_of_cells(row));
             });
             return false;
         }
+        let depth = self.changes.len();
+        self.changes.extend(change);
         let mut elements = Vec::new();
         collect(row, "tc", &mut elements);
         let mut cells: Vec<Vec<Piece>> = Vec::new();
         for cell in elements {
             let properties = cell.child("tcPr");
-            let removing = match self.context.view {
-                View::Accepted => ("cellDel", RemarkKind::Deletion),
-                View::Original => ("cellIns", RemarkKind::Insertion),
-            };
-            if let Some(change) = properties.and_then(|properties| properties.child(removing.0)) {
-                self.dropped_content(change, removing.1, |story| {
+            let change = self.change_in(properties, ["cellIns", "cellDel"]);
+            if let Some(change) = change.as_ref().filter(|change| self.removes(change)) {
+                self.dropped_content(change.clone(), |story| {
                     story.aside(|story| story.block_children(cell));
                 });
             } else if properties.is_some_and(|properties| self.goes_on_from_above(properties)) {
                 // Its content is not printed; its column is.
                 cells.push(Vec::new());
             } else {
+                let depth = self.changes.len();
+                self.changes.extend(change);
                 cells.push(self.aside(|story| story.block_children(cell)));
+                self.changes.truncate(depth);
             }
         }
+        self.changes.truncate(depth);
         let header = toggle(properties, "tblHeader").unwrap_or(false)
             || (may_be_header && cells.len() > 1 && is_bold(row));
-        self.lay_out_row(cells, header);
+        lay_out_row(cells, header, &mut self.blocks);
         true
     }
 
-    fn block_children_of_cells(&mut self, row: &Element) {
+    /// The change that a row or a cell as a whole bears, if one.
+    fn change_in(&mut self, properties: Option<&'a Element>, names: [&str; 2]) -> Option<Change> {
+        let change = names.iter().find_map(|name| properties?.child(name))?;
+        Some(self.change_of(change))
+    }
+
+    fn block_children_of_cells(&mut self, row: &'a Element) {
         let mut cells = Vec::new();
         collect(row, "tc", &mut cells);
         for cell in cells {
@@ -355,33 +450,12 @@ impl<'a> Story<'a> {
     fn goes_on_from_above(&self, properties: &Element) -> bool {
         if let Some(change) = properties.child("cellMerge") {
             let name = match self.context.view {
-                View::Accepted => "vMerge",
+                View::Accepted | View::Redline => "vMerge",
                 View::Original => "vMergeOrig",
             };
             return change.word(name) == Some("cont");
         }
         properties.child("vMerge").is_some_and(|merge| merge.word("val") != Some("restart"))
-    }
-
-    /// A row of cells becomes one block. A row with a table in it, or with one cell, is there for the
-    /// layout: what it holds stands for itself.
-    fn lay_out_row(&mut self, cells: Vec<Vec<Piece>>, header: bool) {
-        let is_row = |piece: &Piece| matches!(piece.role, Role::TableRow | Role::TableHeader);
-        if cells.len() == 1 || cells.iter().flatten().any(is_row) {
-            self.blocks.extend(cells.into_iter().flatten());
-            return;
-        }
-        let texts: Vec<String> = cells
-            .iter()
-            .map(|pieces| {
-                let texts = pieces.iter().map(|piece| piece.text.replace('\t', " "));
-                texts.collect::<Vec<_>>().join("\n")
-            })
-            .collect();
-        let role = if header { Role::TableHeader } else { Role::TableRow };
-        let label =
-            cells.first().and_then(|cell| cell.first()).and_then(|piece| piece.label.clone());
-        self.blocks.push(Piece { role, text: texts.join("\t"), label });
     }
 
     /// Reads something with blocks of its own (a cell, a text box) and hands them back.
@@ -390,8 +464,11 @@ impl<'a> Story<'a> {
         let line = std::mem::take(&mut self.line);
         let boxes = std::mem::take(&mut self.boxes);
         let fields = std::mem::take(&mut self.fields);
+        let outer_block = self.outer_block;
+        self.outer_block = outer_block.or(Some(blocks.len()));
         read(self);
         self.end_paragraph(None);
+        self.outer_block = outer_block;
         self.fields = fields;
         self.boxes = boxes;
         self.line = line;
@@ -401,30 +478,94 @@ impl<'a> Story<'a> {
     // ---- tracked changes ----
 
     /// Reads what stands in `w:ins`, `w:del`, `w:moveTo` or `w:moveFrom`.
-    fn changed(&mut self, element: &Element, read: impl FnOnce(&mut Self)) {
-        let kind = match &*element.name {
-            "ins" | "moveTo" => RemarkKind::Insertion,
-            _ => RemarkKind::Deletion,
-        };
-        let is_shown = (kind == RemarkKind::Insertion) == (self.context.view == View::Accepted);
-        if is_shown {
-            self.changes.push(change_of(element, kind));
-            read(self);
-            self.changes.pop();
-        } else {
-            self.dropped_content(element, kind, read);
+    fn changed(&mut self, element: &'a Element, read: impl FnOnce(&mut Self)) {
+        let change = self.change_of(element);
+        if self.removes(&change) {
+            if self.context.view == View::Redline && self.dropped == 0 {
+                self.trace(&change);
+            }
+            return self.dropped_content(change, read);
         }
+        // Beside the text that is, a field of the text that was begins and ends for itself.
+        let is_beside = change.takes_away() && self.context.view == View::Redline;
+        let fields = is_beside.then(|| std::mem::take(&mut self.fields));
+        self.changes.push(change);
+        read(self);
+        self.changes.pop();
+        if let Some(fields) = fields {
+            self.fields = fields;
+        }
+    }
+
+    fn change_of(&self, element: &Element) -> Change {
+        let word = |name| element.word(name).unwrap_or("");
+        let (kind, moving) = match &*element.name {
+            "moveTo" => (RemarkKind::MovedHere, self.moving[1]),
+            "moveFrom" => (RemarkKind::MovedAway, self.moving[0]),
+            "ins" | "cellIns" => (RemarkKind::Insertion, None),
+            _ => (RemarkKind::Deletion, None),
+        };
+        let moved = moving.map_or(String::new(), |index| format!("move {}", index + 1));
+        Change { moved, ..Change::new(kind, word("author"), word("date")) }
+    }
+
+    /// Tells once that a move went away from here.
+    fn trace(&mut self, change: &Change) {
+        if self.told.contains(change) {
+            return;
+        }
+        self.line.marks.close(&mut self.line.text);
+        self.line.text.push_str(&change.trace());
+        self.told.push(change.clone());
+    }
+
+    /// Begins or ends a stretch of the text that a comment or a move is about.
+    fn range(&mut self, mark: &'a Element) {
+        let id = mark.word("id").unwrap_or("");
+        let side = usize::from(mark.name.starts_with("moveTo"));
+        match &*mark.name {
+            "commentRangeStart" => self.commented.push((id, String::new())),
+            "commentRangeEnd" => {
+                if let Some(at) = self.commented.iter().position(|(open, _)| *open == id) {
+                    let (id, text) = self.commented.remove(at);
+                    self.anchors.insert(id, text);
+                }
+            }
+            "moveFromRangeStart" | "moveToRangeStart" => {
+                let name = mark.word("name").unwrap_or("");
+                let known = self.moves.iter().position(|other| *other == name);
+                self.moving[side] = Some(known.unwrap_or(self.moves.len()));
+                if known.is_none() {
+                    self.moves.push(name);
+                }
+            }
+            _ => self.moving[side] = None,
+        }
+    }
+
+    /// A comment, where the text points to it.
+    fn comment(&mut self, reference: &'a Element) {
+        let id = reference.word("id").unwrap_or("");
+        let Some(comment) = self.context.comments.get(id) else { return };
+        let anchor = self.anchors.remove(id).unwrap_or_default();
+        self.comments_seen.push(id);
+        let Comment { author, date, text } = comment;
+        if self.context.view == View::Redline && self.dropped == 0 {
+            self.line.marks.close(&mut self.line.text);
+            self.line.text.push_str(&redline::comment(author, date, &anchor, text));
+        }
+        self.part.remarks.push(Remark {
+            anchor: anchor.trim().to_owned(),
+            block: self.block_index(),
+            ..Remark::new(RemarkKind::Comment, author, date, text)
+        });
+        self.remark_open = false;
     }
 
     /// Reads what this view does not show, for the remark alone. A field that begins or ends in it
     /// does not do so here.
-    fn dropped_content(
-        &mut self,
-        change: &Element,
-        kind: RemarkKind,
-        read: impl FnOnce(&mut Self),
-    ) {
-        self.changes.push(change_of(change, kind));
+    fn dropped_content(&mut self, change: Change, read: impl FnOnce(&mut Self)) {
+        self.changes.push(change);
         self.dropped += 1;
         let fields = std::mem::take(&mut self.fields);
         read(self);
@@ -433,38 +574,56 @@ impl<'a> Story<'a> {
         self.changes.pop();
     }
 
+    /// The block that is being put together.
+    fn block_index(&self) -> Option<u32> {
+        u32::try_from(self.outer_block.unwrap_or(self.blocks.len())).ok()
+    }
+
     fn remark(&mut self, text: &str) {
+        let block = self.block_index();
         let Some(change) = self.changes.last() else {
             self.remark_open = false;
             return;
         };
-        let last = self.findings.remarks.last_mut().filter(|last| {
+        let last = self.part.remarks.last_mut().filter(|last| {
             self.remark_open
                 && (last.kind, &last.author, &last.date)
                     == (change.kind, &change.author, &change.date)
         });
         match last {
             Some(last) => last.text.push_str(text),
-            None => self.findings.remarks.push(Remark {
-                kind: change.kind,
-                page: 1,
-                author: change.author.clone(),
-                date: change.date.clone(),
-                text: text.to_owned(),
-            }),
+            None => {
+                let Change { kind, author, date, .. } = change;
+                let remark = Remark::new(*kind, author, date, text);
+                self.part.remarks.push(Remark { block, ..remark });
+            }
         }
         self.remark_open = true;
     }
 
+    /// A document inside the document: its blocks follow.
+    fn chunk(&mut self, chunk: &'a Element) {
+        self.end_paragraph(None);
+        let relation = chunk.attribute(Ns::Relation, "id").unwrap_or("");
+        let Some(read) = self.context.chunks.get(relation).filter(|_| self.dropped == 0) else {
+            return self.part.unread.push("an embedded document (altChunk)".to_owned());
+        };
+        self.blocks.extend(read.pieces.iter().cloned());
+        self.part.hidden.extend(read.hidden.iter().cloned());
+        self.part.remarks.extend(read.remarks.iter().cloned());
+        self.part.unread.extend(read.unread.iter().cloned());
+        self.part.pictures += read.pictures;
+    }
+
     // ---- inside a paragraph ----
 
-    fn inline_children(&mut self, parent: &Element) {
+    fn inline_children(&mut self, parent: &'a Element) {
         for element in parent.elements() {
             self.inline(element);
         }
     }
 
-    fn inline(&mut self, element: &Element) {
+    fn inline(&mut self, element: &'a Element) {
         match element.ns {
             Ns::Compatibility if &*element.name == "AlternateContent" => {
                 if let Some(branch) = chosen_branch(element) {
@@ -485,7 +644,9 @@ impl<'a> Story<'a> {
                         self.inline_children(content);
                     }
                 }
-                "subDoc" => self.findings.unread.push("a linked subdocument".to_owned()),
+                "commentRangeStart" | "commentRangeEnd" | "moveFromRangeStart"
+                | "moveFromRangeEnd" | "moveToRangeStart" | "moveToRangeEnd" => self.range(element),
+                "subDoc" => self.part.unread.push("a linked subdocument".to_owned()),
                 // A paragraph inside a paragraph is wrong, but its text was meant to be read.
                 "p" => self.paragraph(element),
                 _ => {}
@@ -494,7 +655,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn run(&mut self, run: &Element) {
+    fn run(&mut self, run: &'a Element) {
         let why = self.hidden_why(run.child("rPr"));
         for element in run.elements() {
             self.run_content(element, why);
@@ -521,7 +682,7 @@ impl<'a> Story<'a> {
         (is_white && !on_ground).then_some("white on white")
     }
 
-    fn run_content(&mut self, element: &Element, why: Option<&'static str>) {
+    fn run_content(&mut self, element: &'a Element, why: Option<&'static str>) {
         match element.ns {
             Ns::Compatibility if &*element.name == "AlternateContent" => {
                 if let Some(branch) = chosen_branch(element) {
@@ -547,6 +708,7 @@ impl<'a> Story<'a> {
                 }
             }
             "footnoteReference" | "endnoteReference" => self.mention(element, why),
+            "commentReference" => self.comment(element),
             "fldChar" => self.field_mark(element, why),
             "instrText" => {
                 if let Some(field) = self.fields.last_mut().filter(|field| !field.in_result) {
@@ -571,13 +733,16 @@ impl<'a> Story<'a> {
             return;
         }
         self.remark(text);
+        for (_, commented) in &mut self.commented {
+            commented.push_str(text);
+        }
         if self.dropped > 0 {
             return;
         }
-        let Some(why) = why else { return self.line.text.push_str(text) };
-        match self.findings.hidden.last_mut() {
+        let Some(why) = why else { return self.line.push(text, &self.changes, self.context.view) };
+        match self.part.hidden.last_mut() {
             Some(last) if last.why == why && !last.text.ends_with('\n') => last.text.push_str(text),
-            _ => self.findings.hidden.push(Hidden { text: text.to_owned(), why: why.to_owned() }),
+            _ => self.part.hidden.push(Hidden { text: text.to_owned(), why: why.to_owned() }),
         }
     }
 
@@ -603,14 +768,14 @@ impl<'a> Story<'a> {
                     !field.has_result && field.instruction.trim_start().starts_with("LISTNUM")
                 };
                 if ended.as_ref().is_some_and(is_list_number) && self.dropped == 0 {
-                    self.findings.unread.push("a LISTNUM field's number".to_owned());
+                    self.part.unread.push("a LISTNUM field's number".to_owned());
                 }
             }
             _ => {}
         }
     }
 
-    fn mention(&mut self, reference: &Element, why: Option<&'static str>) {
+    fn mention(&mut self, reference: &'a Element, why: Option<&'static str>) {
         let Some(id) = reference.word("id") else { return };
         if self.dropped > 0 {
             return;
@@ -619,7 +784,7 @@ impl<'a> Story<'a> {
         let by_hand = reference.word("customMarkFollows").is_some_and(is_on);
         let same_kind =
             |mention: &&NoteMention| mention.is_endnote == is_endnote && !mention.mark.is_empty();
-        let count = self.findings.mentions.iter().filter(same_kind).count() as i64 + 1;
+        let count = self.mentions.iter().filter(same_kind).count() as i64 + 1;
         let mark = match (by_hand, is_endnote) {
             (true, _) => String::new(),
             (false, false) => superscript(count),
@@ -627,18 +792,18 @@ impl<'a> Story<'a> {
             (false, true) => format!("[{}]", format_number(count, "lowerRoman")),
         };
         self.text(&mark, why);
-        self.findings.mentions.push(NoteMention { is_endnote, id: id.to_owned(), mark });
+        self.mentions.push(NoteMention { is_endnote, id: id.to_owned(), mark });
     }
 
     /// A picture, a shape or an embedded object: its text boxes follow the paragraph.
-    fn drawing(&mut self, drawing: &Element) {
+    fn drawing(&mut self, drawing: &'a Element) {
         let mut boxes = Vec::new();
         collect_boxes(drawing, &mut boxes);
         let is_picture = |element: &Element| {
             matches!(&*element.name, "blip" | "imagedata" | "OLEObject" | "chart" | "relIds")
         };
         if drawing.holds(&is_picture) && self.dropped == 0 {
-            self.findings.pictures += 1;
+            self.part.pictures += 1;
         }
         self.on_ground += 1;
         for content in boxes {
@@ -649,7 +814,7 @@ impl<'a> Story<'a> {
     }
 
     /// A formula in one line.
-    fn math(&mut self, element: &Element) {
+    fn math(&mut self, element: &'a Element) {
         if element.ns == Ns::Word {
             return match &*element.name {
                 "ins" | "del" | "moveTo" | "moveFrom" => {
@@ -667,21 +832,23 @@ impl<'a> Story<'a> {
             "sSub" => "_",
             _ => "",
         };
-        let mut parts = 0;
+        let mut printed = false;
         for child in element.elements() {
             let is_part = matches!(&*child.name, "e" | "num" | "den" | "sup" | "sub" | "deg");
-            if is_part && parts > 0 {
+            let before = self.line.text.len();
+            if is_part && printed {
                 self.text(between, None);
             }
-            parts += usize::from(is_part);
+            let start = self.line.text.len();
             self.math(child);
+            if self.line.text.len() > start {
+                printed |= is_part;
+            } else if start > before && self.context.view != View::Redline {
+                // The part is not in this view.
+                self.line.text.truncate(before);
+            }
         }
     }
-}
-
-fn change_of(element: &Element, kind: RemarkKind) -> Change {
-    let word = |name| element.word(name).unwrap_or("").to_owned();
-    Change { kind, author: word("author"), date: word("date") }
 }
 
 /// The one branch of `mc:AlternateContent` that is read: the first choice that holds text, since

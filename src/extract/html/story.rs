@@ -4,6 +4,7 @@ use super::super::View;
 use super::super::document::{RemarkKind, Role};
 use super::super::docx::format_number;
 use super::super::parts::{Part, Piece, lay_out_row};
+use super::super::redline::{self, Change, Marks};
 use super::Page;
 use super::style::{STEPS_MAX, Sheet, colour, pixels};
 use super::tree::{Kind, ROOT, Tree};
@@ -59,6 +60,7 @@ pub(super) fn read(tree: &Tree, view: View, limits: &Limits) -> Page {
         lists: Vec::new(),
         hidden_goes_on: false,
         hidden_breaks: false,
+        marks: Marks::default(),
         change: None,
     };
     story.children(ROOT, &Look::default(), 0);
@@ -272,6 +274,8 @@ struct Story<'a> {
     /// Whether hidden text goes on with the last piece of it, and whether on a new line.
     hidden_goes_on: bool,
     hidden_breaks: bool,
+    /// Changes that are open in the line, where the view shows them.
+    marks: Marks,
     /// Inside `<ins>` or `<del>`: which, when, and the text so far.
     change: Option<(RemarkKind, String, String)>,
 }
@@ -363,6 +367,7 @@ impl Story<'_> {
 
     fn end_block(&mut self) {
         self.hidden_breaks = true;
+        self.marks.close(&mut self.line);
         let line = std::mem::take(&mut self.line);
         let text = line.trim_matches(|c: char| c.is_ascii_whitespace());
         if text.is_empty() {
@@ -399,13 +404,21 @@ impl Story<'_> {
         let dropped = match (&self.change, self.view) {
             (Some((kind, _, _)), View::Accepted) => *kind == RemarkKind::Deletion,
             (Some((kind, _, _)), View::Original) => *kind == RemarkKind::Insertion,
-            (None, _) => false,
+            (Some(_), View::Redline) | (None, _) => false,
         };
         if dropped && why.is_none() {
             return;
         }
         let Some(why) = why else {
-            squeeze(text, look.pre, &mut self.line);
+            if self.view == View::Redline {
+                let changes =
+                    self.change.iter().map(|(kind, date, _)| Change::new(*kind, "", date));
+                let changes: Vec<Change> = changes.collect();
+                self.marks.turn(&mut self.line, &changes);
+                squeeze(&redline::plain(text), look.pre, &mut self.line);
+            } else {
+                squeeze(text, look.pre, &mut self.line);
+            }
             self.hidden_goes_on &= text.trim().is_empty();
             return;
         };
@@ -573,12 +586,13 @@ impl Story<'_> {
     fn aside(&mut self, read: impl FnOnce(&mut Self)) -> Vec<Piece> {
         let pieces = std::mem::take(&mut self.pieces);
         let line = std::mem::take(&mut self.line);
+        let marks = std::mem::take(&mut self.marks);
         let marker = self.marker.take();
         let role = std::mem::replace(&mut self.role, Role::Paragraph);
         self.hidden_breaks = true;
         read(self);
         self.end_block();
-        (self.line, self.marker, self.role) = (line, marker, role);
+        (self.line, self.marks, self.marker, self.role) = (line, marks, marker, role);
         std::mem::replace(&mut self.pieces, pieces)
     }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::container::Container;
 use super::document::{Document, RemarkKind, Role};
 use super::parts::{Part, Parts, Piece};
+use super::redline;
 use super::xml::{self, Element};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
@@ -105,12 +106,8 @@ fn changes(body: &Element) -> HashMap<&str, Change<'_>> {
                     .unwrap_or_default()
             };
             let kind_of = if is_deletion { RemarkKind::Deletion } else { RemarkKind::Insertion };
-            let change = Change {
-                kind: kind_of,
-                author: said("creator"),
-                date: said("date"),
-                content: is_deletion.then_some(kind),
-            };
+            let about = redline::Change::new(kind_of, &said("creator"), &said("date"));
+            let change = Change { about, content: is_deletion.then_some(kind) };
             changes.insert(id, change);
         }
     }

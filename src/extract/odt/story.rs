@@ -4,10 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::super::View;
-use super::super::document::{RemarkKind, Role};
+use super::super::document::{Remark, RemarkKind, Role};
 use super::super::docx::superscript;
 use super::super::labels::printed_label;
 use super::super::parts::{Part, Piece, lay_out_row};
+use super::super::redline::{self, Marks, PARAGRAPH_MARK};
 use super::super::xml::{Element, Node, Ns};
 use super::lists::Lists;
 use super::styles::{Look, Styles};
@@ -28,9 +29,7 @@ pub(super) struct Context<'a> {
 /// A tracked change.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
-    pub(super) kind: RemarkKind,
-    pub(super) author: String,
-    pub(super) date: String,
+    pub(super) about: redline::Change,
     /// What was deleted.
     pub(super) content: Option<&'a Element>,
 }
@@ -52,6 +51,12 @@ pub(super) struct Story<'a> {
     pieces: Vec<Piece>,
     bytes: u64,
     line: String,
+    /// Changes that are open in the line, where the view shows them.
+    marks: Marks,
+    /// Deleted text is being read, to be shown as such.
+    deletion: Option<&'a str>,
+    /// Comments whose text is being read: the name of the stretch, the remark, the text so far.
+    commented: Vec<(&'a str, usize, String)>,
     /// What is printed before the next paragraph.
     marker: Option<String>,
     in_list: bool,
@@ -79,6 +84,9 @@ impl<'a> Story<'a> {
             pieces: Vec::new(),
             bytes: 0,
             line: String::new(),
+            marks: Marks::default(),
+            deletion: None,
+            commented: Vec::new(),
             marker: None,
             in_list: false,
             item: None,
@@ -179,6 +187,9 @@ impl<'a> Story<'a> {
         self.within(is_hidden.then_some("hidden paragraph"), |story| {
             story.inline(paragraph, &look);
         });
+        if self.context.view == View::Redline && !self.insertions.is_empty() {
+            self.push(PARAGRAPH_MARK);
+        }
         // In the original view an inserted paragraph mark is not there: the next paragraph goes on.
         if self.drops_insertions() {
             return;
@@ -193,6 +204,7 @@ impl<'a> Story<'a> {
     }
 
     fn end_paragraph(&mut self, role: Role) {
+        self.marks.close(&mut self.line);
         let line = std::mem::take(&mut self.line);
         let text = line.trim();
         let marker = self.marker.take();
@@ -309,12 +321,14 @@ impl<'a> Story<'a> {
     fn aside(&mut self, read: impl FnOnce(&mut Self)) -> Vec<Piece> {
         let pieces = std::mem::take(&mut self.pieces);
         let line = std::mem::take(&mut self.line);
+        let marks = std::mem::take(&mut self.marks);
         let boxes = std::mem::take(&mut self.boxes);
         let marker = self.marker.take();
         let in_list = std::mem::replace(&mut self.in_list, false);
         read(self);
         self.end_paragraph(Role::Paragraph);
         (self.line, self.boxes, self.marker, self.in_list) = (line, boxes, marker, in_list);
+        self.marks = marks;
         std::mem::replace(&mut self.pieces, pieces)
     }
 
@@ -381,7 +395,7 @@ impl<'a> Story<'a> {
             (Ns::OdfText, "p" | "h" | "list") => self.block(element),
             (Ns::OdfText, _) => self.inline(element, look),
             (_, "annotation") => self.comment(element),
-            (_, "annotation-end") => {}
+            (_, "annotation-end") => self.end_comment(element),
             (Ns::Odf, _) => self.frame(element),
             _ => {}
         }
@@ -391,15 +405,20 @@ impl<'a> Story<'a> {
         if text.is_empty() {
             return;
         }
-        for (_, inserted) in &mut self.insertions {
-            inserted.push_str(text);
+        if self.deletion.is_none() {
+            for (_, inserted) in &mut self.insertions {
+                inserted.push_str(text);
+            }
+        }
+        for (_, _, commented) in &mut self.commented {
+            commented.push_str(text);
         }
         if self.drops_insertions() {
             return;
         }
         match self.hidden.or_else(|| look.why(self.on_ground > 0)) {
             None => {
-                self.line.push_str(text);
+                self.push(text);
                 self.hidden_goes_on &= text.trim().is_empty();
             }
             Some(why) => {
@@ -407,6 +426,18 @@ impl<'a> Story<'a> {
                 self.hidden_goes_on = true;
             }
         }
+    }
+
+    /// Appends to the line what is shown.
+    fn push(&mut self, text: &str) {
+        if self.context.view != View::Redline {
+            return self.line.push_str(text);
+        }
+        let ids = self.insertions.iter().map(|(id, _)| *id).chain(self.deletion);
+        let changes = ids.filter_map(|id| self.context.changes.get(id));
+        let changes: Vec<redline::Change> = changes.map(|change| change.about.clone()).collect();
+        self.marks.turn(&mut self.line, &changes);
+        self.line.push_str(&redline::plain(text));
     }
 
     fn note(&mut self, note: &'a Element, look: &Look) {
@@ -426,18 +457,49 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn comment(&mut self, comment: &Element) {
+    fn comment(&mut self, comment: &'a Element) {
         let said = |name: &str| comment.named_child(name).map(Element::text).unwrap_or_default();
         let paragraphs = comment.elements().filter(|e| matches!(&*e.name, "p" | "list" | "h"));
         let text: Vec<String> = paragraphs.map(Element::deep_text).collect();
-        self.part.remark(RemarkKind::Comment, &said("creator"), &said("date"), &text.join("\n"));
+        let remark =
+            Remark::new(RemarkKind::Comment, &said("creator"), &said("date"), &text.join("\n"));
+        match comment.named("name") {
+            Some(name) => self.commented.push((name, self.part.remarks.len(), String::new())),
+            None => self.show_comment(&remark),
+        }
+        self.part.remarks.push(Remark { block: self.block_index(), ..remark });
+    }
+
+    /// The end of the text that a comment is about.
+    fn end_comment(&mut self, end: &Element) {
+        let is_it = |(name, _, _): &(&str, usize, String)| Some(*name) == end.named("name");
+        let Some(at) = self.commented.iter().position(is_it) else { return };
+        let (_, index, text) = self.commented.remove(at);
+        if let Some(remark) = self.part.remarks.get_mut(index) {
+            remark.anchor = text.trim().to_owned();
+            let remark = remark.clone();
+            self.show_comment(&remark);
+        }
+    }
+
+    fn show_comment(&mut self, remark: &Remark) {
+        if self.context.view == View::Redline {
+            let Remark { author, date, anchor, text, .. } = remark;
+            self.marks.close(&mut self.line);
+            self.line.push_str(&redline::comment(author, date, anchor, text));
+        }
+    }
+
+    /// The block that is being put together.
+    fn block_index(&self) -> Option<u32> {
+        u32::try_from(self.pieces.len()).ok().filter(|_| self.on_ground == 0)
     }
 
     fn change(&mut self, mark: &'a Element) {
         let Some(id) = mark.named("change-id") else { return };
         let Some((&id, change)) = self.context.changes.get_key_value(id) else { return };
         match &*mark.name {
-            "change-start" if change.kind == RemarkKind::Insertion => {
+            "change-start" if change.about.kind == RemarkKind::Insertion => {
                 self.insertions.push((id, String::new()));
             }
             "change-end" => {
@@ -451,6 +513,9 @@ impl<'a> Story<'a> {
                 let paragraphs = deleted_paragraphs(content);
                 let texts: Vec<String> = paragraphs.iter().map(|p| p.deep_text()).collect();
                 self.remark(id, &texts.join("\n"));
+                if self.context.view == View::Redline {
+                    self.show_deleted(id, &paragraphs);
+                }
                 if self.context.view == View::Original {
                     let look = Look::default();
                     for (index, paragraph) in paragraphs.into_iter().enumerate() {
@@ -473,9 +538,25 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// Deleted text in the line where it was, with the marks between its paragraphs.
+    fn show_deleted(&mut self, id: &'a str, paragraphs: &[&'a Element]) {
+        self.deletion = Some(id);
+        for (index, paragraph) in paragraphs.iter().enumerate() {
+            if index > 0 {
+                self.push(PARAGRAPH_MARK);
+                self.push("\n");
+            }
+            self.inline(paragraph, &Look::default());
+        }
+        self.deletion = None;
+    }
+
     fn remark(&mut self, id: &str, text: &str) {
-        if let Some(change) = self.context.changes.get(id) {
-            self.part.remark(change.kind, &change.author, &change.date, text);
+        let Some(change) = self.context.changes.get(id) else { return };
+        let redline::Change { kind, author, date, .. } = &change.about;
+        if !text.trim().is_empty() {
+            let remark = Remark::new(*kind, author, date, text.trim());
+            self.part.remarks.push(Remark { block: self.block_index(), ..remark });
         }
     }
 

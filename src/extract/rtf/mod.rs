@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use encoding_rs::{Encoding, WINDOWS_1252};
 
-use super::document::{Document, RemarkKind, Role};
+use super::document::{Document, Remark, RemarkKind, Role};
 use super::docx::{superscript, symbol};
 use super::labels::printed_label;
 use super::parts::{Part, Parts, Piece, lay_out_row};
+use super::redline::{self, Change, Marks, PARAGRAPH_MARK};
 use super::{Options, Refusal, RefusalKind, View};
 use crate::base::{Format, Limits, Warned};
 use tables::{Font, Tables, code_page};
@@ -76,6 +77,10 @@ enum Target {
     /// The author of the next comment, and the time of this one.
     CommentAuthor,
     CommentDate,
+    /// The number under which the text that a comment is about begins, ends, is pointed to.
+    CommentStart,
+    CommentEnd,
+    CommentRef,
 }
 
 /// What a group inherits and changes for itself.
@@ -93,6 +98,8 @@ struct State {
     has_ground: bool,
     deleted: bool,
     inserted: bool,
+    /// Whether what is deleted here stands, or what is inserted here stood, elsewhere.
+    moved: bool,
     author: i32,
     time: i32,
     paragraph: Paragraph,
@@ -122,6 +129,8 @@ enum StoryKind {
 struct Story {
     pieces: Vec<Piece>,
     line: String,
+    /// Changes that are open in the line, where the view shows them.
+    marks: Marks,
     marker: Option<String>,
     cell: Vec<Piece>,
     row: Vec<Vec<Piece>>,
@@ -150,8 +159,15 @@ struct Reader<'a> {
     starred: bool,
     comment_author: String,
     comment_date: String,
-    /// The remark that more text of the same change goes on with.
-    remark: Option<(RemarkKind, i32, i32)>,
+    comment_ref: String,
+    /// The change whose remark goes on with more text of it.
+    remark: Option<Change>,
+    /// Moves away from places that have been told.
+    told: Vec<Change>,
+    /// The text that a comment is about, while it is read and until the comment comes.
+    commented: BTreeMap<String, String>,
+    /// Comments whose text is being read.
+    commented_open: BTreeSet<String>,
     hidden_goes_on: bool,
     note_counts: [i64; 2],
 }
@@ -169,6 +185,7 @@ impl<'a> Reader<'a> {
             has_ground: false,
             deleted: false,
             inserted: false,
+            moved: false,
             author: 0,
             time: 0,
             paragraph: Paragraph::default(),
@@ -190,7 +207,11 @@ impl<'a> Reader<'a> {
             starred: false,
             comment_author: String::new(),
             comment_date: String::new(),
+            comment_ref: String::new(),
             remark: None,
+            told: Vec::new(),
+            commented: BTreeMap::new(),
+            commented_open: BTreeSet::new(),
             hidden_goes_on: false,
             note_counts: [0; 2],
         }
@@ -328,19 +349,24 @@ impl<'a> Reader<'a> {
             }
             Target::CommentAuthor => return self.comment_author.push_str(text),
             Target::CommentDate => return self.comment_date.push_str(text),
+            Target::CommentStart => drop(self.commented_open.insert(text.trim().to_owned())),
+            Target::CommentEnd => drop(self.commented_open.remove(text.trim())),
+            Target::CommentRef => text.trim().clone_into(&mut self.comment_ref),
             Target::Text => {}
         }
-        let change = match (self.state.deleted, self.state.inserted) {
-            (true, _) => Some(RemarkKind::Deletion),
-            (false, true) => Some(RemarkKind::Insertion),
-            (false, false) => None,
-        };
-        self.note_change(change, text);
+        if self.state.target != Target::Text {
+            return;
+        }
+        for id in &self.commented_open {
+            self.commented.entry(id.clone()).or_default().push_str(text);
+        }
+        let changes = self.changes();
+        self.note_change(changes.last(), text);
         if self.is_dropped() {
             return;
         }
         let Some(why) = self.why() else {
-            self.body.line.push_str(text);
+            self.push(text, &changes);
             self.hidden_goes_on &= text.trim().is_empty();
             return;
         };
@@ -348,25 +374,57 @@ impl<'a> Reader<'a> {
         self.hidden_goes_on = true;
     }
 
+    /// The changes that what is written now stands under.
+    fn changes(&self) -> Vec<Change> {
+        let State { deleted, inserted, moved, author, time, .. } = self.state;
+        let author = usize::try_from(author).ok().and_then(|at| self.tables.authors.get(at));
+        let author = author.map_or("", String::as_str);
+        let kinds = [
+            inserted.then_some(if moved { RemarkKind::MovedHere } else { RemarkKind::Insertion }),
+            deleted.then_some(if moved { RemarkKind::MovedAway } else { RemarkKind::Deletion }),
+        ];
+        let changes = kinds.into_iter().flatten();
+        changes.map(|kind| Change::new(kind, author, &tables::time(time))).collect()
+    }
+
+    /// Appends to the line what is shown.
+    fn push(&mut self, text: &str, changes: &[Change]) {
+        if self.view != View::Redline {
+            return self.body.line.push_str(text);
+        }
+        let Story { line, marks, .. } = &mut self.body;
+        match changes.last().filter(|change| change.kind == RemarkKind::MovedAway) {
+            Some(change) if self.told.contains(change) => {}
+            Some(change) => {
+                marks.close(line);
+                line.push_str(&change.trace());
+                self.told.push(change.clone());
+            }
+            None => {
+                marks.turn(line, changes);
+                line.push_str(&redline::plain(text));
+            }
+        }
+    }
+
     /// Keeps tracked changes as facts.
-    fn note_change(&mut self, change: Option<RemarkKind>, text: &str) {
-        let key = change.map(|kind| (kind, self.state.author, self.state.time));
-        match (&key, self.part.remarks.last_mut()) {
-            (Some(_), Some(last)) if self.remark == key => last.text.push_str(text),
-            (Some((kind, author, time)), _) if !text.trim().is_empty() => {
-                let author =
-                    usize::try_from(*author).ok().and_then(|at| self.tables.authors.get(at));
-                let author = author.map_or("", String::as_str);
-                self.part.remark(*kind, author, &tables::time(*time), "x");
-                // The whole text, its spaces included, may go on.
-                if let Some(last) = self.part.remarks.last_mut() {
-                    text.clone_into(&mut last.text);
-                }
+    fn note_change(&mut self, change: Option<&Change>, text: &str) {
+        match (change, self.part.remarks.last_mut()) {
+            (Some(_), Some(last)) if self.remark.as_ref() == change => last.text.push_str(text),
+            (Some(Change { kind, author, date, .. }), _) if !text.trim().is_empty() => {
+                let remark = Remark::new(*kind, author, date, text);
+                self.part.remarks.push(Remark { block: self.block_index(), ..remark });
             }
             (Some(_), _) => return,
             (None, _) => {}
         }
-        self.remark = key;
+        self.remark = change.cloned();
+    }
+
+    /// The block that is being put together.
+    fn block_index(&self) -> Option<u32> {
+        let blocks = self.outer.first().unwrap_or(&self.body).pieces.len();
+        u32::try_from(blocks).ok()
     }
 
     /// Whether this view leaves the text out.
@@ -374,6 +432,7 @@ impl<'a> Reader<'a> {
         match self.view {
             View::Accepted => self.state.deleted,
             View::Original => self.state.inserted,
+            View::Redline => false,
         }
     }
 
@@ -417,12 +476,15 @@ impl<'a> Reader<'a> {
             "cbpat" | "shading" => state.paragraph.has_ground = value != 0,
             "deleted" => state.deleted = on,
             "revised" => state.inserted = on,
-            "revauth" | "revauthdel" => state.author = value,
-            "revdttm" | "revdttmdel" => state.time = value,
+            "mvf" => (state.deleted, state.moved) = (on, on),
+            "mvt" => (state.inserted, state.moved) = (on, on),
+            "revauth" | "revauthdel" | "mvauth" => state.author = value,
+            "revdttm" | "revdttmdel" | "mvdate" => state.time = value,
             "plain" => {
                 let fallback = state.fallback;
                 (state.hidden, state.half_points, state.colour) = (false, 24, 0);
-                (state.has_ground, state.deleted, state.inserted) = (false, false, false);
+                (state.has_ground, state.moved) = (false, false);
+                (state.deleted, state.inserted) = (false, false);
                 (state.font, state.fallback) = (self.tables.default_font, fallback);
             }
             "pard" => state.paragraph = Paragraph::default(),
@@ -456,9 +518,22 @@ impl<'a> Reader<'a> {
             "par" | "sect" | "page" | "column" | "nestcell"
                 if self.state.target == Target::Text =>
             {
+                let changes = self.changes();
+                if word == "par" && !changes.is_empty() {
+                    self.note_change(changes.last(), PARAGRAPH_MARK);
+                }
                 if word == "par" && self.is_dropped() {
                     // A removed paragraph mark: the next one goes on.
                     return true;
+                }
+                if word == "par" && self.view == View::Redline {
+                    if !changes.is_empty() {
+                        self.push(PARAGRAPH_MARK, &changes);
+                    }
+                    if self.state.deleted {
+                        self.push("\n", &[]);
+                        return true;
+                    }
                 }
                 self.end_paragraph();
                 ""
@@ -511,7 +586,12 @@ impl<'a> Reader<'a> {
             "footer" | "footerl" | "footerr" | "footerf" => {
                 self.begin_story(StoryKind::Margin(Role::PageFooter));
             }
-            "annotation" => self.begin_story(StoryKind::Comment),
+            "annotation" => {
+                self.begin_story(StoryKind::Comment);
+            }
+            "atrfstart" => self.state.target = Target::CommentStart,
+            "atrfend" => self.state.target = Target::CommentEnd,
+            "atnref" => self.state.target = Target::CommentRef,
             "atnauthor" => {
                 self.comment_author.clear();
                 self.state.target = Target::CommentAuthor;
@@ -544,8 +624,7 @@ impl<'a> Reader<'a> {
             | "listtable" | "revtbl" | "listoverridetable" | "rsidtbl" | "themedata"
             | "colorschememapping" | "datastore" | "latentstyles" | "xmlnstbl" | "mmathPr"
             | "generator" | "private" | "docvar" | "objclass" | "objname" | "fname" | "falt"
-            | "panose" | "atnid" | "atnref" | "atrfstart" | "atrfend" | "atnicn" | "atnparent"
-            | "shprslt" => self.leave_out(),
+            | "panose" | "atnid" | "atnicn" | "atnparent" | "shprslt" => self.leave_out(),
             _ if starred => self.leave_out(),
             _ => {}
         }
@@ -600,7 +679,19 @@ impl<'a> Reader<'a> {
                 let texts: Vec<String> = pieces.into_iter().map(|piece| piece.text).collect();
                 let date = self.comment_date.trim().parse().map(tables::time).unwrap_or_default();
                 let author = std::mem::take(&mut self.comment_author);
-                self.part.remark(RemarkKind::Comment, &author, &date, &texts.join("\n"));
+                let id = std::mem::take(&mut self.comment_ref);
+                let anchor = self.commented.remove(&id).unwrap_or_default().trim().to_owned();
+                let text = texts.join("\n");
+                let remark = Remark::new(RemarkKind::Comment, &author, &date, text.trim());
+                if !remark.text.is_empty() {
+                    if self.view == View::Redline {
+                        self.body.marks.close(&mut self.body.line);
+                        let shown = redline::comment(&author, &date, &anchor, &text);
+                        self.body.line.push_str(&shown);
+                    }
+                    let block = self.block_index();
+                    self.part.remarks.push(Remark { anchor, block, ..remark });
+                }
                 self.comment_date.clear();
             }
         }
@@ -622,6 +713,7 @@ impl<'a> Reader<'a> {
 
     fn end_paragraph(&mut self) {
         self.flush();
+        self.body.marks.close(&mut self.body.line);
         let line = std::mem::take(&mut self.body.line);
         let marker = self.body.marker.take();
         let paragraph = &self.state.paragraph;
