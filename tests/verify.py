@@ -1,23 +1,28 @@
 #!/usr/bin/env python3
 """A second verifier of nightclerk's audit log, written from src/audit/FORMAT.md alone.
 
-    verify.py STATE [OUTPUT]        one log; with OUTPUT its files too; exit 0 ok, 1 not ok
-    verify.py --each STATE...       one line for each: verdict, first bad entry and its rule
+    verify.py [--key VKEY|FILE] [--known NOTE]... [--witness VKEY]... STATE [OUTPUT]
+                                    one log; with OUTPUT its files too; exit 0 ok, 1 not ok
+    verify.py --each STATE...       one line for each: verdict, first bad entry and its rule, entries signed
 
 Python 3.9, standard library only.
 """
 
+import base64
+import functools
 import hashlib
 import json
 import os
 import re
 import sys
+import unicodedata
 
 LINE_MAX = 32768
+NOTE_MAX = 16384
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 8
 RESERVED = {
-    "checkpoint_exported", "config_change", "egress_attempt", "erase", "key_rotate", "review",
+    "config_change", "egress_attempt", "erase", "key_rotate", "review",
     "verify_result",
 }
 OUTCOMES = ["done", "partial", "refused", "failed", "unchanged", "quarantined", "deferred"]
@@ -27,7 +32,8 @@ FILES = [{"path": S, "sha256": H32}]
 DOC = {"doc": H16, "path": S, "input_sha256": H32, "bytes": N}
 COMMON = {"v": N, "seq": N, "prev": H32, "ts": S, "mono_ms": N, "run": H16, "salt": H16, "event": S}
 KINDS = {
-    "genesis": {"origin": S, "log_vkey": S, "tool": S},
+    "genesis": {"origin": S, "log_vkey": S, "run_vkey": S, "tool": S},
+    "checkpoint_exported": {"size": N, "root": H32},
     "run_start": {
         "inventory": {"count": N, "bytes": N, "root": H32},
         "binary": {"version": S, "sha256": S},
@@ -204,6 +210,16 @@ def check_fields(entry):
         raise Bad("fields", "ts is not a time")
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def parsed(line):
+    """The entry in a line that follows sections 2 and 4. Not to be changed: it is kept for the next log."""
+    entry = parse(line)
+    if canonical(entry).encode() != line:
+        raise Bad("canonical", "written another way")
+    check_fields(entry)
+    return entry
+
+
 # Section 5.
 
 def check_paths(files):
@@ -213,6 +229,172 @@ def check_paths(files):
             raise Bad("path", "%r" % path)
     if len(set(paths)) != len(paths):
         raise Bad("path", "a path is there twice")
+
+
+# Ed25519, RFC 8032 sections 5.1 and 6; points are (X, Y, Z, T).
+
+P = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+
+
+def add(a, b):
+    m, n = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    c, d = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = n - m, d - c, d + c, n + m
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def multiply(factor, point):
+    result = (0, 1, 1, 0)
+    while factor:
+        if factor & 1:
+            result = add(result, point)
+        point = add(point, point)
+        factor >>= 1
+    return result
+
+
+def same(a, b):
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+def point_of(data):
+    """The point that 32 bytes encode, or None."""
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return x, y, 1, x * y % P
+
+
+BASE = point_of((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+@functools.lru_cache(maxsize=None)
+def ed25519(public, message, signature):
+    """Whether the signature holds; points of small order do not count."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    key, nonce = point_of(public), point_of(signature[:32])
+    scalar = int.from_bytes(signature[32:], "little")
+    if key is None or nonce is None or scalar >= ORDER:
+        return False
+    if any(same(multiply(8, point), (0, 1, 1, 0)) for point in (key, nonce)):
+        return False
+    hashed = hashlib.sha512(signature[:32] + public + message).digest()
+    factor = int.from_bytes(hashed, "little") % ORDER
+    return same(multiply(scalar, BASE), add(nonce, multiply(factor, key)))
+
+
+# Section 6: notes and keys.
+
+def unbase64(text):
+    """The bytes, or None where the text is not their one base64."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return data if base64.b64encode(data).decode() == text else None
+
+
+class Vkey:
+    """name+id+base64(type, key); `kind` is the type byte."""
+
+    def __init__(self, text):
+        self.text = text
+        name, plus, rest = text.partition("+")
+        digits, plus, key = rest.partition("+")
+        data = unbase64(key) if key.isascii() else None
+        bad = any(c.isspace() or unicodedata.category(c) == "Cc" for c in name)
+        if not name or bad or data is None or len(data) != 33 or data[0] not in (1, 4):
+            raise ValueError("not a verifier key: " + text)
+        self.name, self.kind, self.public = name, data[0], data[1:]
+        self.id = sha256(name.encode() + b"\n" + data)[:4]
+        if digits != self.id.hex():
+            raise ValueError("not a verifier key: " + text)
+
+
+def vkey_named(text, name):
+    try:
+        key = Vkey(text)
+    except ValueError:
+        raise Bad("key", "not a verifier key") from None
+    if key.name != name or key.kind != 1:
+        raise Bad("key", "not an Ed25519 key named " + name)
+    return key
+
+
+class Note:
+    """Text and signature lines; ValueError where the form is wrong."""
+
+    def __init__(self, data):
+        if len(data) > NOTE_MAX:
+            raise ValueError("too long")
+        note = data.decode("utf-8")
+        if any(c < " " and c != "\n" for c in note):
+            raise ValueError("a control character")
+        text, gap, lines = note.partition("\n\n")
+        if not gap or not lines.endswith("\n"):
+            raise ValueError("no signatures")
+        self.text, self.lines = text + "\n", []
+        for line in lines[:-1].split("\n"):
+            head, space, payload = line[2:].partition(" ")
+            signature = unbase64(payload) if payload.isascii() else None
+            if not line.startswith("\u2014 ") or not head or "+" in head or not space \
+                    or signature is None or len(signature) < 4:
+                raise ValueError("a signature line")
+            self.lines.append((head, signature[:4], signature[4:]))
+
+    def checkpoint(self):
+        """(origin, size, root)"""
+        lines = self.text.split("\n")
+        if len(lines) != 4 or not re.fullmatch("0|[1-9][0-9]*", lines[1]) or int(lines[1]) >= 2**64:
+            raise ValueError("not a checkpoint")
+        root = unbase64(lines[2]) if lines[2].isascii() else None
+        if root is None or len(root) != 32:
+            raise ValueError("not a root")
+        return lines[0], int(lines[1]), root
+
+    def signature(self, key):
+        """The one signature of the key, or None."""
+        own = [s for name, id, s in self.lines if (name, id) == (key.name, key.id)]
+        if len(own) > 1:
+            raise Bad("signature", "a signature of %s is there twice" % key.name)
+        return own[0] if own else None
+
+    def check(self, key):
+        signature = self.signature(key)
+        if signature is None or not ed25519(key.public, self.text.encode(), signature):
+            raise Bad("signature", "the signature of %s is missing or false" % key.name)
+
+    def cosigned(self, key):
+        signature = self.signature(key)
+        if signature is None:
+            return False
+        head = "cosignature/v1\ntime %d\n" % int.from_bytes(signature[:8], "big")
+        if not ed25519(key.public, (head + self.text).encode(), signature[8:]):
+            raise Bad("signature", "the signature of witness %s is false" % key.name)
+        return True
+
+
+class Keys:
+    """The log's key, that of the run in force, and the one named last."""
+
+    def __init__(self, genesis):
+        self.log = vkey_named(genesis["log_vkey"], genesis["origin"])
+        self.in_force = self.named = self.of_run(genesis)
+
+    def of_run(self, entry):
+        return vkey_named(entry["run_vkey"], "%s/run/%s" % (self.log.name, entry["run"]))
 
 
 class Run:
@@ -228,6 +410,7 @@ class Chain:
     def __init__(self):
         self.tree, self.last, self.last_leaf, self.origin = Tree(), None, None, ""
         self.run, self.runs, self.cut_off = None, set(), 0
+        self.keys, self.signed, self.signed_text = None, 0, None
         self.answers, self.done, self.failed, self.files = {}, {}, {}, {}  # by doc
         self.tables = {}  # outputs and kept, by job
         self.vouched_paths = set()
@@ -261,6 +444,12 @@ class Chain:
                 raise Bad("time", "mono_ms runs backwards")
         if event == "run_start" and e["run"] in self.runs:
             raise Bad("run", "starts a second time")
+        if event == "genesis" and (e["log_vkey"] or e["run_vkey"]):
+            Keys(e)
+        if event == "run_start":
+            self.check_keys(e)
+        if event == "checkpoint_exported" and e["size"] > e["seq"]:
+            raise Bad("rests_on", "exports what is not before it")
         if event in IN_RUN:
             if self.run is None or self.run.id != e["run"]:
                 raise Bad("run", "outside of its run")
@@ -271,6 +460,37 @@ class Chain:
             if event not in ("doc_start", "run_end"):
                 self.check_outputs(e)
             getattr(self, "check_" + event, lambda e: None)(e)
+
+    def check_keys(self, e):
+        if self.keys is None:
+            if e["run_vkey"] or e["prev_checkpoint"]:
+                raise Bad("key", "a key in a log without signatures")
+            return
+        key = self.keys.of_run(e)
+        if key.name == self.keys.named.name and key.text != self.keys.named.text:
+            raise Bad("key", "not the one of genesis")
+        if self.signed != e["seq"] or sha256(self.signed_text).hex() != e["prev_checkpoint"]:
+            raise Bad("checkpoint", "the checkpoint before the run is missing or another")
+
+    def check_note(self, data):
+        if self.keys is None:
+            raise Bad("note", "a checkpoint of a log without signatures")
+        try:
+            note = Note(data)
+            origin, size, root = note.checkpoint()
+        except ValueError as error:
+            raise Bad("note", str(error)) from None
+        if origin != self.origin or size != self.tree.size:
+            raise Bad("note", "of another log or size")
+        if root != self.tree.root():
+            raise Bad("checkpoint", "another root: one of the entries before was changed")
+        note.check(self.keys.log)
+        note.check(self.keys.in_force)
+        if self.keys.named is not self.keys.in_force:
+            note.check(self.keys.named)
+        self.keys.in_force = self.keys.named
+        self.signed, self.signed_text = size, note.text.encode()
+        return note
 
     def check_outputs(self, e):
         check_paths(e["outputs"])
@@ -338,7 +558,11 @@ class Chain:
             self.run, self.cut_off = None, self.cut_off + 1
         if event == "genesis":
             self.origin = e["origin"]
+            if e["log_vkey"]:
+                self.keys = Keys(e)
         elif event == "run_start":
+            if self.keys is not None and self.keys.named.text != e["run_vkey"]:
+                self.keys.named = self.keys.of_run(e)
             self.runs.add(e["run"])
             self.run = Run(e)
         elif event == "doc_start":
@@ -366,21 +590,51 @@ class Chain:
         self.last, self.last_leaf = e, digest
 
 
-# Sections 1 and 6.
+# Sections 1 and 7.
 
-def verify_log(state):
-    """(chain, first bad entry or None, torn bytes)"""
-    chain, folder = Chain(), os.path.join(state, "log")
+def notes_of(state):
+    """Sizes of the notes."""
+    folder = os.path.join(state, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    sizes = (int(n[:-5]) for n in names if re.fullmatch(r"[1-9][0-9]{0,19}\.note", n))
+    return {size for size in sizes if size < 2**64}
+
+
+def verify_log(state, watch=None):
+    """(chain, first bad entry or None, torn bytes); `watch` is told of every entry and good note."""
+    chain, notes = Chain(), notes_of(state)
+    bad, torn = verify_entries(state, chain, notes, watch)
+    if bad is None and notes and max(notes) > chain.tree.size:
+        name = "%d.note" % max(notes)
+        bad = chain.signed, name, 1, "checkpoint", "the log is shorter than its checkpoint"
+    return chain, bad, torn
+
+
+def verify_note(state, chain, watch):
+    name = "%d.note" % chain.tree.size
+    try:
+        with open(os.path.join(state, "checkpoints", name), "rb") as file:
+            note = chain.check_note(file.read(NOTE_MAX + 1))
+        if watch:
+            watch.note(chain, note)
+    except Bad as bad:
+        return chain.signed, name, 1, bad.rule, bad.message
+    return None
+
+
+def verify_entries(state, chain, notes, watch):
+    """(first bad entry or None, torn bytes)"""
+    folder = os.path.join(state, "log")
     names = sorted(n for n in os.listdir(folder) if re.fullmatch(r"[0-9]{6}\.jsonl", n))
     for index, name in enumerate(names):
         if int(name[:6]) != index + 1:
             missing = "%06d.jsonl" % (index + 1)
-            return chain, (chain.tree.size, missing, 1, "segment", missing + " is missing"), 0
+            return (chain.tree.size, missing, 1, "segment", missing + " is missing"), 0
         with open(os.path.join(folder, name), "rb") as file:
             lines = file.read().split(b"\n")
         is_last = index + 1 == len(names)
         if lines == [b""] and not is_last:
-            return chain, (chain.tree.size, name, 1, "segment", "an empty segment"), 0
+            return (chain.tree.size, name, 1, "segment", "an empty segment"), 0
         for number, line in enumerate(lines, 1):
             has_end = number < len(lines)
             if not has_end and not line:
@@ -392,28 +646,69 @@ def verify_log(state):
                 try:
                     if not has_end:
                         raise Unreadable("the line has no end")
-                    entry = parse(line)
+                    entry = parsed(line)
                 except Unreadable as error:
                     if at_end:
-                        return chain, None, len(line) + has_end
+                        return None, len(line) + has_end
                     raise Bad("json", str(error)) from None
-                if canonical(entry).encode() != line:
-                    raise Bad("canonical", "written another way")
-                check_fields(entry)
                 chain.check(entry)
                 chain.apply(entry, leaf(line))
+                if watch:
+                    watch.entry(chain)
             except Bad as bad:
-                return chain, (chain.tree.size, name, number, bad.rule, bad.message), 0
-    return chain, None, 0
+                return (chain.tree.size, name, number, bad.rule, bad.message), 0
+            if chain.tree.size in notes:
+                bad = verify_note(state, chain, watch)
+                if bad:
+                    return bad, 0
+    return None, 0
 
 
 def verdict(chain, bad, torn):
     if bad:
         return "broken"
-    return "unfinished" if torn or chain.run or not chain.tree.size else "ok"
+    unsigned = chain.keys is not None and chain.signed < chain.tree.size
+    return "unfinished" if torn or chain.run or unsigned or not chain.tree.size else "ok"
 
 
-# Section 7.
+# Section 9: what is known from elsewhere.
+
+class Watch:
+    def __init__(self, known, witnesses):
+        self.known, self.witnesses = known, witnesses
+        self.roots, self.anchored = {}, 0
+
+    def entry(self, chain):
+        if chain.tree.size == 1 or any(size == chain.tree.size for _, size, _ in self.known):
+            self.roots[chain.tree.size] = chain.tree.root()
+
+    def note(self, chain, note):
+        if any([note.cosigned(witness) for witness in self.witnesses]):
+            self.anchored = chain.tree.size
+
+
+def pin_of(text):
+    """(key, leaf of the first entry or None)"""
+    if os.path.exists(text):
+        with open(text, encoding="utf-8") as file:
+            text = file.read()
+    words = text.split()
+    if len(words) not in (1, 3) or words[1:2] not in ([], ["genesis"]):
+        raise ValueError("not a key: " + text)
+    return Vkey(words[0]), words[2] if len(words) == 3 else None
+
+
+def unpinned(chain, pin, watch):
+    """Why this is not the log of the pinned key."""
+    key, genesis = pin
+    if chain.keys is None or chain.keys.log.text != key.text:
+        return "the log is not signed with the key that is known"
+    if genesis is not None and watch.roots[1].hex() != genesis:
+        return "not the first entry that is known"
+    return None
+
+
+# Section 8.
 
 def verify_files(chain, state, output):
     vouched, found = chain.vouched(), []
@@ -448,14 +743,42 @@ def main(arguments):
     if arguments[:1] == ["--each"]:
         for state in arguments[1:]:
             chain, bad, torn = verify_log(state)
-            print(verdict(chain, bad, torn), *(bad[:4] if bad else (chain.tree.size, torn)))
+            rest = bad[:4] if bad else (chain.tree.size, torn)
+            print(verdict(chain, bad, torn), *rest, chain.signed)
         return 0
+    pin, known, witnesses = None, [], []
+    while len(arguments) > 2 and arguments[0] in ("--key", "--known", "--witness"):
+        option, value, *arguments = arguments
+        if option == "--key":
+            pin = pin_of(value)
+        elif option == "--witness":
+            witnesses.append(Vkey(value))
+        else:
+            with open(value, "rb") as file:
+                known.append(Note(file.read()).checkpoint())
     if not 1 <= len(arguments) <= 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2
-    chain, bad, torn = verify_log(arguments[0])
+    watch = Watch(known, witnesses)
+    chain, bad, torn = verify_log(arguments[0], watch)
+    if pin and chain.tree.size and unpinned(chain, pin, watch):
+        bad = 0, "000001.jsonl", 1, "pin", unpinned(chain, pin, watch)
     word = verdict(chain, bad, torn)
+    for origin, size, root in known:
+        if size not in watch.roots:
+            word = word if word == "broken" else "truncated"
+        elif (origin, root) != (chain.origin, watch.roots[size]):
+            word = word if word == "broken" else "diverged"
+        else:
+            watch.anchored = max(watch.anchored, size)
     print("%s: %d entries of %r, root %s" % (word, chain.tree.size, chain.origin, chain.tree.root().hex()))
+    signed = max(chain.signed, watch.anchored)
+    for first, last, standing in ((0, watch.anchored, "ANCHORED"), (watch.anchored, signed, "SIGNED"),
+                                  (signed, chain.tree.size, "UNSIGNED")):
+        if first < last:
+            print("entries %d to %d: %s" % (first, last - 1, standing))
+    if chain.keys is not None and pin is None:
+        print("key as the log names it, not known beforehand: " + chain.keys.log.text)
     if bad:
         print("first bad entry: %d (%s line %d) [%s] %s" % bad)
     if torn:

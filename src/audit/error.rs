@@ -22,6 +22,16 @@ pub struct BadEntry {
     pub message: String,
 }
 
+impl BadEntry {
+    /// The error that keeps a run from appending.
+    pub(super) fn refusal(self) -> LogError {
+        match self.file.ends_with(".note") {
+            true => LogError::Unfit(self),
+            false => LogError::Broken(self),
+        }
+    }
+}
+
 impl fmt::Display for BadEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BadEntry { seq, file, line, rule, message } = self;
@@ -40,6 +50,12 @@ pub enum LogError {
     Broken(BadEntry),
     /// The log is another one's.
     Origin { found: String, expected: String },
+    /// A checkpoint does not fit the log, or the log does not reach back to it.
+    Unfit(BadEntry),
+    /// A file that was brought cannot be used.
+    Bundle { path: PathBuf, why: String },
+    /// A key is not there, or not the one that the log names.
+    Keys { message: String },
     /// The entry would break a rule, and was not written.
     Refused { event: &'static str, breach: Breach },
     /// The entry cannot be a line, and was not written.
@@ -81,6 +97,13 @@ impl fmt::Display for LogError {
                 "the audit log is that of {found:?}, not of {expected:?}: set [audit] origin back, \
                  or choose another output folder"
             ),
+            LogError::Unfit(bad) => write!(
+                f,
+                "the audit log is not the one that was signed: {bad}; nothing more is written to it: \
+                 restore log and checkpoints from a copy, or begin with a new output folder"
+            ),
+            LogError::Bundle { path, why } => write!(f, "{}: {why}", path.display()),
+            LogError::Keys { message } => f.write_str(message),
             LogError::Refused { event, breach } => {
                 write!(f, "audit log: {event} not written: {} [{}]", breach.message, breach.rule)
             }

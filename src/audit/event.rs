@@ -32,6 +32,8 @@ pub enum Event {
     ClockStep(ClockStep),
     /// A job's tables are durable.
     Tables(Tables),
+    /// A checkpoint was written to a folder for another place.
+    CheckpointExported(CheckpointExported),
     /// A run ends; every input has its outcome.
     RunEnd(RunEnd),
     /// A kind that later versions write (`RESERVED`): chained, not interpreted.
@@ -40,15 +42,8 @@ pub enum Event {
 }
 
 /// Kinds of entry that this version walks over without reading them.
-pub const RESERVED: [&str; 7] = [
-    "checkpoint_exported",
-    "config_change",
-    "egress_attempt",
-    "erase",
-    "key_rotate",
-    "review",
-    "verify_result",
-];
+pub const RESERVED: [&str; 6] =
+    ["config_change", "egress_attempt", "erase", "key_rotate", "review", "verify_result"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Genesis {
@@ -56,6 +51,8 @@ pub struct Genesis {
     pub origin: String,
     /// The log's C2SP verifier key; empty for a log without signatures.
     pub log_vkey: String,
+    /// The first run's C2SP verifier key; empty for a log without signatures.
+    pub run_vkey: String,
     /// Program and version that made the log.
     pub tool: String,
 }
@@ -77,7 +74,8 @@ pub struct RunStart {
     pub tz: String,
     /// The run's own C2SP verifier key; empty for a log without signatures.
     pub run_vkey: String,
-    /// Digest of the checkpoint before, in hexadecimal; empty for a log without signatures.
+    /// Digest of the text of the checkpoint before, in hexadecimal; empty for a log without signatures.
+    /// This and the key are filled in by the log as it appends.
     pub prev_checkpoint: String,
 }
 
@@ -297,6 +295,13 @@ pub struct Tables {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointExported {
+    /// Entries that the checkpoint covers, and the RFC 6962 root over them.
+    pub size: u64,
+    pub root: Digest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEnd {
     pub counts: Counts,
     /// Sums over the run's `doc_done` entries.
@@ -352,6 +357,7 @@ impl Event {
             Event::Recovered(_) => "recovered",
             Event::ClockStep(_) => "clock_step",
             Event::Tables(_) => "tables",
+            Event::CheckpointExported(_) => "checkpoint_exported",
             Event::RunEnd(_) => "run_end",
             Event::Reserved => "reserved",
         }

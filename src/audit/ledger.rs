@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::LogError;
 use super::event::{Counts, Event, Inventory, OutputFile, RunEnd, RunStart};
 use super::line::{Entry, RunId};
-use super::segments;
+use super::segments::{self, Watch};
 use crate::base::{Digest, DocId, Outcome};
 
 /// The state of all documents after the last entry.
@@ -107,9 +107,9 @@ impl Ledger {
     /// # Errors
     /// `Broken` where the chain does not hold, `Io` where it cannot be read. A torn tail is left out.
     pub fn read(state: &Path) -> Result<Ledger, LogError> {
-        let walk = segments::walk(state)?;
+        let walk = segments::walk(state, &Watch::default())?;
         match walk.bad {
-            Some(bad) => Err(LogError::Broken(bad)),
+            Some(bad) => Err(bad.refusal()),
             None => Ok(walk.chain.into_ledger()),
         }
     }
@@ -223,7 +223,10 @@ impl Ledger {
             Event::Recovered(recovered) => {
                 self.torn.insert((recovered.good_entries, recovered.torn_sha256));
             }
-            Event::Genesis(_) | Event::ClockStep(_) | Event::Reserved => {}
+            Event::Genesis(_)
+            | Event::ClockStep(_)
+            | Event::CheckpointExported(_)
+            | Event::Reserved => {}
         }
     }
 

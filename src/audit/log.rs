@@ -1,22 +1,29 @@
-//! The log, open for writing: one process at a time, one durable line for each append.
+//! The log, open for writing: one process at a time, one durable line for each append, and checkpoints
+//! signed in between.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::error::LogError;
-use super::event::{ClockStep, DocFail, DocSkip, Event, Genesis, Recovered, RunEnd};
+use super::event::{ClockStep, DocFail, DocSkip, Event, Genesis, Recovered, RunEnd, RunStart};
+use super::keys::{KeyStore, open_random};
 use super::ledger::Ledger;
 use super::line::{Entry, Random, RunId, VERSION};
+use super::note::{Checkpoint, Key, Vkey};
 use super::rules::{Chain, genesis_prev};
-use super::segments::{self, LOG_FOLDER, Torn, segment_name};
+use super::segments::{self, CHECKPOINT_FOLDER, LOG_FOLDER, Torn, Watch, note_name, segment_name};
+use super::signing::run_key_name;
 use super::tree;
-use crate::base::limits::{LOG_LINE_BYTES_MAX, LOG_SEGMENT_BYTES_MAX};
-use crate::base::{Appender, Clock, Digest, Disk};
+use crate::base::limits::{
+    CHECKPOINT_ENTRIES, CHECKPOINT_INTERVAL, LOG_LINE_BYTES_MAX, LOG_SEGMENT_BYTES_MAX,
+};
+use crate::base::{Appender, Clock, Digest, Disk, replace_file};
 
 /// Below the state folder: the kernel's lock is on this file; its text only names the holder.
 const LOCK_FILE: &str = "lock";
@@ -33,8 +40,13 @@ const REASON_BYTES_MAX: usize = 500;
 pub struct Log {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
+    state: PathBuf,
     /// The folder of the segments.
     folder: PathBuf,
+    keys: KeyStore,
+    log_key: Key,
+    /// When the last checkpoint was signed, by the steady clock.
+    signed_at: Duration,
     run: RunId,
     chain: Chain,
     segment: Option<Segment>,
@@ -53,15 +65,19 @@ struct Segment {
 }
 
 impl Log {
-    /// Takes the lock under `state`, verifies the whole log and makes it ready for appending. A log
-    /// that does not exist begins with `genesis`; an unfinished last line is set aside and recorded.
+    /// Takes the lock under `state`, verifies the whole log back to its first entry and makes it ready for
+    /// appending. A log that does not exist begins with `genesis`, and its key is made in `key_dir`; an
+    /// unfinished last line after the last checkpoint is set aside and recorded; what no checkpoint covers
+    /// is signed.
     ///
     /// # Errors
     /// `Locked` while another process has it open; `Broken` where anything but the unfinished end is
-    /// wrong; `Origin` where the log is not that of `origin`; `Io`.
+    /// wrong; `Unfit` where a checkpoint does not fit the log, the last one that `key_dir` knows included;
+    /// `Keys` where a key is missing; `Origin` where the log is not that of `origin`; `Io`.
     pub fn open(
         disk: Arc<dyn Disk>,
         state: &Path,
+        key_dir: &Path,
         origin: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Log, LogError> {
@@ -69,23 +85,35 @@ impl Log {
         disk.create_folder(&folder)
             .map_err(LogError::io(&folder, "cannot make the folder of the log"))?;
         let lock = take_lock(&state.join(LOCK_FILE), clock.as_ref())?;
-        let walk = segments::walk(state)?;
+        let keys = KeyStore::new(disk.clone(), key_dir, origin);
+        put_back_head(disk.as_ref(), &keys, state)?;
+        let walk = segments::walk(state, &Watch::default())?;
         if let Some(bad) = walk.bad {
-            return Err(LogError::Broken(bad));
+            return Err(bad.refusal());
         }
         if walk.chain.size() > 0 && walk.chain.origin() != origin {
             let found = walk.chain.origin().to_string();
             return Err(LogError::Origin { found, expected: origin.into() });
         }
         let good_entries = walk.chain.size();
+        let known_key = match good_entries {
+            0 => None,
+            _ => Some(check_keys(&walk.chain, &keys, key_dir)?),
+        };
         if let Some(torn) = &walk.torn {
             set_aside(disk.as_ref(), &state.join(TORN_FOLDER), torn, good_entries)?;
         }
-        let random = Path::new("/dev/urandom");
-        let mut random =
-            File::open(random).map_err(LogError::io(random, "cannot open the random source"))?;
+        let mut random = open_random()?;
+        let log_key = match known_key {
+            Some(key) => key,
+            None => keys.log_key_or_new(&mut random)?,
+        };
         let mut log = Log {
             run: draw(&mut random)?,
+            state: state.into(),
+            keys,
+            log_key,
+            signed_at: clock.elapsed(),
             // An empty last segment is what a run left that was killed as it began; it is used.
             next_number: match walk.last_segment {
                 None => 1,
@@ -102,19 +130,40 @@ impl Log {
             _lock: lock,
         };
         if good_entries == 0 {
+            let run_key = log.keys.make_run_key(&log.run, &log.run, &mut log.random)?;
             log.append(&Event::Genesis(Genesis {
                 origin: origin.into(),
-                log_vkey: String::new(),
+                log_vkey: log.log_key.vkey().to_string(),
+                run_vkey: run_key.vkey().to_string(),
                 tool: concat!("nightclerk ", env!("CARGO_PKG_VERSION")).into(),
             }))?;
         }
         log.record_recoveries(&state.join(TORN_FOLDER))?;
+        log.sign_rest()?;
         Ok(log)
     }
 
     /// What the log says, up to the last append.
     pub fn ledger(&self) -> &Ledger {
         self.chain.ledger()
+    }
+
+    /// Names the log.
+    pub fn origin(&self) -> &str {
+        self.chain.origin()
+    }
+
+    /// The log's key.
+    pub(super) fn key(&self) -> &Vkey {
+        self.log_key.vkey()
+    }
+
+    pub(super) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
     }
 
     /// The id that this process's entries carry.
@@ -132,7 +181,9 @@ impl Log {
         self.chain.root()
     }
 
-    /// Appends `event`; it is durable when this returns. The number is its `seq`.
+    /// Appends `event`; it is durable when this returns. The number is its `seq`. The keys and the
+    /// checkpoint of `RunStart` are filled in here, and the checkpoint that brings the run's key into force
+    /// follows it at once.
     ///
     /// # Errors
     /// `Refused` or `Line`: the event breaks a rule, nothing was written, the log stays usable. `Io`:
@@ -146,10 +197,79 @@ impl Log {
         if let Some(before) = before.map(str::to_string) {
             self.write(&ts, Event::ClockStep(ClockStep { before }))?;
         }
-        self.write(&ts, clipped(event.clone()))
+        let Event::RunStart(start) = event else {
+            let seq = self.write(&ts, clipped(event.clone()))?;
+            if self.is_checkpoint_due() {
+                self.checkpoint()?;
+            }
+            return Ok(seq);
+        };
+        self.sign_rest()?;
+        let start = self.with_keys(start)?;
+        let seq = self.write(&ts, Event::RunStart(start))?;
+        self.checkpoint()?;
+        Ok(seq)
     }
 
-    /// Appends the `run_end` of this run, with everything that the log itself knows, and returns it.
+    /// What the log itself adds to a `run_start`.
+    fn with_keys(&mut self, start: &RunStart) -> Result<Box<RunStart>, LogError> {
+        let (Some(id), Some(head)) = (self.chain.id(), self.chain.signing().last()) else {
+            return Ok(Box::new(start.clone())); // refused by the rules, with the reason
+        };
+        let own = run_key_name(self.chain.origin(), &self.run);
+        let named = self.chain.signing().run_keys().into_iter().find(|key| key.name == own);
+        let run_vkey = match named {
+            Some(key) => key.to_string(),
+            None => self.keys.make_run_key(id, &self.run, &mut self.random)?.vkey().to_string(),
+        };
+        Ok(Box::new(RunStart { run_vkey, prev_checkpoint: head.text.to_string(), ..start.clone() }))
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.size() - self.chain.signing().signed() >= CHECKPOINT_ENTRIES
+            || self.clock.elapsed().saturating_sub(self.signed_at) >= CHECKPOINT_INTERVAL
+    }
+
+    /// Signs the entries that no checkpoint covers, if there are any.
+    pub(super) fn sign_rest(&mut self) -> Result<(), LogError> {
+        match self.chain.signing().signed() < self.size() {
+            true => self.checkpoint(),
+            false => Ok(()),
+        }
+    }
+
+    /// Signs the log as it is. The entries are durable; the note is kept with the keys, then put beside the
+    /// log, and only then the key of the run before is wiped.
+    fn checkpoint(&mut self) -> Result<(), LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        self.poisoned = true;
+        let id = self.chain.id().cloned().unwrap_or_else(|| self.run.clone());
+        let (size, origin) = (self.size(), self.chain.origin().to_string());
+        let text = Checkpoint { origin, size, root: self.root() }.to_string();
+        let run_keys: Vec<Vkey> = self.chain.signing().run_keys().into_iter().cloned().collect();
+        let mut note = format!("{text}\n{}", self.log_key.sign(&text));
+        for vkey in &run_keys {
+            let key = self.keys.run_key(&id, vkey)?.ok_or_else(|| missing_run_key(vkey))?;
+            note.push_str(&key.sign(&text));
+        }
+        // What does not verify is never put out.
+        let checked = self.chain.check_note(note.as_bytes());
+        let head = checked.map_err(|breach| LogError::Refused { event: "checkpoint", breach })?;
+        self.keys.remember(&id, &note)?;
+        write_note(self.disk.as_ref(), &self.state, size, &note)?;
+        self.chain.apply_note(head);
+        if let [_, now] = &run_keys[..] {
+            self.keys.wipe_but(&id, now)?;
+        }
+        self.signed_at = self.clock.elapsed();
+        self.poisoned = false;
+        Ok(())
+    }
+
+    /// Appends the `run_end` of this run, with everything that the log itself knows, signs the log, and
+    /// returns the entry.
     ///
     /// # Errors
     /// As `append`; `Refused` where an input of the inventory has no outcome yet.
@@ -165,6 +285,7 @@ impl Log {
         }
         let end = self.chain.run_end(seconds, exit_code);
         self.write(&ts, Event::RunEnd(end.clone()))?;
+        self.checkpoint()?;
         Ok(end)
     }
 
@@ -301,6 +422,64 @@ fn set_aside(
         .map_err(LogError::io(&path, "cannot set torn bytes aside"))?;
     disk.truncate(&torn.path, torn.offset)
         .map_err(LogError::io(&torn.path, "cannot cut torn bytes off"))
+}
+
+/// Puts the last checkpoint that was signed beside the log again, where a crash has kept it from there or
+/// somebody has taken it away; the walk then holds the log against it.
+fn put_back_head(disk: &dyn Disk, keys: &KeyStore, state: &Path) -> Result<(), LogError> {
+    let Some(id) = segments::log_id(state) else { return Ok(()) };
+    let Some(note) = keys.head(&id)? else { return Ok(()) };
+    let size = Checkpoint::parse(&note.text).map_or(0, |checkpoint| checkpoint.size);
+    if size == 0 || state.join(CHECKPOINT_FOLDER).join(note_name(size)).exists() {
+        return Ok(());
+    }
+    write_note(disk, state, size, &note.to_string())
+}
+
+pub(super) fn write_note(
+    disk: &dyn Disk,
+    state: &Path,
+    size: u64,
+    note: &str,
+) -> Result<(), LogError> {
+    let folder = state.join(CHECKPOINT_FOLDER);
+    let path = folder.join(note_name(size));
+    disk.create_folder(&folder)
+        .and_then(|()| replace_file(disk, &path, note.as_bytes()))
+        .map_err(LogError::io(&path, "cannot write the checkpoint"))
+}
+
+/// The key of a log that has entries; the secrets of its runs must be there as well.
+fn check_keys(chain: &Chain, keys: &KeyStore, key_dir: &Path) -> Result<Key, LogError> {
+    let Some(named) = chain.signing().log_key() else {
+        let message = "the audit log is one without signatures, of a version before them; it still \
+                       verifies, but nothing more is written to it: begin with a new output folder";
+        return Err(LogError::Keys { message: message.into() });
+    };
+    let key = keys.log_key()?.filter(|key| key.vkey() == named).ok_or_else(|| LogError::Keys {
+        message: format!(
+            "{} does not hold the key of this audit log ({named}); set [audit] key_dir to where it \
+             lies or restore it, or begin with a new output folder",
+            key_dir.display()
+        ),
+    })?;
+    if let Some(id) = chain.id() {
+        for vkey in chain.signing().run_keys() {
+            keys.run_key(id, vkey)?.ok_or_else(|| missing_run_key(vkey))?;
+        }
+    }
+    Ok(key)
+}
+
+fn missing_run_key(vkey: &Vkey) -> LogError {
+    LogError::Keys {
+        message: format!(
+            "the key {} is not in [audit] key_dir: it was erased when a later run took over, so the \
+             audit log is an older copy, or key_dir is; restore both as they last were, or begin with a \
+             new output folder",
+            vkey.name
+        ),
+    }
 }
 
 fn draw(random: &mut File) -> Result<Random, LogError> {

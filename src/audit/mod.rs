@@ -1,26 +1,44 @@
 //! Append to and verify the hash chain. Sees digests, never content.
 //!
-//! The format is in `FORMAT.md` beside this file. A chain alone shows a stranger's slip, not a
-//! forger's work: whoever can write the log can write another one (signatures and witnesses are
-//! for that).
+//! The format is in `FORMAT.md` beside this file. The chain shows a stranger's slip; signatures show
+//! the work of a forger who has no key; a checkpoint that lies elsewhere, or that a witness has signed,
+//! shows that of one who has.
 
+mod base64;
 mod error;
 mod event;
+mod export;
+mod keys;
 mod ledger;
 mod line;
 mod log;
+mod note;
+mod proof;
+mod prove;
 mod rules;
 mod segments;
+mod signing;
 mod tree;
 mod verify;
+mod witness;
 
 pub use error::{BadEntry, LogError};
 pub use event::{
-    Actor, Binary, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event,
-    Genesis, Host, Inventory, ModelFile, OutputFile, Recovered, RunEnd, RunStart, Shape, Tables,
+    Actor, Binary, CheckpointExported, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart,
+    EngineFacts, Event, Genesis, Host, Inventory, ModelFile, OutputFile, Recovered, RunEnd,
+    RunStart, Shape, Tables,
 };
+pub use export::{Exported, Imported, export, fingerprint, import};
+pub use keys::known_log_key;
 pub use ledger::{DocState, Done, LastOutcome, Ledger, RunFacts};
 pub use line::{Entry, LineError, Random, RunId};
 pub use log::Log;
+pub use note::{Checkpoint, Key, KeyKind, NotAKey, Note, Vkey};
+pub use proof::{Forest, Head, includes, is_consistent};
+pub use prove::{Proof, prove};
 pub use tree::{Tree, leaf, root_of};
-pub use verify::{Expectations, FileFindings, Range, Report, Standing, TornTail, Verdict, verify};
+pub use verify::{
+    Expectations, FileFindings, Fit, Gap, KeyFinding, Known, KnownFinding, Pin, Range, Report,
+    Standing, TornTail, Verdict, Witnessed, verify,
+};
+pub use witness::{Cosigned, Witness};

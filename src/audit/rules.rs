@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::event::{Counts, DocDone, DocSkip, Event, Inventory, OutputFile, RunEnd};
 use super::ledger::{Ledger, Owner};
 use super::line::{Entry, RunId, is_time};
+use super::signing::{Head, Signing};
 use super::tree::{self, Tree};
 use crate::base::{Digest, DocId, Outcome};
 
@@ -16,7 +17,7 @@ pub struct Breach {
     pub message: String,
 }
 
-fn breach(rule: &'static str, message: impl Into<String>) -> Result<(), Breach> {
+pub(super) fn breach(rule: &'static str, message: impl Into<String>) -> Result<(), Breach> {
     Err(Breach { rule, message: message.into() })
 }
 
@@ -30,6 +31,11 @@ pub fn genesis_prev(origin: &str, log_vkey: &str) -> Digest {
 pub struct Chain {
     tree: Tree,
     origin: String,
+    /// `run` of the first entry: which of an origin's logs this is.
+    id: Option<RunId>,
+    signing: Signing,
+    /// When each run began.
+    begun: Vec<String>,
     last: Option<Last>,
     open: Option<OpenRun>,
     runs: BTreeSet<RunId>,
@@ -74,6 +80,21 @@ impl Chain {
 
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// `run` of the first entry: which of an origin's logs this is.
+    pub fn id(&self) -> Option<&RunId> {
+        self.id.as_ref()
+    }
+
+    /// The log's keys and its last checkpoint.
+    pub fn signing(&self) -> &Signing {
+        &self.signing
+    }
+
+    /// The `ts` of every `run_start`.
+    pub fn begun(&self) -> &[String] {
+        &self.begun
     }
 
     /// Leaf of the last entry.
@@ -139,11 +160,16 @@ impl Chain {
         self.check_link(entry)?;
         self.check_time(entry)?;
         match &entry.event {
-            Event::Genesis(_) => Ok(()), // its place and `prev` are the link's
-            Event::RunStart(_) => match self.runs.contains(&entry.run) {
+            // Its place and `prev` are the link's.
+            Event::Genesis(genesis) => Signing::check_genesis(&entry.run, genesis),
+            Event::RunStart(start) => match self.runs.contains(&entry.run) {
                 true => breach("run", format!("run {} starts a second time", entry.run)),
-                false => Ok(()),
+                false => self.signing.check_run_start(entry.seq, &entry.run, start),
             },
+            Event::CheckpointExported(exported) if exported.size > entry.seq => {
+                breach("rests_on", "exports a checkpoint of entries that are not before it")
+            }
+            Event::CheckpointExported(_) => Ok(()),
             Event::Recovered(_) | Event::ClockStep(_) | Event::Reserved => Ok(()),
             _ => match &self.open {
                 Some(open) if open.run == entry.run => self.check_in_run(open, entry),
@@ -291,6 +317,16 @@ impl Chain {
         }
     }
 
+    /// Whether `bytes` are the note of a checkpoint over the entries so far.
+    pub fn check_note(&self, bytes: &[u8]) -> Result<Head, Breach> {
+        self.signing.check_note(bytes, self.size(), self.root())
+    }
+
+    /// Takes in a checkpoint that `check_note` let pass.
+    pub fn apply_note(&mut self, head: Head) {
+        self.signing.apply_note(head);
+    }
+
     /// Takes in an entry that `check` let pass, with the leaf of its line.
     pub fn apply(&mut self, entry: &Entry, leaf: Digest) {
         if self.open.as_ref().is_some_and(|open| open.run != entry.run) {
@@ -298,9 +334,15 @@ impl Chain {
             self.cut_off += 1;
         }
         match &entry.event {
-            Event::Genesis(genesis) => self.origin = genesis.origin.clone(),
+            Event::Genesis(genesis) => {
+                self.origin = genesis.origin.clone();
+                self.id = Some(entry.run.clone());
+                self.signing.apply_genesis(&entry.run, genesis);
+            }
             Event::RunStart(start) => {
                 self.runs.insert(entry.run.clone());
+                self.begun.push(entry.ts.clone());
+                self.signing.apply_run_start(start);
                 self.open = Some(OpenRun {
                     run: entry.run.clone(),
                     inventory: start.inventory.clone(),

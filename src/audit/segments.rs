@@ -1,21 +1,43 @@
-//! Reads a log from disk, segment by segment, line by line, through the rules. Changes nothing.
+//! Reads a log from disk, segment by segment, line by line, with its checkpoints, through the rules.
+//! Changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::{BadEntry, LogError};
-use super::line::{Entry, LineError};
-use super::rules::Chain;
+use super::line::{Entry, LineError, RunId};
+use super::note::{Note, Vkey};
+use super::rules::{Breach, Chain};
 use super::tree;
-use crate::base::limits::LOG_LINE_BYTES_MAX;
+use crate::base::Digest;
+use crate::base::limits::{LOG_LINE_BYTES_MAX, NOTE_BYTES_MAX};
 
 /// The folder of the segments, below the state folder.
 pub(super) const LOG_FOLDER: &str = "log";
 
+/// The folder of the checkpoints, below the state folder.
+pub(super) const CHECKPOINT_FOLDER: &str = "checkpoints";
+
+/// What a reader wants to know beside whether the log holds.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Sizes at which the root is wanted.
+    pub sizes: BTreeSet<u64>,
+    /// Their signatures on checkpoints are looked for.
+    pub witnesses: Vec<Vkey>,
+}
+
 /// A log as far as it holds.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
+    /// Roots at the sizes that were asked for.
+    pub roots: BTreeMap<u64, Digest>,
+    /// The largest checkpoint that each witness has signed, with the time in seconds since 1970.
+    pub witnessed: BTreeMap<String, (u64, u64)>,
+    /// Sizes of the checkpoints that are there, ascending.
+    pub notes: Vec<u64>,
     pub chain: Chain,
     /// The first entry that breaks a rule; the chain stops before it.
     pub bad: Option<BadEntry>,
@@ -35,6 +57,10 @@ pub(super) struct Torn {
     pub bytes: Vec<u8>,
 }
 
+pub(super) fn note_name(size: u64) -> String {
+    format!("{size}.note")
+}
+
 pub(super) fn segment_name(number: u32) -> String {
     format!("{number:06}.jsonl")
 }
@@ -43,10 +69,11 @@ pub(super) fn segment_name(number: u32) -> String {
 ///
 /// # Errors
 /// Only what the operating system reports; damage is in the walk.
-pub(super) fn walk(state: &Path) -> Result<Walk, LogError> {
+pub(super) fn walk(state: &Path, watch: &Watch) -> Result<Walk, LogError> {
     let folder = state.join(LOG_FOLDER);
     let numbers = segment_numbers(&folder)?;
-    let mut walk = Walk::default();
+    let mut walk = Walk { notes: note_sizes(state)?, ..Walk::default() };
+    let mut notes = Notes { state, watch, next: 0 };
     for (index, &number) in numbers.iter().enumerate() {
         let expected = index as u32 + 1;
         if number != expected {
@@ -61,39 +88,157 @@ pub(super) fn walk(state: &Path) -> Result<Walk, LogError> {
             return Ok(walk);
         }
         let is_last = index + 1 == numbers.len();
-        walk_segment(&mut walk, &folder, number, is_last)
+        walk_segment(&mut walk, &mut notes, &folder, number, is_last)
             .map_err(LogError::io(&folder.join(segment_name(number)), "cannot read the log"))?;
         if walk.bad.is_some() {
             return Ok(walk);
         }
     }
+    if let Some(&size) = walk.notes.last().filter(|&&size| size > walk.chain.size()) {
+        let message = format!(
+            "checkpoint {size} is of a longer log: {} entries are missing at the end",
+            size - walk.chain.size()
+        );
+        walk.bad = Some(bad_note(&walk.chain, size, Breach { rule: "checkpoint", message }));
+    }
     Ok(walk)
+}
+
+/// The checkpoints that a walk comes by.
+struct Notes<'a> {
+    state: &'a Path,
+    watch: &'a Watch,
+    /// Index of the next one in `Walk::notes`.
+    next: usize,
+}
+
+impl Notes<'_> {
+    /// Checks the note that ends at the last entry, if there is one.
+    fn pass(&mut self, walk: &mut Walk) -> io::Result<()> {
+        let size = walk.chain.size();
+        if self.watch.sizes.contains(&size) {
+            walk.roots.insert(size, walk.chain.root());
+        }
+        if walk.notes.get(self.next) != Some(&size) {
+            return Ok(());
+        }
+        self.next += 1;
+        let bytes = read_note(self.state, size)?;
+        match walk.chain.check_note(&bytes) {
+            Ok(head) => {
+                walk.chain.apply_note(head);
+                let witnesses = self.watch.witnesses.iter();
+                let found = witnesses.map(|witness| (witness, Note::parse(&bytes)));
+                for (witness, note) in found {
+                    match note.and_then(|note| note.cosigned(witness)) {
+                        Ok(None) => {}
+                        Ok(Some(time)) => {
+                            walk.witnessed.insert(witness.to_string(), (size, time));
+                        }
+                        Err(why) => {
+                            let message = format!(
+                                "checkpoint {size}: the signature of {} {why}",
+                                witness.name
+                            );
+                            let breach = Breach { rule: "signature", message };
+                            walk.bad = Some(bad_note(&walk.chain, size, breach));
+                        }
+                    }
+                }
+            }
+            Err(breach) => walk.bad = Some(bad_note(&walk.chain, size, breach)),
+        }
+        Ok(())
+    }
+}
+
+/// What a note that does not hold says about the log: its first entry that no earlier note covers.
+fn bad_note(chain: &Chain, size: u64, breach: Breach) -> BadEntry {
+    let seq = chain.signing().signed();
+    let rule = breach.rule.into();
+    BadEntry { seq, file: note_name(size), line: 1, rule, message: breach.message }
+}
+
+/// The bytes of the note over the first `size` entries, as far as a note may be long and one more.
+pub(super) fn read_note(state: &Path, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(state.join(CHECKPOINT_FOLDER).join(note_name(size)))?;
+    file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Sizes of the notes, ascending.
+pub(super) fn note_sizes(state: &Path) -> Result<Vec<u64>, LogError> {
+    let folder = state.join(CHECKPOINT_FOLDER);
+    let mut sizes = Vec::new();
+    for name in names(&folder, "cannot list the checkpoints")? {
+        let size = name.strip_suffix(".note").and_then(|text| text.parse::<u64>().ok());
+        sizes.extend(size.filter(|&size| size > 0 && note_name(size) == name));
+    }
+    sizes.sort_unstable();
+    Ok(sizes)
+}
+
+/// Names in a folder that are UTF-8; none where there is no folder.
+fn names(folder: &Path, doing: &'static str) -> Result<Vec<String>, LogError> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(LogError::io(folder, doing))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(LogError::io(folder, doing))?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Which log this is: `run` of its first entry; none where that cannot be read.
+pub(super) fn log_id(state: &Path) -> Option<RunId> {
+    let file = File::open(state.join(LOG_FOLDER).join(segment_name(1))).ok()?;
+    let mut line = Vec::new();
+    BufReader::new(file.take(LOG_LINE_BYTES_MAX as u64 + 1)).read_until(b'\n', &mut line).ok()?;
+    Entry::from_line(line.strip_suffix(b"\n")?).ok().map(|entry| entry.run)
+}
+
+/// Calls `each` with the number and the bytes of every line of a log that was walked before.
+pub(super) fn each_line(state: &Path, mut each: impl FnMut(u64, &[u8])) -> Result<(), LogError> {
+    let folder = state.join(LOG_FOLDER);
+    let mut seq = 0;
+    for number in segment_numbers(&folder)? {
+        let path = folder.join(segment_name(number));
+        let error = |source| LogError::io(&path, "cannot read the log")(source);
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(&path).map_err(error)?);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(error)? > 0 {
+            if let Some(line) = line.strip_suffix(b"\n") {
+                each(seq, line);
+            }
+            seq += 1;
+            line.clear();
+        }
+    }
+    Ok(())
 }
 
 /// Numbers of the files named like segments, ascending.
 fn segment_numbers(folder: &Path) -> Result<Vec<u32>, LogError> {
-    let error = LogError::io(folder, "cannot list the log");
     let mut numbers = Vec::new();
-    match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(numbers),
-        Err(e) => return Err(error(e)),
-        Ok(entries) => {
-            for entry in entries {
-                let name = match entry {
-                    Ok(entry) => entry.file_name(),
-                    Err(e) => return Err(error(e)),
-                };
-                let number = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
-                let number = number.filter(|text| text.len() == 6).and_then(|t| t.parse().ok());
-                numbers.extend(number.filter(|&n| name.to_str() == Some(&segment_name(n))));
-            }
-        }
+    for name in names(folder, "cannot list the log")? {
+        let number = name.strip_suffix(".jsonl").filter(|text| text.len() == 6);
+        let number = number.and_then(|text| text.parse().ok());
+        numbers.extend(number.filter(|&number| segment_name(number) == name));
     }
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-fn walk_segment(walk: &mut Walk, folder: &Path, number: u32, is_last: bool) -> io::Result<()> {
+fn walk_segment(
+    walk: &mut Walk,
+    notes: &mut Notes<'_>,
+    folder: &Path,
+    number: u32,
+    is_last: bool,
+) -> io::Result<()> {
     let file = segment_name(number);
     let path = folder.join(&file);
     let mut reader = BufReader::with_capacity(1 << 18, File::open(&path)?);
@@ -123,7 +268,13 @@ fn walk_segment(walk: &mut Walk, folder: &Path, number: u32, is_last: bool) -> i
         };
         match parsed {
             Ok((entry, leaf)) => match walk.chain.check(&entry) {
-                Ok(()) => walk.chain.apply(&entry, leaf),
+                Ok(()) => {
+                    walk.chain.apply(&entry, leaf);
+                    notes.pass(walk)?;
+                    if walk.bad.is_some() {
+                        break;
+                    }
+                }
                 Err(breach) => {
                     walk.bad = bad(breach.rule, breach.message);
                     break;

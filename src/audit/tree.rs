@@ -1,5 +1,5 @@
 //! The Merkle tree of RFC 6962 section 2.1 over the log's leaves, kept as a compact range: one hash
-//! for each one-bit of the size. Proofs are not made here.
+//! for each one-bit of the size. Proofs are `proof`'s.
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,7 @@ pub fn leaf(bytes: &[u8]) -> Digest {
 }
 
 /// `SHA-256(0x01 || left || right)`.
-fn node(left: &Digest, right: &Digest) -> Digest {
+pub(super) fn node(left: &Digest, right: &Digest) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update([1]);
     hasher.update(left.0);

@@ -2,21 +2,121 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use walkdir::WalkDir;
 
 use super::error::{BadEntry, LogError};
+use super::keys::{KeyStore, known_log_key};
 use super::ledger::Ledger;
-use super::segments::{self, LOG_FOLDER};
-use crate::base::Digest;
+use super::note::{Checkpoint, NotAKey, Note, Vkey};
+use super::rules::Chain;
+use super::segments::{self, LOG_FOLDER, Walk, Watch};
+use super::tree::{self, Tree};
+use crate::base::{Digest, RealDisk};
 
-/// What the verifier knows from elsewhere. Keys, notes and intervals join with the signatures.
+/// What the verifier knows from elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Expectations {
     /// The log's name; a log of another name is broken at its first entry.
     pub origin: Option<String>,
+    /// The log's key; a log of another key is broken at its first entry.
+    pub pin: Option<Pin>,
+    /// Checkpoints that were kept.
+    pub known: Vec<Known>,
+    /// Whose signatures on checkpoints count.
+    pub witnesses: Vec<Vkey>,
+    /// How often a run has to begin, and the time now.
+    pub every: Option<(Duration, Timestamp)>,
+}
+
+/// A log's key, and its first entry if that is known too.
+///
+/// Whoever has the log's key can begin another log with it; they cannot make the same first entry, which
+/// names the key of the first run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    pub key: Vkey,
+    /// Leaf of the first entry.
+    pub genesis: Option<Digest>,
+    /// Where the pin comes from, for a person.
+    pub from: String,
+}
+
+impl Pin {
+    /// What `key_dir` on this machine says of the log of `origin`; none before the first run.
+    pub fn of_key_dir(key_dir: &Path, origin: &str) -> Option<Pin> {
+        let key = known_log_key(key_dir, origin)?;
+        Some(Pin { key, genesis: None, from: "key_dir of this machine".into() })
+    }
+}
+
+impl FromStr for Pin {
+    type Err = NotAKey;
+
+    /// Reads a verifier key, or what `checkpoint export` writes as `log.vkey`: the key, then
+    /// `genesis <64 hex digits>`.
+    fn from_str(text: &str) -> Result<Pin, NotAKey> {
+        let mut words = text.split_whitespace();
+        let key = words.next().ok_or(NotAKey)?.parse()?;
+        let genesis = match (words.next(), words.next(), words.next()) {
+            (None, ..) => None,
+            (Some("genesis"), Some(leaf), None) => Some(leaf.parse().map_err(|_| NotAKey)?),
+            _ => return Err(NotAKey),
+        };
+        Ok(Pin { key, genesis, from: "given".into() })
+    }
+}
+
+/// A checkpoint that was kept apart from the log.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub checkpoint: Checkpoint,
+    /// The leaves that were exported with it: they name the entry where the log is another.
+    pub leaves: Option<PathBuf>,
+    /// Kept out of reach of whoever can write this machine; not so the last one of `key_dir`.
+    pub elsewhere: bool,
+}
+
+/// The file that `checkpoint export` writes beside the note.
+pub(super) const LEAVES_FILE: &str = "leaves";
+
+impl Known {
+    /// Reads a note that was kept; leaves that lie beside it are used.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(path: &Path) -> Result<Known, String> {
+        let path = if path.is_dir() { path.join("checkpoint.note") } else { path.into() };
+        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
+        let note = Note::parse(&bytes)?;
+        let leaves = path.with_file_name(LEAVES_FILE);
+        Ok(Known {
+            checkpoint: Checkpoint::parse(&note.text)?,
+            leaves: leaves.is_file().then_some(leaves),
+            elsewhere: true,
+        })
+    }
+
+    /// The last checkpoint that `key_dir` knows of the log under `state`.
+    ///
+    /// # Errors
+    /// `Keys` or `Io` where it cannot be read.
+    pub fn of_key_dir(
+        key_dir: &Path,
+        origin: &str,
+        state: &Path,
+    ) -> Result<Option<Known>, LogError> {
+        let Some(id) = segments::log_id(state) else { return Ok(None) };
+        let keys = KeyStore::new(std::sync::Arc::new(RealDisk), key_dir, origin);
+        let note = keys.head(&id)?;
+        let checkpoint = note.and_then(|note| Checkpoint::parse(&note.text).ok());
+        Ok(checkpoint.map(|checkpoint| Known { checkpoint, leaves: None, elsewhere: false }))
+    }
 }
 
 /// What holds, and the first thing that does not.
@@ -38,15 +138,28 @@ pub struct Report {
     /// The last run, if it has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_run: Option<String>,
+    /// The log's key; none in a log without signatures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyFinding>,
+    /// Leaf of the first entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub genesis: Option<Digest>,
+    /// Checkpoints that hold.
+    pub checkpoints: u64,
+    /// The checkpoints that were kept, against the log.
+    pub known: Vec<KnownFinding>,
+    pub witnesses: Vec<Witnessed>,
+    /// Times without a run, where one was expected.
+    pub missing_nights: Vec<Gap>,
     /// How far each range can be trusted.
     pub ranges: Vec<Range>,
     pub files: FileFindings,
 }
 
 impl Report {
-    /// Chain whole, last run ended, every file as logged and no other.
+    /// Chain whole and signed, last run ended, every file as logged and no other, no night missing.
     pub fn is_sound(&self) -> bool {
-        self.verdict == Verdict::Ok && self.files.is_sound()
+        self.verdict == Verdict::Ok && self.files.is_sound() && self.missing_nights.is_empty()
     }
 }
 
@@ -56,9 +169,13 @@ impl Report {
 pub enum Verdict {
     /// Every entry holds and every run has ended.
     Ok,
-    /// Every entry holds, but the end is open: a run is at work or was cut off, and the next run will
-    /// put it right.
+    /// Every entry holds, but the end is open: a run is at work or was cut off, or has not signed its last
+    /// entries, and the next run will put it right.
     Unfinished,
+    /// Every entry holds, but a checkpoint that was kept is of a longer log.
+    Truncated,
+    /// Every entry holds, but a checkpoint that was kept is of another log.
+    Diverged,
     /// An entry does not hold.
     Broken,
 }
@@ -67,8 +184,66 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Standing {
+    /// A checkpoint that was kept elsewhere, or that a witness has signed, covers it: nobody can have
+    /// changed it since.
+    Anchored,
+    /// The log's keys have signed it: who changed it had them.
+    Signed,
     /// Chained only: whoever could write the log could have written another.
     Unsigned,
+}
+
+/// Which key the log was held against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyFinding {
+    pub vkey: Vkey,
+    /// Where it is known from; none: only from the log itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_by: Option<String>,
+    /// Whether the first entry was known beforehand.
+    pub genesis_pinned: bool,
+}
+
+/// A checkpoint that was kept, against the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KnownFinding {
+    pub size: u64,
+    pub root: Digest,
+    pub elsewhere: bool,
+    pub fit: Fit,
+    /// The first entry that is not the one that was exported, where the leaves were kept as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_different: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    Fits,
+    /// The log is shorter.
+    Truncated,
+    /// The log has another root at that size, or another origin.
+    Diverged,
+    /// The log breaks before it reaches that size.
+    NotReached,
+}
+
+/// The largest checkpoint that a witness has signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Witnessed {
+    pub witness: String,
+    pub size: u64,
+    /// RFC 3339, UTC.
+    pub time: String,
+}
+
+/// No run began between two times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    pub after: String,
+    pub before: String,
+    /// Runs that were expected in between.
+    pub missing: u64,
 }
 
 /// Entries `from` to `to`, both included.
@@ -120,30 +295,22 @@ pub fn verify(
     if !folder.is_dir() {
         return Err(LogError::Missing { folder });
     }
-    let mut walk = segments::walk(state)?;
-    let chain = &walk.chain;
-    let expected = expectations.origin.as_deref();
-    if chain.size() > 0 && expected.is_some_and(|origin| origin != chain.origin()) {
-        walk.bad = Some(BadEntry {
-            seq: 0,
-            file: segments::segment_name(1),
-            line: 1,
-            rule: "origin".into(),
-            message: format!("the log is that of {:?}", chain.origin()),
-        });
+    let sizes = expectations.known.iter().map(|known| known.checkpoint.size).chain([1]).collect();
+    let watch = Watch { sizes, witnesses: expectations.witnesses.clone() };
+    let mut walk = segments::walk(state, &watch)?;
+    if let Some(message) = unexpected(&walk, expectations) {
+        let (file, rule) = (segments::segment_name(1), "pin".into());
+        walk.bad = Some(BadEntry { seq: 0, file, line: 1, rule, message });
     }
-    let unfinished = walk.torn.is_some() || chain.open_run().is_some() || chain.size() == 0;
-    let verdict = match (&walk.bad, unfinished) {
-        (Some(_), _) => Verdict::Broken,
-        (None, true) => Verdict::Unfinished,
-        (None, false) => Verdict::Ok,
-    };
-    let ranges = match chain.size() {
-        0 => Vec::new(),
-        size => vec![Range { from: 0, to: size - 1, standing: Standing::Unsigned }],
-    };
+    let known = expectations.known.iter().map(|known| held_against(&walk, state, known));
+    let known = known.collect::<Result<Vec<_>, _>>()?;
+    let chain = &walk.chain;
+    let elsewhere = known.iter().filter(|known| known.elsewhere && known.fit == Fit::Fits);
+    let witnessed = walk.witnessed.values().map(|&(size, _)| size);
+    let anchored = elsewhere.map(|known| known.size).chain(witnessed).max().unwrap_or(0);
+    let pin = expectations.pin.as_ref();
     Ok(Report {
-        verdict,
+        verdict: verdict(&walk, &known),
         origin: chain.origin().into(),
         entries: chain.size(),
         root: chain.root(),
@@ -155,10 +322,143 @@ pub fn verify(
             bytes: torn.bytes.len() as u64,
         }),
         open_run: chain.open_run().map(ToString::to_string),
-        ranges,
+        key: chain.signing().log_key().map(|vkey| KeyFinding {
+            vkey: vkey.clone(),
+            pinned_by: pin.map(|pin| pin.from.clone()),
+            genesis_pinned: pin.is_some_and(|pin| pin.genesis.is_some()),
+        }),
+        genesis: walk.roots.get(&1).copied(),
+        checkpoints: walk.notes.iter().filter(|&&size| size <= chain.signing().signed()).count()
+            as u64,
+        known,
+        witnesses: walk
+            .witnessed
+            .iter()
+            .map(|(witness, &(size, time))| Witnessed {
+                witness: witness.clone(),
+                size,
+                time: i64::try_from(time)
+                    .ok()
+                    .and_then(|time| Timestamp::from_second(time).ok())
+                    .unwrap_or(Timestamp::UNIX_EPOCH)
+                    .to_string(),
+            })
+            .collect(),
+        missing_nights: match expectations.every {
+            Some((every, now)) => gaps(chain.begun(), every, now),
+            None => Vec::new(),
+        },
+        ranges: ranges(chain, anchored),
         files: check_files(chain.ledger(), state, output)?,
         first_bad: walk.bad,
     })
+}
+
+/// Why this is not the log that was expected, from its first entry on.
+fn unexpected(walk: &Walk, expectations: &Expectations) -> Option<String> {
+    let chain = &walk.chain;
+    let genesis = walk.roots.get(&1)?;
+    if expectations.origin.as_deref().is_some_and(|origin| origin != chain.origin()) {
+        return Some(format!("the log is that of {:?}", chain.origin()));
+    }
+    let pin = expectations.pin.as_ref()?;
+    match chain.signing().log_key() {
+        None => Some(format!("the log is not signed, but its key is known: {}", pin.key)),
+        Some(key) if *key != pin.key => {
+            Some(format!("the log is signed with {key}, not {}", pin.key))
+        }
+        Some(_) if pin.genesis.is_some_and(|pinned| pinned != *genesis) => {
+            Some("this is not the first entry that is known: the log was begun anew".into())
+        }
+        Some(_) => None,
+    }
+}
+
+fn held_against(walk: &Walk, state: &Path, known: &Known) -> Result<KnownFinding, LogError> {
+    let Known { checkpoint: Checkpoint { origin, size, root }, leaves, elsewhere } = known;
+    let fit = match walk.roots.get(size) {
+        Some(found) if found == root && origin == walk.chain.origin() => Fit::Fits,
+        Some(_) => Fit::Diverged,
+        None if walk.bad.is_some() => Fit::NotReached,
+        None => Fit::Truncated,
+    };
+    let leaves = leaves.as_ref().filter(|_| fit != Fit::Fits);
+    let first_different = match leaves {
+        Some(path) => first_different(state, path, (*size, *root))?,
+        None => None,
+    };
+    Ok(KnownFinding { size: *size, root: *root, elsewhere: *elsewhere, fit, first_different })
+}
+
+/// The first entry whose leaf is not the exported one; none where the leaves are not those of `head`.
+fn first_different(
+    state: &Path,
+    path: &Path,
+    head: (u64, Digest),
+) -> Result<Option<u64>, LogError> {
+    let bytes = fs::read(path).map_err(LogError::io(path, "cannot read the leaves"))?;
+    let leaves: Vec<Digest> = bytes.as_chunks::<32>().0.iter().map(|&leaf| Digest(leaf)).collect();
+    let mut tree = Tree::default();
+    leaves.iter().for_each(|&leaf| tree.push(leaf));
+    if (tree.size(), tree.root()) != head {
+        return Ok(None);
+    }
+    let (mut equal, mut differs) = (0, false);
+    segments::each_line(state, |seq, line| {
+        differs |= leaves.get(seq as usize).is_some_and(|leaf| tree::leaf(line) != *leaf);
+        if !differs && seq < head.0 {
+            equal = seq + 1;
+        }
+    })?;
+    Ok(Some(equal))
+}
+
+fn verdict(walk: &Walk, known: &[KnownFinding]) -> Verdict {
+    let chain = &walk.chain;
+    let unsigned = chain.signing().log_key().is_some() && chain.signing().signed() < chain.size();
+    let any = |fit| known.iter().any(|known| known.fit == fit);
+    if walk.bad.is_some() {
+        Verdict::Broken
+    } else if any(Fit::Diverged) {
+        Verdict::Diverged
+    } else if any(Fit::Truncated) {
+        Verdict::Truncated
+    } else if walk.torn.is_some() || chain.open_run().is_some() || chain.size() == 0 || unsigned {
+        Verdict::Unfinished
+    } else {
+        Verdict::Ok
+    }
+}
+
+/// The entries, by how far they can be trusted.
+fn ranges(chain: &Chain, anchored: u64) -> Vec<Range> {
+    let signed = chain.signing().signed().max(anchored);
+    let bounds = [
+        (0, anchored, Standing::Anchored),
+        (anchored, signed, Standing::Signed),
+        (signed, chain.size(), Standing::Unsigned),
+    ];
+    let full = bounds.into_iter().filter(|(from, to, _)| from < to);
+    full.map(|(from, to, standing)| Range { from, to: to - 1, standing }).collect()
+}
+
+/// Where a run was to begin every so often and did not. Half an interval late is no gap: a night begins
+/// when the one before has ended, and clocks change.
+fn gaps(begun: &[String], every: Duration, now: Timestamp) -> Vec<Gap> {
+    let now = format!("{now:.3}");
+    let mut gaps = Vec::new();
+    let until = begun.iter().skip(1).chain([&now]);
+    for (after, before) in begun.iter().zip(until) {
+        let times = (after.parse::<Timestamp>(), before.parse::<Timestamp>());
+        let (Ok(from), Ok(to)) = times else { continue };
+        let gap = to.as_millisecond().saturating_sub(from.as_millisecond()).max(0) as u128;
+        let missing = ((gap + every.as_millis() / 2) / every.as_millis().max(1)).saturating_sub(1);
+        if missing > 0 {
+            let missing = missing as u64;
+            gaps.push(Gap { after: after.clone(), before: before.clone(), missing });
+        }
+    }
+    gaps
 }
 
 /// Written without an entry of their own: made from what the log already vouches for.

@@ -25,9 +25,24 @@ pub trait Disk: Send + Sync {
     /// Cuts `path` to `len` bytes and makes that durable.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Overwrites the content of `path` with zeros where it lies, makes that durable, and removes the
+    /// name. What a drive keeps of old blocks is beyond it.
+    fn wipe(&self, path: &Path) -> io::Result<()>;
     /// Creates `path` and its parents (mode 0700), each made durable in its parent.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+}
+
+/// Puts `bytes` in the place of `path` in one step, durable with its name when this returns. What a crash
+/// may leave beside it ends in `-tmp`.
+pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push("-tmp");
+    let temporary = Path::new(&temporary);
+    disk.write(temporary, bytes)?;
+    disk.sync_file(temporary)?;
+    disk.rename(temporary, path)?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// A file that only grows, held open over many appends.
@@ -78,6 +93,13 @@ impl Disk for RealDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.write_all(&vec![0; file.metadata()?.len() as usize])?;
+        file.sync_all()?;
         std::fs::remove_file(path)
     }
 

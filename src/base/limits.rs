@@ -40,6 +40,14 @@ pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 /// A log segment is followed by the next one past this size.
 pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
+/// Entries and time after which the log is signed again, so that little of a night stands unsigned if
+/// the machine dies; each costs two small files made durable.
+pub const CHECKPOINT_ENTRIES: u64 = 1000;
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(600);
+
+/// A signed note: three lines, the log's two or three signatures, and room for a hundred witnesses.
+pub const NOTE_BYTES_MAX: usize = 16 * 1024;
+
 /// jobs.toml and task files: a person writes them.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 

@@ -13,7 +13,7 @@ mod warned;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use completion::{Completion, PartText, Stop};
 pub use digest::{Digest, DigestWriter, DocId};
-pub use disk::{Appender, Disk, RealDisk};
+pub use disk::{Appender, Disk, RealDisk, replace_file};
 pub use format::Format;
 pub use limits::Limits;
 pub use outcome::Outcome;

@@ -1,6 +1,7 @@
 //! The command line as written; clap's types and the words of `--help`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 
@@ -36,8 +37,16 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Print the text of a document as it is read
     Text(TextArgs),
-    /// Check the audit log: chain, completeness and the digests of all files
-    Verify(JobsFile),
+    /// Check the audit log: chain, signatures, completeness and the digests of all files
+    Verify(VerifyArgs),
+    /// Carry a checkpoint of the log out of the building, or take a witness's signature in
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
+    /// Be the witness of another machine's log
+    #[command(subcommand)]
+    Witness(WitnessCommand),
+    /// Write a folder that proves one document's record and shows no other
+    Prove(ProveArgs),
     /// Show the last run, what waits and what is quarantined
     Status(JobsFile),
     /// Show what is in a GGUF and whether it fits, or measure its speed here
@@ -49,6 +58,80 @@ pub(super) struct JobsFile {
     /// The jobs file
     #[arg(short = 'c', long = "config", default_value = "jobs.toml")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+    /// The log's verifier key, or a file with it: log.vkey of an exported checkpoint; without it, the key
+    /// that key_dir of this machine has
+    #[arg(long, value_name = "VKEY|FILE")]
+    pub(super) key: Option<String>,
+    /// A checkpoint that was kept elsewhere: its note, or the folder that was exported
+    #[arg(long, value_name = "NOTE")]
+    pub(super) known: Vec<PathBuf>,
+    /// Name the nights on which no run began, for one in so much time (24h)
+    #[arg(long, value_name = "TIME", value_parser = parse_every)]
+    pub(super) expect_every: Option<Duration>,
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    let span = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
+    let every = Duration::try_from(span).map_err(|error| error.to_string())?;
+    if every.is_zero() { Err("a time above zero is expected".into()) } else { Ok(every) }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CheckpointCommand {
+    /// Write the last checkpoint for another place: note, key, fingerprint, proofs and leaves
+    Export(ExportArgs),
+    /// Put the signatures of [audit] witnesses that a folder brings back under the log's note
+    Import(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The folder, on a stick for instance
+    pub(super) folder: PathBuf,
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WitnessCommand {
+    /// Make the witness's key
+    Init {
+        /// Names the witness for good: a domain of your own
+        name: String,
+        #[command(flatten)]
+        folder: WitnessFolder,
+    },
+    /// Sign an exported checkpoint, if it is consistent with what was signed before
+    Sign {
+        /// The exported folder; the signature goes into it
+        bundle: PathBuf,
+        #[command(flatten)]
+        folder: WitnessFolder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WitnessFolder {
+    /// Where the witness keeps its key and what it has signed
+    #[arg(long = "dir", value_name = "DIR")]
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProveArgs {
+    /// The document's path in the log (job/root/path), or the end of it
+    pub(super) document: String,
+    /// The folder to write
+    #[arg(long, value_name = "DIR", default_value = "proof")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
 }
 
 #[derive(Debug, Args)]

@@ -14,8 +14,8 @@ use clap::error::ErrorKind;
 use serde::Serialize;
 
 use self::args::{
-    Cli, Command, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs, RunArgs, Style, TextArgs,
-    ViewArg,
+    CheckpointCommand, Cli, Command, ExportArgs, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs,
+    ProveArgs, RunArgs, Style, TextArgs, VerifyArgs, ViewArg, WitnessCommand,
 };
 use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
@@ -40,6 +40,10 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan(args, cli.format),
         Command::Text(args) => text(args, cli.format),
         Command::Verify(args) => verify(args, cli.format),
+        Command::Checkpoint(CheckpointCommand::Export(args)) => export(args, cli.format),
+        Command::Checkpoint(CheckpointCommand::Import(args)) => import(args, cli.format),
+        Command::Witness(command) => witness(command, cli.format),
+        Command::Prove(args) => prove(args, cli.format),
         Command::Status(args) => status(args, cli.format),
         Command::Model(args) => model(args, cli.format),
     };
@@ -200,9 +204,66 @@ fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
     Ok(if text.is_whole() { Exit::Done } else { Exit::Incomplete })
 }
 
-fn verify(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
-    let plan = load(args, &ModelChoice { model: None, sha256: None })?;
-    let report = run::verify(&plan)?;
+/// The plan, for commands that ask the model nothing.
+fn load_plain(jobs: &JobsFile) -> Result<Plan, Failure> {
+    load(jobs, &ModelChoice { model: None, sha256: None })
+}
+
+/// Prints facts as JSON, or what `words` makes of them.
+fn print<T: Serialize>(
+    style: Style,
+    facts: &T,
+    words: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match style {
+        Style::Json => print_json(facts),
+        Style::Text => Ok(write!(io::stdout().lock(), "{}", words(facts))?),
+    }
+}
+
+fn export(args: &ExportArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let exported = run::export(&plan, &args.folder, Arc::new(SystemClock::new()))?;
+    print(style, &exported, |facts| show::exported(facts, &args.folder))?;
+    Ok(Exit::Done)
+}
+
+fn import(args: &ExportArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let imported = run::import(&plan, &args.folder, Arc::new(SystemClock::new()))?;
+    print(style, &imported, |facts| show::imported(facts))?;
+    Ok(Exit::Done)
+}
+
+fn witness(command: &WitnessCommand, style: Style) -> Result<Exit, Failure> {
+    match command {
+        WitnessCommand::Init { name, folder } => {
+            let key = run::make_witness(&folder.path, name)?;
+            print(style, &key, |key| format!("{key}\n"))?;
+        }
+        WitnessCommand::Sign { bundle, folder } => {
+            let cosigned = run::cosign(&folder.path, bundle, &SystemClock::new())?;
+            print(style, &cosigned, show::cosigned)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn prove(args: &ProveArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let proof = run::prove(&plan, &args.document, &args.out)?;
+    print(style, &proof, |facts| show::proof(facts, &args.out))?;
+    Ok(Exit::Done)
+}
+
+fn verify(args: &VerifyArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let knowledge = run::Knowledge {
+        key: args.key.clone(),
+        known: args.known.clone(),
+        every: args.expect_every,
+    };
+    let report = run::verify(&plan, &knowledge, &SystemClock::new())?;
     match style {
         Style::Json => print_json(&report)?,
         Style::Text => write!(io::stdout().lock(), "{}", show::report(&report))?,
@@ -213,13 +274,13 @@ fn verify(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
 fn verdict(report: &Report) -> Exit {
     match report.verdict {
         Verdict::Ok if report.is_sound() => Exit::Done,
-        Verdict::Unfinished if report.files.is_sound() => Exit::Incomplete,
-        _ => Exit::ChainBroken,
+        Verdict::Ok | Verdict::Unfinished => Exit::Incomplete,
+        Verdict::Truncated | Verdict::Diverged | Verdict::Broken => Exit::ChainBroken,
     }
 }
 
 fn status(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
-    let plan = load(args, &ModelChoice { model: None, sha256: None })?;
+    let plan = load_plain(args)?;
     let sheet = run::status_sheet(&plan)?;
     match style {
         Style::Json => print_json(&sheet)?,

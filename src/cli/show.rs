@@ -1,8 +1,11 @@
 //! Reports as words for a person.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use crate::audit::{Report, Standing, Verdict};
+use crate::audit::{
+    Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Verdict, Witnessed,
+};
 use crate::run::{BenchMemory, BenchRow, BenchSetting, ModelSheet, PerplexitySheet};
 
 /// Files named one by one up to this many of a kind.
@@ -11,14 +14,21 @@ const NAMED_MAX: usize = 20;
 /// What `verify` found.
 pub(super) fn report(report: &Report) -> String {
     let mut text = String::new();
+    let signed = report.key.is_some();
     let word = match report.verdict {
-        Verdict::Ok if report.is_sound() => {
-            "VERIFIED: every entry follows from the one before, every file is as logged"
+        Verdict::Ok if report.is_sound() && signed => {
+            "VERIFIED: every entry is signed and follows from the one before, every file is as logged"
         }
+        Verdict::Ok if report.is_sound() => {
+            "VERIFIED: every entry follows from the one before, every file is as logged; nothing is signed"
+        }
+        Verdict::Ok if report.files.is_sound() => "NIGHTS MISSING: log and files hold",
         Verdict::Ok => "NOT AS LOGGED: the chain holds, but files are not as logged",
         Verdict::Unfinished => {
             "UNFINISHED: every entry holds, but the last run has not ended; the next run puts it right"
         }
+        Verdict::Truncated => "TRUNCATED: entries are missing at the end of the log",
+        Verdict::Diverged => "DIVERGED: this is not the log whose checkpoint was kept",
         Verdict::Broken => "BROKEN: the chain does not hold",
     };
     let _ = writeln!(text, "{word}");
@@ -38,8 +48,37 @@ pub(super) fn report(report: &Report) -> String {
     if let Some(run) = &report.open_run {
         let _ = writeln!(text, "run without an end: {run}");
     }
+    if let Some(key) = &report.key {
+        let pinned = match &key.pinned_by {
+            Some(from) if key.genesis_pinned => format!("known from {from}, with the first entry"),
+            Some(from) => format!("known from {from}; the first entry is not"),
+            None => "NOT KNOWN beforehand, only from the log itself: give --key".into(),
+        };
+        let _ = writeln!(text, "key {} ({pinned}), {} checkpoints", key.vkey, report.checkpoints);
+    }
+    for known in &report.known {
+        let kept = if known.elsewhere { "kept checkpoint" } else { "last checkpoint of key_dir" };
+        let fit = match known.fit {
+            Fit::Fits => "fits",
+            Fit::Truncated => "TRUNCATED: the log is shorter",
+            Fit::Diverged => "DIVERGED: the log has other entries",
+            Fit::NotReached => "not reached",
+        };
+        let entry = known.first_different.map(|seq| format!(", from entry {seq} on"));
+        let _ = writeln!(text, "{kept} {}: {fit}{}", known.size, entry.unwrap_or_default());
+    }
+    for Witnessed { witness, size, time } in &report.witnesses {
+        let _ = writeln!(text, "witness {witness}: {size} entries, at {time}");
+    }
+    for Gap { after, before, missing } in &report.missing_nights {
+        let _ = writeln!(text, "no run between {after} and {before}: {missing} missing");
+    }
     for range in &report.ranges {
         let standing = match range.standing {
+            Standing::Anchored => "ANCHORED: nobody can have changed them since that checkpoint",
+            Standing::Signed => {
+                "SIGNED, not anchored: whoever has the keys could have cut or rewritten them"
+            }
             Standing::Unsigned => {
                 "UNSIGNED: chained only, whoever can write the log could have written another"
             }
@@ -64,6 +103,47 @@ pub(super) fn report(report: &Report) -> String {
         }
     }
     text
+}
+
+/// What was written for another place.
+pub(super) fn exported(exported: &Exported, folder: &Path) -> String {
+    let Exported { size, root, fingerprint, .. } = exported;
+    format!(
+        "{size} entries, root {root}\nfingerprint {fingerprint}\nwritten to {}; keep it where nobody who \
+         can write the log can reach it\n",
+        folder.display()
+    )
+}
+
+/// Whose signatures were taken in.
+pub(super) fn imported(imported: &[Imported]) -> String {
+    imported
+        .iter()
+        .map(|one| format!("{} has signed {} entries\n", one.witness, one.size))
+        .collect()
+}
+
+/// What the witness has signed.
+pub(super) fn cosigned(cosigned: &Cosigned) -> String {
+    let Cosigned { origin, size, before, fingerprint } = cosigned;
+    let since = match before {
+        0 => format!(
+            "the first of this log: its key was taken on trust; compare the fingerprint\n{fingerprint}\n\
+             with the one on the other machine"
+        ),
+        _ => format!("consistent with the {before} entries that were signed before"),
+    };
+    format!("signed {size} entries of {origin}, {since}\n")
+}
+
+/// What a folder proves.
+pub(super) fn proof(proof: &Proof, folder: &Path) -> String {
+    let Proof { seq, size, bytes, files } = proof;
+    format!(
+        "entry {seq} of {size}, proof of {bytes} bytes, {}\n{} says how to check it\n",
+        files.join(", "),
+        folder.join("READ-ME.md").display()
+    )
 }
 
 /// What is in a model, and whether it fits.

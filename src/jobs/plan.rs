@@ -58,6 +58,8 @@ pub struct Audit {
     pub origin: String,
     /// Absolute; never under `Plan::output`.
     pub key_dir: PathBuf,
+    /// C2SP verifier keys of the witnesses whose signatures count; not yet parsed.
+    pub witnesses: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

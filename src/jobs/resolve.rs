@@ -329,8 +329,14 @@ impl Resolver<'_> {
                 None
             }
         };
+        let witnesses = table.witnesses.into_iter().map(Spanned::into_inner).collect();
         let audit = origin.zip(key_dir);
-        (audit.map(|(origin, key_dir)| Audit { origin: origin.into_inner(), key_dir }), span)
+        let audit = audit.map(|(origin, key_dir)| Audit {
+            origin: origin.into_inner(),
+            key_dir,
+            witnesses,
+        });
+        (audit, span)
     }
 
     fn limits(&mut self, table: LimitsTable) -> Limits {

@@ -39,6 +39,7 @@ pub(super) struct EngineTable {
 pub(super) struct AuditTable {
     pub(super) origin: Option<Spanned<String>>,
     pub(super) key_dir: Option<Spanned<String>>,
+    pub(super) witnesses: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]

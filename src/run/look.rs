@@ -1,4 +1,4 @@
-//! The commands that look and change nothing: plan, text, status, verify, model.
+//! The commands that look and change nothing: plan, text, status, model.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use super::night::{Choice, Stand, chosen, stand};
 use super::progress::Progress;
 use super::read::{self, Reading};
 use super::{Broken, STATE_FOLDER};
-use crate::audit::{self, Expectations, Ledger, LogError, Report, RunFacts};
+use crate::audit::{Ledger, LogError, RunFacts};
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
@@ -289,15 +289,6 @@ fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
         Err(LogError::Missing { .. }) => Ok(Ledger::default()),
         other => Ok(other?),
     }
-}
-
-/// Verifies the plan's log and output.
-///
-/// # Errors
-/// `Broken` where there is no log or it cannot be read; what does not hold is in the report.
-pub fn verify(plan: &Plan) -> Result<Report, Broken> {
-    let expectations = Expectations { origin: Some(plan.audit.origin.clone()) };
-    Ok(audit::verify(&plan.output.join(STATE_FOLDER), &plan.output, &expectations)?)
 }
 
 /// A model's facts, and whether it fits.

@@ -7,6 +7,7 @@ mod night;
 mod perplexity;
 mod pipeline;
 mod progress;
+mod proof;
 mod read;
 mod shape;
 mod signal;
@@ -21,11 +22,12 @@ pub use bench::{
 };
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
-    text_of, verify,
+    text_of,
 };
 pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
 pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
+pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Reading, start as start_parse_server};
 pub use signal::StopFlag;
 pub use transcript::Transcript;

@@ -71,7 +71,8 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
     let jobs = chosen(plan, &choice.only)?;
     let state = plan.output.join(super::STATE_FOLDER);
     tools.disk.create_folder(&state).map_err(|error| Broken::disk(&state, &error))?;
-    let log = Log::open(tools.disk.clone(), &state, &plan.audit.origin, tools.clock.clone())?;
+    let (disk, clock) = (tools.disk.clone(), tools.clock.clone());
+    let log = Log::open(disk, &state, &plan.audit.key_dir, &plan.audit.origin, clock)?;
     let writer = Writer::new(tools.disk.clone(), &plan.output);
     writer.sweep()?;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nightclerk::audit::{Expectations, Ledger, Verdict, verify};
-use nightclerk::base::{DocId, RealDisk};
+use nightclerk::base::DocId;
 
 use crate::audit_disk::{Fault, FaultDisk, IMAGES, Image, Scratch, files_below};
 use crate::audit_night::{DOCS, run, state};
@@ -103,20 +103,45 @@ fn a_crash_during_the_repair_of_a_crash_is_repaired() {
 
 #[test]
 fn a_log_cut_at_any_byte_of_its_last_entries_is_repaired_by_the_next_run() {
+    let (expected, _) = undisturbed();
+    // A night that was killed before it could sign its end: the last checkpoint is that of its start.
     let whole = Scratch::new("whole");
-    run(Arc::new(RealDisk), &whole.0, &DOCS, &mut Vec::new()).unwrap();
-    let expected = outputs(&whole.0);
+    let stop = (1..).map(|number| {
+        let target = Scratch::new("stopped");
+        let disk = FaultDisk::new(&target.0, Some((number, Fault::Off)));
+        let ended = run(Arc::new(disk), &target.0, &DOCS, &mut Vec::new());
+        (target, ended)
+    });
+    let entries = |output: &Path| {
+        let segment = fs::read(state(output).join("log/000001.jsonl")).unwrap_or_default();
+        segment.iter().filter(|&&byte| byte == b'\n').count()
+    };
+    let (stopped, _) = stop
+        .take_while(|(_, ended)| ended.is_err())
+        .filter(|(target, _)| entries(&target.0) == 9)
+        .last()
+        .unwrap();
+    FaultDisk::new(&stopped.0, None).image(Image::Live, &stopped.0, &whole.0);
     let segment = state(&whole.0).join("log/000001.jsonl");
     let bytes = fs::read(&segment).unwrap();
-    for length in (0..bytes.len()).step_by(501).chain(bytes.len() - 60..bytes.len()) {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let signed = ends.map(|(at, _)| at + 1).nth(1).unwrap();
+    for length in (1..bytes.len()).step_by(501).chain(bytes.len() - 60..bytes.len()) {
         let case = format!("cut at {length}");
         let target = Scratch::new("cut");
         FaultDisk::new(&whole.0, None).image(Image::Live, &whole.0, &target.0);
         fs::write(state(&target.0).join("log/000001.jsonl"), &bytes[..length]).unwrap();
         let report = verify(&state(&target.0), &target.0, &Expectations::default()).unwrap();
+        let disk = FaultDisk::new(&target.0, None);
+        if length < signed {
+            // What was signed cannot be missing: that is no crash.
+            assert_eq!(report.verdict, Verdict::Broken, "{case}: {report:?}");
+            assert!(run(Arc::new(disk), &target.0, &DOCS, &mut Vec::new()).is_err(), "{case}");
+            assert_eq!(fs::read(state(&target.0).join("log/000001.jsonl")).unwrap().len(), length);
+            continue;
+        }
         assert_eq!(report.verdict, Verdict::Unfinished, "{case}: {report:?}");
         assert_eq!(report.torn.is_some(), length > 0 && bytes[length - 1] != b'\n', "{case}");
-        let disk = FaultDisk::new(&target.0, None);
         run(Arc::new(disk), &target.0, &DOCS, &mut Vec::new())
             .unwrap_or_else(|e| panic!("{case}: {e}"));
         check_repaired(&target.0, &expected, &case);

@@ -234,6 +234,10 @@ impl Disk for FaultDisk {
         })
     }
 
+    fn wipe(&self, path: &Path) -> io::Result<()> {
+        self.remove_file(path)
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.run(|_| fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
     }

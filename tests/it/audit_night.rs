@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use nightclerk::assemble::Record;
 use nightclerk::audit::{
     Actor, Binary, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host, Inventory, Log,
-    ModelFile, OutputFile, RunStart, Shape, Tables,
+    LogError, ModelFile, OutputFile, RunStart, Shape, Tables,
 };
 use nightclerk::base::{Clock, Digest, Disk, DocId, Outcome};
 use nightclerk::output::{Row, Writer, WrittenFile};
@@ -38,6 +38,11 @@ pub const NIGHT: &str = "2026-01-31T22:00:00Z";
 
 pub fn state(output: &Path) -> PathBuf {
     output.join(".nightclerk")
+}
+
+/// Where the test's keys lie: inside, so that a copy of the folder is a copy of everything.
+pub fn keys(output: &Path) -> PathBuf {
+    state(output).join("keys")
 }
 
 /// A document: its path, what is in it, and how it ends.
@@ -173,6 +178,11 @@ pub fn doc_skip(doc: &Doc, outcome: Outcome, rests_on: u64) -> Event {
     })
 }
 
+/// Opens the log of `output` at a time.
+pub fn open_log(disk: Arc<dyn Disk>, output: &Path, time: &str) -> Result<Log, LogError> {
+    Log::open(disk, &state(output), &keys(output), "test/log", TestClock::at(time))
+}
+
 /// Runs a night over `docs`, as far as the disk lets it; in `acknowledged` go the documents that were
 /// said to be done.
 pub fn run(
@@ -181,7 +191,7 @@ pub fn run(
     docs: &[Doc],
     acknowledged: &mut Vec<DocId>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut log = Log::open(disk.clone(), &state(output), "test/log", TestClock::at(NIGHT))?;
+    let mut log = open_log(disk.clone(), output, NIGHT)?;
     let writer = Writer::new(disk, output);
     writer.sweep()?;
     log.append(&run_start(docs))?;

@@ -4,9 +4,11 @@
 
 mod answers;
 mod audit;
+mod audit_attacks;
 mod audit_crash;
 mod audit_disk;
 mod audit_night;
+mod audit_witness;
 mod bench;
 mod csv;
 mod docx;

@@ -45,7 +45,7 @@ quote_words_max = 6
 "#;
 
 /// A folder with a model, tasks, a jobs file and `documents` short contracts.
-fn office(name: &str, documents: usize) -> Folder {
+pub fn office(name: &str, documents: usize) -> Folder {
     let folder = Folder::new(name);
     let model = folder.path().join("tiny.gguf");
     tiny::write(&model, Family::Qwen2, 7).expect("the folder is writable");
@@ -93,7 +93,7 @@ fn contract(number: usize) -> String {
     )
 }
 
-fn run(folder: &Folder, more: &[&str]) -> Output {
+pub fn run(folder: &Folder, more: &[&str]) -> Output {
     let args = ["run", "-c", "jobs.toml"].iter().chain(more);
     nightclerk(folder.path(), args).output().expect("the program starts")
 }

@@ -36,6 +36,10 @@ impl Folder {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    pub fn read_bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.join(name)).expect("readable")
+    }
+
     /// Every file below the folder, relative, sorted.
     pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();

@@ -1,0 +1,195 @@
+//! Proofs over the tree of RFC 6962: made from all leaves, checked from a few hashes (RFC 9162 sections
+//! 2.1.3 and 2.1.4).
+
+use super::tree::node;
+use crate::base::Digest;
+
+/// Every perfect subtree of a log's tree: about 64 bytes an entry.
+pub struct Forest {
+    /// `levels[k][i]` is the root over leaves `i << k` to `(i + 1) << k`.
+    levels: Vec<Vec<Digest>>,
+}
+
+impl Forest {
+    pub fn of(leaves: Vec<Digest>) -> Forest {
+        let mut levels = vec![leaves];
+        while let Some(below) = levels.last().filter(|below| below.len() > 1) {
+            let above = below.chunks_exact(2).map(|pair| node(&pair[0], &pair[1])).collect();
+            levels.push(above);
+        }
+        Forest { levels }
+    }
+
+    /// The root over leaves `from` to `to` (not included); `from` is a multiple of the largest power of two
+    /// below their number, as the tree's halves are.
+    fn root(&self, from: u64, to: u64) -> Digest {
+        let count = to - from;
+        if count.is_power_of_two() {
+            let level = count.trailing_zeros();
+            return self.levels[level as usize][(from >> level) as usize];
+        }
+        let half = from + half(count);
+        node(&self.root(from, half), &self.root(half, to))
+    }
+
+    /// The siblings of leaf `index` on its way up to the root of the first `size` leaves.
+    pub fn inclusion(&self, index: u64, size: u64) -> Vec<Digest> {
+        let (mut path, mut from, mut to) = (Vec::new(), 0, size);
+        while to - from > 1 {
+            let half = from + half(to - from);
+            if index < half {
+                path.push(self.root(half, to));
+                to = half;
+            } else {
+                path.push(self.root(from, half));
+                from = half;
+            }
+        }
+        path.reverse();
+        path
+    }
+
+    /// What shows that the first `old` leaves (at least one) are the beginning of the first `new`.
+    pub fn consistency(&self, old: u64, new: u64) -> Vec<Digest> {
+        let (mut path, mut from, mut to) = (Vec::new(), 0, new);
+        let mut known = true; // whether the verifier has the root of what is left
+        while old != to {
+            let half = from + half(to - from);
+            if old <= half {
+                path.push(self.root(half, to));
+                to = half;
+            } else {
+                path.push(self.root(from, half));
+                from = half;
+                known = false;
+            }
+        }
+        if !known {
+            path.push(self.root(from, to));
+        }
+        path.reverse();
+        path
+    }
+}
+
+/// The largest power of two below `count`, which is at least 2.
+fn half(count: u64) -> u64 {
+    1 << (count - 1).ilog2()
+}
+
+/// Whether `path` leads from leaf `index` to `root` of `size` leaves (RFC 9162 section 2.1.3.2).
+pub fn includes(leaf: Digest, index: u64, size: u64, path: &[Digest], root: &Digest) -> bool {
+    if index >= size {
+        return false;
+    }
+    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
+    for sibling in path {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            hash = node(sibling, &hash);
+            while at & 1 == 0 && at != 0 {
+                (at, last) = (at >> 1, last >> 1);
+            }
+        } else {
+            hash = node(&hash, sibling);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    last == 0 && hash == *root
+}
+
+/// A tree's size and root.
+pub type Head = (u64, Digest);
+
+/// Whether `path` shows that the tree `old` is the beginning of the tree `new` (RFC 9162 section 2.1.4.2).
+pub fn is_consistent(old: Head, new: Head, path: &[Digest]) -> bool {
+    if old.0 == new.0 {
+        return path.is_empty() && old.1 == new.1;
+    }
+    if old.0 == 0 || old.0 > new.0 {
+        return false;
+    }
+    let (mut at, mut last) = (old.0 - 1, new.0 - 1);
+    while at & 1 == 1 {
+        (at, last) = (at >> 1, last >> 1);
+    }
+    let first = old.0.is_power_of_two().then_some(old.1);
+    let mut path = first.into_iter().chain(path.iter().copied());
+    let Some(start) = path.next() else { return false };
+    let (mut old_root, mut new_root) = (start, start);
+    for hash in path {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            old_root = node(&hash, &old_root);
+            new_root = node(&hash, &new_root);
+            while at & 1 == 0 && at != 0 {
+                (at, last) = (at >> 1, last >> 1);
+            }
+        } else {
+            new_root = node(&new_root, &hash);
+        }
+        (at, last) = (at >> 1, last >> 1);
+    }
+    last == 0 && old_root == old.1 && new_root == new.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tree::{Tree, leaf};
+
+    fn leaves(count: u64) -> (Vec<Digest>, Vec<Digest>) {
+        let leaves: Vec<Digest> = (0..count).map(|n| leaf(&n.to_le_bytes())).collect();
+        let mut tree = Tree::default();
+        let mut roots = vec![tree.root()];
+        for &leaf in &leaves {
+            tree.push(leaf);
+            roots.push(tree.root());
+        }
+        (leaves, roots)
+    }
+
+    #[test]
+    fn every_inclusion_up_to_70_is_proven_and_no_other_place_is() {
+        let (leaves, roots) = leaves(70);
+        let forest = Forest::of(leaves.clone());
+        for size in 1..=70 {
+            let root = &roots[size as usize];
+            for index in 0..size {
+                let path = forest.inclusion(index, size);
+                let leaf = leaves[index as usize];
+                for place in 0..=size {
+                    assert_eq!(includes(leaf, place, size, &path, root), place == index);
+                }
+                assert!(!includes(leaf, index, size, &path, &Digest([0; 32])));
+                if let Some((_, shorter)) = path.split_last() {
+                    assert!(!includes(leaf, index, size, shorter, root));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_sizes_up_to_70_is_consistent_and_no_other_root_is() {
+        let (leaves, roots) = leaves(70);
+        let forest = Forest::of(leaves);
+        for new in 1..=70u64 {
+            for old in 1..=new {
+                let path = forest.consistency(old, new);
+                let head = |size: u64| (size, roots[size as usize]);
+                assert!(is_consistent(head(old), head(new), &path), "{old} {new}");
+                let false_root = (old, Digest([0; 32]));
+                assert!(!is_consistent(false_root, head(new), &path), "{old} {new}");
+                assert!(!is_consistent(head(old), (new, Digest([0; 32])), &path), "{old} {new}");
+                if old > 1 {
+                    let other = (old - 1, roots[old as usize]);
+                    assert!(!is_consistent(other, head(new), &path), "{old} {new}");
+                }
+            }
+        }
+    }
+}
