@@ -37,12 +37,12 @@ impl KeyStore {
         self.read_key(&self.folder.join("log.key"))
     }
 
-    /// The log's key, made now if there is none.
-    pub fn log_key_or_new(&self, random: &mut File) -> Result<Key, LogError> {
+    /// The keys of a new log, which `run` begins: the origin's, made now if there is none, and that run's.
+    pub fn first_keys(&self, run: &RunId, random: &mut File) -> Result<(Key, Key), LogError> {
         let path = self.folder.join("log.key");
         let error = |source| LogError::io(&path, "cannot make the log's key")(source);
         self.disk.create_folder(&self.folder).map_err(error)?;
-        // Two first runs of one origin at the same time must not make two keys.
+        // Two first runs of one origin at the same time must not make two keys, nor sweep each other's.
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(self.folder.join("lock")).map_err(error)?;
@@ -60,7 +60,27 @@ impl KeyStore {
         if fs::read(&path).ok().as_deref() != Some(public.as_bytes()) {
             replace_file(self.disk.as_ref(), &path, public.as_bytes()).map_err(error)?;
         }
-        Ok(key)
+        self.sweep()?;
+        Ok((key, self.make_run_key(run, run, random)?))
+    }
+
+    /// Wipes what first runs left that died while they made their key.
+    fn sweep(&self) -> Result<(), LogError> {
+        let error = |source| LogError::io(&self.folder, "cannot erase an unfinished key")(source);
+        for entry in fs::read_dir(&self.folder).map_err(error)? {
+            let folder = entry.map_err(error)?.path();
+            if !folder.is_dir() || folder.join(HEAD).exists() {
+                continue;
+            }
+            for entry in fs::read_dir(&folder).map_err(error)? {
+                let path = entry.map_err(error)?.path();
+                if path.to_string_lossy().ends_with(".key-tmp") {
+                    self.disk.wipe(&path).map_err(error)?;
+                    self.disk.sync_folder(&folder).map_err(error)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the key of `run`, durable before its name is written anywhere.

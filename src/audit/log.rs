@@ -104,12 +104,16 @@ impl Log {
             set_aside(disk.as_ref(), &state.join(TORN_FOLDER), torn, good_entries)?;
         }
         let mut random = open_random()?;
-        let log_key = match known_key {
-            Some(key) => key,
-            None => keys.log_key_or_new(&mut random)?,
+        let run = draw(&mut random)?;
+        let (log_key, first_run_key) = match known_key {
+            Some(key) => (key, None),
+            None => {
+                let (log_key, run_key) = keys.first_keys(&run, &mut random)?;
+                (log_key, Some(run_key))
+            }
         };
         let mut log = Log {
-            run: draw(&mut random)?,
+            run,
             state: state.into(),
             keys,
             log_key,
@@ -129,8 +133,7 @@ impl Log {
             poisoned: false,
             _lock: lock,
         };
-        if good_entries == 0 {
-            let run_key = log.keys.make_run_key(&log.run, &log.run, &mut log.random)?;
+        if let Some(run_key) = first_run_key {
             log.append(&Event::Genesis(Genesis {
                 origin: origin.into(),
                 log_vkey: log.log_key.vkey().to_string(),
