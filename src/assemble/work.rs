@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::coverage::{coverage, no_text, several, unread_pages};
 use super::extraction;
-use super::record::{Coverage, HiddenText, MadeWith, Record, RecordSource, Tokens};
+use super::record::{Coverage, HiddenText, MadeWith, Record, RecordSource, Remark, Tokens};
 use super::summary::{self, Partial};
 use crate::base::{Completion, Digest, Format, Outcome, Stop, TokenCounter, Warned, Warning};
 use crate::chunk::{Chunked, split};
@@ -288,7 +288,7 @@ impl Work {
             fields,
             warnings,
             hidden: self.hidden(),
-            remarks: self.document.remarks.clone(),
+            remarks: self.remarks(),
             made_with: MadeWith { transcript: self.transcript(), ..self.made_with.clone() },
             tokens: Tokens {
                 prompt: self.answers.values().map(|done| u64::from(done.prompt_tokens)).sum(),
@@ -395,6 +395,11 @@ impl Work {
             }
         }
         hidden
+    }
+
+    fn remarks(&self) -> Vec<Remark> {
+        let remarks = self.document.remarks.iter();
+        remarks.filter(|remark| remark.kind.is_review()).cloned().collect()
     }
 
     fn transcript(&self) -> Option<Digest> {

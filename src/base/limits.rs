@@ -18,6 +18,9 @@ pub const STEP_ROWS_MAX: usize = 256;
 /// that are being copied, and most of them are kept.
 pub const PROPOSAL_ROWS: usize = 16;
 
+/// Formulas of a sheet, unrounded numbers of a sheet and comments on a sheet that are kept as facts.
+pub const SHEET_FACTS_MAX: usize = 10_000;
+
 /// Sequences that may be open at once whatever `slots` says.
 pub const SLOTS_MAX: usize = 1024;
 

@@ -192,4 +192,15 @@ pub enum RemarkKind {
     /// Text that stood elsewhere.
     MovedHere,
     Comment,
+    /// What a cell computes.
+    Formula,
+    /// A cell's number that is displayed rounded.
+    RawValue,
+}
+
+impl RemarkKind {
+    /// Whether it was done to the document: by whom and when is for the record.
+    pub fn is_review(self) -> bool {
+        !matches!(self, RemarkKind::Formula | RemarkKind::RawValue)
+    }
 }

@@ -25,6 +25,7 @@ mod print;
 mod redline;
 mod rtf;
 mod sheet;
+mod sheet_facts;
 mod table;
 mod text;
 mod xml;

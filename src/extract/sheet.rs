@@ -1,6 +1,6 @@
 //! XLSX, XLSB, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden
-//! sheets, rows and columns are kept apart. Formulas, charts, headers of sheets and (but for ODS) comments
-//! are not read.
+//! sheets, rows and columns are kept apart. Comments (XLSX, ODS), formulas (XLSX) and numbers that are
+//! displayed rounded (XLSX, XLSB) are facts beside the text. Charts and headers of sheets are not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -12,13 +12,15 @@ use calamine::{
 use super::cell_formats::{self, BookFormats, SheetFormats};
 use super::container::Container;
 use super::document::{Document, Page, PageState, Remark, RemarkKind};
+use super::docx::Package;
 use super::hidden_lines::{self, HiddenLines};
 use super::number_format;
 use super::ods::{self, Comment};
 use super::page_builder::PageBuilder;
 use super::pages::Pages;
 use super::xml::{self, Ns};
-use super::{Refusal, RefusalKind, table};
+use super::{Refusal, RefusalKind, sheet_facts, table};
+use crate::base::limits::SHEET_FACTS_MAX;
 use crate::base::{Format, Limits, Warned, Warning};
 
 /// Columns of the widest sheet there is (XFD).
@@ -33,7 +35,7 @@ struct Sheet {
     is_hidden: bool,
     cells: Result<Cells, String>,
     hidden: HiddenLines,
-    comments: Vec<Comment>,
+    remarks: Vec<Remark>,
 }
 
 #[derive(Default)]
@@ -52,7 +54,7 @@ pub(super) fn read(
     let mut budget = Budget::new(limits);
     let mut warnings = Vec::new();
     let sheets = match format {
-        Format::Xlsx => xlsx(bytes, limits, &mut budget)?,
+        Format::Xlsx => xlsx(bytes, limits, &mut budget, &mut warnings)?,
         Format::Ods => {
             let mut container = Container::open(bytes, limits)?;
             if let Some(manifest) = container.read("META-INF/manifest.xml")?
@@ -91,12 +93,8 @@ pub(super) fn read(
             break;
         }
         let number = pages.len() as u32 + 1;
-        remarks.extend(std::mem::take(&mut sheet.comments).into_iter().map(|comment| {
-            let Comment { author, date, text, .. } = &comment;
-            let anchor = format!("{}{}", column_name(comment.column), comment.row + 1);
-            let remark = Remark::new(RemarkKind::Comment, author, date, text);
-            Remark { page: number, anchor, ..remark }
-        }));
+        let about = std::mem::take(&mut sheet.remarks).into_iter();
+        remarks.extend(about.map(|remark| Remark { page: number, ..remark }));
         pages.extend(sheet_pages(number, sheet, limits, &mut warnings));
     }
     if pages.is_empty() {
@@ -166,7 +164,12 @@ impl Budget {
 
 // ---- XLSX: streamed, since calamine's ranges hold every cell between the corners ----
 
-fn xlsx(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>, Refusal> {
+fn xlsx(
+    bytes: &[u8],
+    limits: &Limits,
+    budget: &mut Budget,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Sheet>, Refusal> {
     let mut container = Container::open(bytes, limits)?;
     container.check_all()?;
     let mut workbook = Xlsx::new(Cursor::new(bytes)).map_err(|error| match error {
@@ -174,23 +177,29 @@ fn xlsx(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
         error => damaged(error),
     })?;
     let paths = sheet_paths(&mut container, limits)?;
+    let mut package = Package { container, limits, warnings: Vec::new() };
+    let people = sheet_facts::people(&mut package)?;
     let metadata = workbook.sheets_metadata().to_vec();
     let mut sheets = Vec::new();
     for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
         let mut hidden = HiddenLines::default();
+        let (cells, mut remarks) = xlsx_cells(&mut workbook, &sheet.name, budget);
         if let Some(path) = paths.get(&sheet.name)
-            && let Some(part) = container.read(path)?
+            && let Some(part) = package.container.read(path)?
         {
             hidden = hidden_lines::of_xlsx_sheet(&part);
+            remarks.extend(sheet_facts::formulas(&part));
+            remarks.extend(sheet_facts::comments(&mut package, path, &people)?);
         }
         sheets.push(Sheet {
-            cells: xlsx_cells(&mut workbook, &sheet.name, budget),
+            cells,
             is_hidden: sheet.visible != SheetVisible::Visible,
             name: sheet.name,
             hidden,
-            comments: Vec::new(),
+            remarks,
         });
     }
+    warnings.extend(package.warnings);
     Ok(sheets)
 }
 
@@ -202,8 +211,12 @@ fn xlsx_cells(
     workbook: &mut Xlsx<Cursor<&[u8]>>,
     name: &str,
     budget: &mut Budget,
-) -> Result<Cells, String> {
-    let mut reader = workbook.worksheet_cells_reader(name).map_err(|error| error.to_string())?;
+) -> (Result<Cells, String>, Vec<Remark>) {
+    let mut raw = Vec::new();
+    let mut reader = match workbook.worksheet_cells_reader(name) {
+        Ok(reader) => reader,
+        Err(error) => return (Err(error.to_string()), raw),
+    };
     let codes: Vec<Option<String>> = reader
         .styles()
         .iter()
@@ -217,6 +230,7 @@ fn xlsx_cells(
                     let (row, column) = cell.get_position();
                     let code = codes.get(style).and_then(Option::as_deref);
                     let text = display(cell.get_value(), code);
+                    raw.extend(raw_value(cell.get_value(), &text, (row, column), raw.len()));
                     if !text.trim().is_empty() {
                         return Some((row, column, text));
                     }
@@ -230,12 +244,35 @@ fn xlsx_cells(
         }
     });
     let cells = budget.collect(cells);
-    match broken {
+    let cells = match broken {
         Some(error) if cells.cells.is_empty() => Err(error),
         // What came before the damage is kept; the rest is counted as one cell.
         Some(_) => Ok(Cells { dropped: cells.dropped + 1, ..cells }),
         None => Ok(cells),
-    }
+    };
+    (cells, raw)
+}
+
+/// The number of a cell that is displayed rounded, where fewer than the limit are `known`.
+fn raw_value(
+    value: &DataRef<'_>,
+    displayed: &str,
+    (row, column): (u32, u32),
+    known: usize,
+) -> Option<Remark> {
+    let DataRef::Float(number) = value else { return None };
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+    let raw = number.to_string();
+    let is_rounded = digits(&raw) > digits(displayed) && known < SHEET_FACTS_MAX;
+    is_rounded.then(|| {
+        let anchor = cell_name(row, column);
+        Remark { anchor, ..Remark::new(RemarkKind::RawValue, "", "", &raw) }
+    })
+}
+
+/// "B7".
+fn cell_name(row: u32, column: u32) -> String {
+    format!("{}{}", column_name(column), row.saturating_add(1))
 }
 
 /// The part of each sheet, by name.
@@ -310,6 +347,7 @@ fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
         if !is_table(sheet.typ) {
             continue;
         }
+        let mut raw = Vec::new();
         let cells = match workbook.worksheet_cells_reader(&sheet.name) {
             Ok(mut reader) => {
                 let mut broken = None;
@@ -320,6 +358,8 @@ fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
                                 let (row, column) = cell.get_position();
                                 let code = formats.code(index, row, column);
                                 let text = display(cell.get_value(), code);
+                                let value = cell.get_value();
+                                raw.extend(raw_value(value, &text, (row, column), raw.len()));
                                 if !text.trim().is_empty() {
                                     return Some((row, column, text));
                                 }
@@ -346,7 +386,7 @@ fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
             is_hidden: sheet.visible != SheetVisible::Visible,
             hidden: take_hidden(&mut formats, index),
             name: sheet.name,
-            comments: Vec::new(),
+            remarks: raw,
         });
     }
     Ok(sheets)
@@ -369,9 +409,15 @@ fn open_document(content: &[u8], budget: &mut Budget, warnings: &mut Vec<Warning
         hidden: hidden.remove(&sheet.name).unwrap_or_default(),
         name: sheet.name,
         cells: Ok(sheet.cells),
-        comments: sheet.comments,
+        remarks: sheet.comments.iter().map(comment).collect(),
     });
     sheets.collect()
+}
+
+fn comment(comment: &Comment) -> Remark {
+    let Comment { row, column, author, date, text } = comment;
+    let anchor = cell_name(*row, *column);
+    Remark { anchor, ..Remark::new(RemarkKind::Comment, author, date, text) }
 }
 
 // ---- XLS: calamine has it whole once it is open ----
@@ -401,7 +447,7 @@ fn ranges(
             is_hidden: sheet.visible != SheetVisible::Visible,
             hidden: take_hidden(&mut formats, index),
             name: sheet.name,
-            comments: Vec::new(),
+            remarks: Vec::new(),
         });
     }
     sheets

@@ -149,6 +149,8 @@ fn remarks(out: &mut String, record: &Record) {
             RemarkKind::MovedAway => "moved away",
             RemarkKind::MovedHere => "moved here",
             RemarkKind::Comment => "comment",
+            RemarkKind::Formula => "formula",
+            RemarkKind::RawValue => "value",
         };
         let by = [author.as_str(), date].into_iter().filter(|word| !word.is_empty());
         let by: Vec<String> = by.map(inline).collect();

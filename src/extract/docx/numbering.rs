@@ -52,8 +52,8 @@ pub(super) struct Number {
 pub(super) struct Counters {
     /// By abstract numbering: the last number of each level, none where it starts anew.
     counts: HashMap<String, [Option<i64>; LEVELS]>,
-    /// Nums whose overrides have been applied.
-    seen: HashSet<String>,
+    /// Nums and levels whose override has been applied.
+    seen: HashSet<(String, usize)>,
 }
 
 impl Numbering {
@@ -115,12 +115,9 @@ impl Numbering {
             num.start_override[level].unwrap_or(own)
         };
         let counts = counters.counts.entry(num.abstract_id.clone()).or_default();
-        if counters.seen.insert(num_id.to_owned()) {
-            for (count, start) in counts.iter_mut().zip(&num.start_override) {
-                if start.is_some() {
-                    *count = None;
-                }
-            }
+        // An override starts its level anew once: where its num first uses the level.
+        if num.start_override[at].is_some() && counters.seen.insert((num_id.to_owned(), at)) {
+            counts[at] = None;
         }
         // Levels above that no paragraph has used yet are taken as used once.
         for (above, count) in counts.iter_mut().enumerate().take(at) {
@@ -157,6 +154,8 @@ impl Num {
             };
             let level = level as usize - 1;
             let format = match &self.levels[level] {
+                // A bullet is no part of a number below it.
+                Some(level) if level.format == "bullet" => "none",
                 Some(level) if definition.legal && level.format != "none" => match &*level.format {
                     "decimalZero" => "decimalZero",
                     _ => "decimal",

@@ -114,16 +114,19 @@ impl Styles {
         direct: NumberingRef,
         linked: impl Fn(&str, &str) -> Option<u8>,
     ) -> Option<(String, u8)> {
-        let NumberingRef { mut num_id, mut level } = direct;
+        let NumberingRef { mut num_id, level } = direct;
         let id = self.paragraph_id(id);
         for (_, style) in self.chain(id) {
             num_id = num_id.or_else(|| style.numbering.num_id.clone());
-            level = level.or(style.numbering.level);
         }
         let num_id = num_id?;
-        let level = level
-            .or_else(|| self.chain(id).find_map(|(style, _)| linked(&num_id, style)))
-            .unwrap_or(0);
+        // A link counts only for a style that speaks of numbering itself.
+        let of_style = |(id, style): (&str, &Style)| match &style.numbering {
+            NumberingRef { level: Some(level), .. } => Some(*level),
+            NumberingRef { num_id: Some(_), .. } => linked(&num_id, id),
+            _ => None,
+        };
+        let level = level.or_else(|| self.chain(id).find_map(of_style)).unwrap_or(0);
         Some((num_id, level.min(8)))
     }
 
