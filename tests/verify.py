@@ -22,12 +22,13 @@ NOTE_MAX = 16384
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 8
 RESERVED = {
-    "config_change", "egress_attempt", "erase", "key_rotate", "review",
-    "verify_result",
+    "config_change", "egress_attempt", "erase", "key_rotate", "verify_result",
 }
 OUTCOMES = ["done", "partial", "refused", "failed", "unchanged", "quarantined", "deferred"]
 
-N, S, H16, H32, OUTCOME = "n", "s", "h16", "h32", "outcome"
+VERDICTS = ["signed_off", "corrected", "rejected"]
+
+N, S, H16, H32, OUTCOME, VERDICT = "n", "s", "h16", "h32", "outcome", "verdict"
 FILES = [{"path": S, "sha256": H32}]
 DOC = {"doc": H16, "path": S, "input_sha256": H32, "bytes": N}
 COMMON = {"v": N, "seq": N, "prev": H32, "ts": S, "mono_ms": N, "run": H16, "salt": H16, "event": S}
@@ -60,6 +61,10 @@ KINDS = {
         "counts": {outcome: N for outcome in OUTCOMES},
         "prompt_tokens": N, "answer_tokens": N, "seconds": N, "outputs_root": H32, "log_size": N,
         "log_root": H32, "exit_code": N,
+    },
+    "review": {
+        "doc": H16, "path": S, "record_sha256": H32, "field": S, "verdict": VERDICT, "reviewer": S,
+        "workbook_sha256": H32,
     },
 }
 IN_RUN = {"doc_start", "doc_done", "doc_fail", "doc_skip", "tables", "run_end"}
@@ -182,6 +187,8 @@ def has_type(value, kind):
         return False
     if kind == OUTCOME:
         return value in OUTCOMES
+    if kind == VERDICT:
+        return value in VERDICTS
     digits = {H16: 32, H32: 64}.get(kind)
     return digits is None or re.fullmatch("[0-9a-f]{%d}" % digits, value) is not None
 

@@ -36,14 +36,16 @@ pub enum Event {
     CheckpointExported(CheckpointExported),
     /// A run ends; every input has its outcome.
     RunEnd(RunEnd),
+    /// A person judged a value.
+    Review(Review),
     /// A kind that later versions write (`RESERVED`): chained, not interpreted.
     #[serde(other)]
     Reserved,
 }
 
 /// Kinds of entry that this version walks over without reading them.
-pub const RESERVED: [&str; 6] =
-    ["config_change", "egress_attempt", "erase", "key_rotate", "review", "verify_result"];
+pub const RESERVED: [&str; 5] =
+    ["config_change", "egress_attempt", "erase", "key_rotate", "verify_result"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Genesis {
@@ -317,6 +319,33 @@ pub struct RunEnd {
     pub exit_code: u64,
 }
 
+/// A person's judgement of one field of one record. The values and words of a reviewer are in the
+/// workbook, not in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    pub doc: DocId,
+    pub path: String,
+    /// Of the record that was judged.
+    pub record_sha256: Digest,
+    pub field: String,
+    pub verdict: Judged,
+    /// Name of the person.
+    pub reviewer: String,
+    /// Of the workbook, kept as `reviews/<sha256>.xlsx` in the state folder.
+    pub workbook_sha256: Digest,
+}
+
+/// What a person found a value to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    SignedOff,
+    /// Wrong, and the right one is known.
+    Corrected,
+    /// Wrong.
+    Rejected,
+}
+
 /// Documents of a run by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -359,6 +388,7 @@ impl Event {
             Event::Tables(_) => "tables",
             Event::CheckpointExported(_) => "checkpoint_exported",
             Event::RunEnd(_) => "run_end",
+            Event::Review(_) => "review",
             Event::Reserved => "reserved",
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::Pin;
 use super::error::LogError;
 use super::event::{CheckpointExported, Event};
 use super::log::{Log, write_note};
@@ -15,8 +16,7 @@ use super::proof::Forest;
 use super::segments;
 use super::tree;
 use super::verify::LEAVES_FILE;
-use super::{Pin, base64};
-use crate::base::{Digest, Disk};
+use crate::base::{Digest, Disk, base64};
 
 pub(super) const NOTE_FILE: &str = "checkpoint.note";
 pub(super) const KEY_FILE: &str = "log.vkey";

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::LogError;
-use super::event::{Counts, Event, Inventory, OutputFile, RunEnd, RunStart};
+use super::event::{Counts, Event, Inventory, Judged, OutputFile, RunEnd, RunStart};
 use super::line::{Entry, RunId};
 use super::segments::{self, Watch};
 use crate::base::{Digest, DocId, Outcome};
@@ -23,6 +23,8 @@ pub struct Ledger {
     /// Tables of each job: vouched for, and kept as a person's.
     tables: BTreeMap<String, (Vec<String>, Vec<String>)>,
     last_run: Option<RunFacts>,
+    /// By document and field, the last one.
+    judgements: BTreeMap<(DocId, String), Judgement>,
     /// Torn bytes that a `recovered` entry already names, by `good_entries` and digest.
     pub(super) torn: BTreeSet<(u64, Digest)>,
 }
@@ -63,6 +65,8 @@ pub struct Done {
     pub input: Digest,
     pub shape: Digest,
     pub outputs: Vec<OutputFile>,
+    /// Of the text that was read.
+    pub text: Digest,
 }
 
 impl Done {
@@ -91,6 +95,35 @@ pub struct RunFacts {
     pub prompt_tokens: u64,
     pub answer_tokens: u64,
     pub end: Option<RunEnd>,
+    #[serde(skip)]
+    pub start: RunStart,
+    /// In the order of the log.
+    #[serde(skip)]
+    pub answers: Vec<Answer>,
+}
+
+/// What a person said of a field.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// Of the record that was judged.
+    #[serde(skip)]
+    pub record: Digest,
+    pub verdict: Judged,
+    pub reviewer: String,
+    pub ts: String,
+    #[serde(skip)]
+    pub workbook: Digest,
+}
+
+/// When a document was answered, and what it took.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The entry's time.
+    pub ts: String,
+    /// Milliseconds from its start.
+    pub ms: u64,
+    /// Prompt and answer tokens.
+    pub tokens: u64,
 }
 
 /// Whose a file is.
@@ -143,6 +176,13 @@ impl Ledger {
         &self.outputs
     }
 
+    /// The last judgement of each field of this document, by field.
+    pub fn judgements(&self, doc: DocId) -> impl Iterator<Item = (&str, &Judgement)> {
+        let of_doc = self.judgements.range((doc, String::new())..);
+        let of_doc = of_doc.take_while(move |((of, _), _)| *of == doc);
+        of_doc.map(|((_, field), judgement)| (field.as_str(), judgement))
+    }
+
     /// Tables that people have edited, as the log last found them.
     pub fn kept(&self) -> impl Iterator<Item = &str> {
         self.tables.values().flat_map(|(_, kept)| kept).map(String::as_str)
@@ -183,11 +223,14 @@ impl Ledger {
                     input: done.input_sha256,
                     shape: done.shape,
                     outputs: files,
+                    text: done.text_sha256,
                 });
                 self.end_doc(&done.doc, entry, done.outcome, done.input_sha256, String::new());
                 if let Some(run) = &mut self.last_run {
                     run.prompt_tokens = run.prompt_tokens.saturating_add(done.prompt_tokens);
                     run.answer_tokens = run.answer_tokens.saturating_add(done.answer_tokens);
+                    let tokens = done.prompt_tokens.saturating_add(done.answer_tokens);
+                    run.answers.push(Answer { ts: entry.ts.clone(), ms: done.ms, tokens });
                 }
             }
             Event::DocFail(fail) => {
@@ -220,6 +263,16 @@ impl Ledger {
                     run.end = Some(end.clone());
                 }
             }
+            Event::Review(review) => {
+                let judgement = Judgement {
+                    record: review.record_sha256,
+                    verdict: review.verdict,
+                    reviewer: review.reviewer.clone(),
+                    ts: entry.ts.clone(),
+                    workbook: review.workbook_sha256,
+                };
+                self.judgements.insert((review.doc, review.field.clone()), judgement);
+            }
             Event::Recovered(recovered) => {
                 self.torn.insert((recovered.good_entries, recovered.torn_sha256));
             }
@@ -243,6 +296,8 @@ impl Ledger {
             prompt_tokens: 0,
             answer_tokens: 0,
             end: None,
+            start: start.clone(),
+            answers: Vec::new(),
         });
     }
 

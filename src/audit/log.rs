@@ -234,7 +234,10 @@ impl Log {
     }
 
     /// Signs the entries that no checkpoint covers, if there are any.
-    pub(super) fn sign_rest(&mut self) -> Result<(), LogError> {
+    ///
+    /// # Errors
+    /// As `append`.
+    pub fn sign_rest(&mut self) -> Result<(), LogError> {
         match self.chain.signing().signed() < self.size() {
             true => self.checkpoint(),
             false => Ok(()),

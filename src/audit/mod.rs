@@ -4,7 +4,6 @@
 //! the work of a forger who has no key; a checkpoint that lies elsewhere, or that a witness has signed,
 //! shows that of one who has.
 
-mod base64;
 mod error;
 mod event;
 mod export;
@@ -25,12 +24,12 @@ mod witness;
 pub use error::{BadEntry, LogError};
 pub use event::{
     Actor, Binary, CheckpointExported, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart,
-    EngineFacts, Event, Genesis, Host, Inventory, ModelFile, OutputFile, Recovered, RunEnd,
-    RunStart, Shape, Tables,
+    EngineFacts, Event, Genesis, Host, Inventory, Judged, ModelFile, OutputFile, Recovered, Review,
+    RunEnd, RunStart, Shape, Tables,
 };
 pub use export::{Exported, Imported, export, fingerprint, import};
 pub use keys::known_log_key;
-pub use ledger::{DocState, Done, LastOutcome, Ledger, RunFacts};
+pub use ledger::{Answer, DocState, Done, Judgement, LastOutcome, Ledger, RunFacts};
 pub use line::{Entry, LineError, Random, RunId};
 pub use log::Log;
 pub use note::{Checkpoint, Key, KeyKind, NotAKey, Note, Vkey};

@@ -8,9 +8,8 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use super::base64;
-use crate::base::Digest;
 use crate::base::limits::NOTE_BYTES_MAX;
+use crate::base::{Digest, base64};
 
 /// Ed25519 over the note's text.
 const ED25519: u8 = 0x01;

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::base64;
 use super::error::LogError;
 use super::event::{Event, OutputFile};
 use super::line::Entry;
@@ -15,7 +14,7 @@ use super::note::Note;
 use super::proof::Forest;
 use super::segments::{self, Watch};
 use super::tree;
-use crate::base::{Digest, Disk, DocId};
+use crate::base::{Digest, Disk, DocId, base64};
 
 /// What a folder proves.
 #[derive(Clone, Debug, Serialize)]

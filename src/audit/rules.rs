@@ -170,7 +170,9 @@ impl Chain {
                 breach("rests_on", "exports a checkpoint of entries that are not before it")
             }
             Event::CheckpointExported(_) => Ok(()),
-            Event::Recovered(_) | Event::ClockStep(_) | Event::Reserved => Ok(()),
+            Event::Recovered(_) | Event::ClockStep(_) | Event::Review(_) | Event::Reserved => {
+                Ok(())
+            }
             _ => match &self.open {
                 Some(open) if open.run == entry.run => self.check_in_run(open, entry),
                 _ => breach("run", format!("{} outside of run {}", entry.event.word(), entry.run)),

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::base64;
 use super::error::LogError;
 use super::export::{COSIGNATURES_FILE, KEY_FILE, NOTE_FILE, PROOFS_FILE, fingerprint, read_note};
 use super::keys::{open_random, seed};
 use super::note::{Checkpoint, Key, KeyKind, Note, Vkey};
 use super::proof::is_consistent;
 use super::verify::Pin;
-use crate::base::{Clock, Digest, Disk, replace_file};
+use crate::base::{Clock, Digest, Disk, base64, replace_file};
 
 /// A witness's folder: `witness.key`, `witness.vkey`, and for each log the key and the head it has signed.
 pub struct Witness {

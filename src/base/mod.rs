@@ -1,5 +1,6 @@
 //! The shared words: what every room may say and none owns. No I/O but behind `Disk` and `Clock`.
 
+pub mod base64;
 mod clock;
 mod completion;
 mod digest;

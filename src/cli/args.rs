@@ -10,14 +10,20 @@ use crate::base::limits::SLOTS_MAX;
 
 /// The overnight clerk for documents that may not leave the building.
 #[derive(Debug, Parser)]
-#[command(name = "nightclerk", version, about, max_term_width = 100)]
+#[command(name = "nightclerk", about, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 all done; 1 could not start or go on; 2 the audit chain does not \
 verify; 3 finished, some documents partial, refused, failed or quarantined; 75 work is left, run again"
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
+    /// Print the version
+    #[arg(short = 'V', long)]
+    pub(super) version: bool,
+    /// With --version: also the commit, the rules and what this processor runs
+    #[arg(long, requires = "version")]
+    pub(super) verbose: bool,
     /// How facts are printed
     #[arg(long, global = true, value_enum, default_value_t = Style::Text)]
     pub(super) format: Style,
@@ -31,6 +37,8 @@ pub(super) enum Style {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a folder to begin with: jobs.toml, prompts and an inbox; nothing is overwritten
+    Init(InitArgs),
     /// Read, ask and record every document that is due
     Run(RunArgs),
     /// Show what run would do: every file with its state, pages, chunks and tokens
@@ -47,10 +55,42 @@ pub(super) enum Command {
     Witness(WitnessCommand),
     /// Write a folder that proves one document's record and shows no other
     Prove(ProveArgs),
+    /// Write the HTML page over all records: out/report.html, with the page texts in out/report/
+    Report(JobsFile),
+    /// Compare the records of two output folders, field by field
+    Diff(DiffArgs),
+    /// Read a reviewed workbook back into the log: signed-off, corrected or rejected, field by field
+    Review(ReviewArgs),
     /// Show the last run, what waits and what is quarantined
     Status(JobsFile),
     /// Show what is in a GGUF and whether it fits, or measure its speed here
     Model(ModelArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Man {
+        /// The folder, which must be there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("print").args(["cron", "schema"]))]
+pub(super) struct InitArgs {
+    /// The folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// Print the line for cron instead
+    #[arg(long)]
+    pub(super) cron: bool,
+    /// Print the JSON Schema of jobs.toml instead, for editors
+    #[arg(long)]
+    pub(super) schema: bool,
 }
 
 #[derive(Debug, Args)]
@@ -183,6 +223,25 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReviewArgs {
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+    /// A workbook of `tables/` in which the column `review` was filled in
+    pub(super) workbook: PathBuf,
+    /// Who reviewed, where the workbook's column does not say
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(super) reviewer: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// An output folder
+    pub(super) a: PathBuf,
+    /// Another one: of another night, or another model's
+    pub(super) b: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct TextArgs {
     /// The document
     pub(super) file: PathBuf,
@@ -219,6 +278,8 @@ pub(super) enum ViewArg {
 pub(super) struct ModelArgs {
     /// The GGUF file
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
     /// Memory that it must fit in, for instance 6GiB
     #[arg(long, default_value = "6GiB")]
     pub(super) memory: String,

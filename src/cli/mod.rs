@@ -3,19 +3,22 @@
 
 mod args;
 mod exit;
+mod init;
 mod show;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use self::args::{
-    CheckpointCommand, Cli, Command, ExportArgs, JobsFile, Layer, ModelArgs, ModelChoice, PlanArgs,
-    ProveArgs, RunArgs, Style, TextArgs, VerifyArgs, ViewArg, WitnessCommand,
+    CheckpointCommand, Cli, Command, DiffArgs, ExportArgs, InitArgs, JobsFile, Layer, ModelArgs,
+    ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, Style, TextArgs, VerifyArgs, ViewArg,
+    WitnessCommand,
 };
 use self::exit::Exit;
 use crate::audit::{LogError, Report, Verdict};
@@ -28,14 +31,31 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers; everything else is a usage error, 1 and not clap's 2.
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Help is an answer; everything else is a usage error, 1 and not clap's 2.
+            let asked = error.kind() == ErrorKind::DisplayHelp;
             // Where neither stream can be written there is nobody to tell.
             let _ = error.print();
             return if asked { Exit::Done } else { Exit::CouldNot }.into();
         }
     };
-    let outcome = match &cli.command {
+    let Some(command) = &cli.command else {
+        if !cli.version {
+            // Where standard error cannot be written there is nobody to tell.
+            let _ = write!(io::stderr().lock(), "{}", Cli::command().render_help());
+            return Exit::CouldNot.into();
+        }
+        return told(&show::version(cli.verbose)).unwrap_or_else(|failure| failure.tell()).into();
+    };
+    let outcome = match command {
+        Command::Init(args) => init(args, cli.format),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "nightclerk", &mut text);
+            told(&String::from_utf8_lossy(&text))
+        }
+        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), folder)
+            .map(|()| Exit::Done)
+            .map_err(|error| Broken::Disk(format!("{}: {error}", folder.display())).into()),
         Command::Run(args) => night(args, cli.format),
         Command::Plan(args) => plan(args, cli.format),
         Command::Text(args) => text(args, cli.format),
@@ -44,6 +64,9 @@ pub fn main() -> ExitCode {
         Command::Checkpoint(CheckpointCommand::Import(args)) => import(args, cli.format),
         Command::Witness(command) => witness(command, cli.format),
         Command::Prove(args) => prove(args, cli.format),
+        Command::Report(args) => report(args, cli.format),
+        Command::Diff(args) => diff(args, cli.format),
+        Command::Review(args) => review(args, cli.format),
         Command::Status(args) => status(args, cli.format),
         Command::Model(args) => model(args, cli.format),
     };
@@ -123,6 +146,44 @@ fn parse_server() -> Result<run::ParseServer, Failure> {
     Ok(run::start_parse_server().map_err(broken)?)
 }
 
+fn told(text: &str) -> Result<Exit, Failure> {
+    write!(io::stdout().lock(), "{text}")?;
+    Ok(Exit::Done)
+}
+
+fn init(args: &InitArgs, style: Style) -> Result<Exit, Failure> {
+    let unusable =
+        |path: &Path, error: io::Error| Broken::Disk(format!("{}: {error}", path.display()));
+    if args.schema {
+        return told(jobs::SCHEMA);
+    }
+    if args.cron {
+        let folder = std::path::absolute(&args.folder);
+        let folder = folder.map_err(|error| unusable(&args.folder, error))?;
+        return told(&init::cron_line(&folder));
+    }
+    let init::Made { made, left } =
+        init::folder(&args.folder).map_err(|(path, error)| unusable(&path, error))?;
+    if style == Style::Json {
+        print_json(&serde_json::json!({ "made": made, "left": left }))?;
+        return Ok(Exit::Done);
+    }
+    let mut out = io::stdout().lock();
+    for path in &made {
+        writeln!(out, "made   {}", path.display())?;
+    }
+    for path in &left {
+        writeln!(out, "left   {} (it was there already)", path.display())?;
+    }
+    writeln!(
+        out,
+        "next: read {}, put documents into {}, then: nightclerk plan",
+        args.folder.join("jobs.toml").display(),
+        args.folder.join("inbox").display()
+    )?;
+    Ok(Exit::Done)
+}
+
 fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     let server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
@@ -156,6 +217,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
             for table in &closing.tables {
                 writeln!(out, "table: {}", plan.output.join(table).display())?;
             }
+            writeln!(out, "report: {}", plan.output.join("report.html").display())?;
             writeln!(out, "check it: nightclerk verify -c {}", plan.file.display())?;
         }
     }
@@ -279,6 +341,39 @@ fn verdict(report: &Report) -> Exit {
     }
 }
 
+fn report(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
+    let mut server = parse_server()?;
+    let plan = load_plain(args)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let progress = Progress::new(clock.clone(), true);
+    let page = run::report(&plan, &mut server, Arc::new(RealDisk), clock.as_ref(), &progress)?;
+    match style {
+        Style::Json => print_json(&serde_json::json!({ "report": page }))?,
+        Style::Text => writeln!(io::stdout().lock(), "{}", page.display())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn diff(args: &DiffArgs, style: Style) -> Result<Exit, Failure> {
+    let sheet = run::diff(&args.a, &args.b)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn review(args: &ReviewArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let sheet = run::review(&plan, &args.workbook, &args.reviewer, Arc::new(RealDisk), clock)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", show::review(&sheet))?,
+    }
+    Ok(Exit::Done)
+}
+
 fn status(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
     let plan = load_plain(args)?;
     let sheet = run::status_sheet(&plan)?;
@@ -324,7 +419,10 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
     if style == Style::Json {
         let rows = batches.map(|batch| bench.row(batch)).collect::<Result<Vec<_>, _>>()?;
         let (setting, memory) = (&bench.setting, bench.memory());
-        print_json(&serde_json::json!({ "setting": setting, "rows": rows, "memory": memory }))?;
+        let night = run::night_of(&args.jobs.config, &rows);
+        print_json(&serde_json::json!({
+            "setting": setting, "rows": rows, "memory": memory, "night": night,
+        }))?;
         return Ok(Exit::Done);
     }
     let mut out = io::stdout().lock();
@@ -336,6 +434,9 @@ fn bench(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit, Fail
         rows.push(row);
     }
     write!(out, "{}", show::bench_memory(&bench.memory()))?;
+    if let Some(night) = run::night_of(&args.jobs.config, &rows) {
+        write!(out, "{}", show::night_of(&night))?;
+    }
     for row in rows.iter().filter(|row| !row.operations.is_empty()) {
         write!(out, "\n{}", show::operations(row))?;
     }

@@ -6,10 +6,31 @@ use std::path::Path;
 use crate::audit::{
     Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Verdict, Witnessed,
 };
-use crate::run::{BenchMemory, BenchRow, BenchSetting, ModelSheet, PerplexitySheet};
+use crate::run::{
+    self, BenchMemory, BenchRow, BenchSetting, BuildFacts, ModelSheet, NightOf, PerplexitySheet,
+    ReviewSheet,
+};
 
 /// Files named one by one up to this many of a kind.
 const NAMED_MAX: usize = 20;
+
+/// The version; with `verbose` what this program was built from and what it does here.
+pub(super) fn version(verbose: bool) -> String {
+    let mut text = format!("nightclerk {}\n", env!("CARGO_PKG_VERSION"));
+    if verbose {
+        let commit = option_env!("NIGHTCLERK_COMMIT").unwrap_or("unknown");
+        let BuildFacts { text_rules, number_rules, prompt_rules, tiers } = run::build_facts();
+        let _ = writeln!(text, "commit: {commit}");
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        let _ = writeln!(text, "built for: {arch} {os}; features: none");
+        let _ = writeln!(
+            text,
+            "rules: text {text_rules}, number {number_rules}, prompt {prompt_rules}"
+        );
+        let _ = writeln!(text, "kernels here, the last is used: {}", tiers.join(", "));
+    }
+    text
+}
 
 /// What `verify` found.
 pub(super) fn report(report: &Report) -> String {
@@ -146,9 +167,23 @@ pub(super) fn proof(proof: &Proof, folder: &Path) -> String {
     )
 }
 
+/// What a reviewer's workbook brought.
+pub(super) fn review(sheet: &ReviewSheet) -> String {
+    let ReviewSheet { signed_off, corrected, rejected, known, kept } = sheet;
+    let mut text = format!("{signed_off} signed off, {corrected} corrected, {rejected} rejected");
+    if *known > 0 {
+        let _ = write!(text, "; {known} known already");
+    }
+    let _ = writeln!(text);
+    if signed_off + corrected + rejected > 0 {
+        let _ = writeln!(text, "in the log; the workbook is kept as {kept}");
+    }
+    text
+}
+
 /// What is in a model, and whether it fits.
 pub(super) fn model(sheet: &ModelSheet) -> String {
-    let ModelSheet { facts, memory_bytes, refused } = sheet;
+    let ModelSheet { facts, fit, memory_bytes, refused } = sheet;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let mut text = String::new();
     let name = if facts.name.is_empty() { "without a name" } else { &facts.name };
@@ -186,7 +221,26 @@ pub(super) fn model(sheet: &ModelSheet) -> String {
         ),
         None => writeln!(text, "does not fit: {refused}"),
     };
+    let batches =
+        fit.batches.iter().map(|batch| format!("{}: {}", batch.sequences, mib(batch.bytes)));
+    let batches: Vec<String> = batches.collect();
+    let _ = writeln!(
+        text,
+        "weights and cache in MiB, by sequences of 4096 tokens at once: {}",
+        batches.join(", ")
+    );
+    let _ = writeln!(text, "{}", fit.advice);
     text
+}
+
+/// Documents of a night at the measured speed.
+pub(super) fn night_of(night: &NightOf) -> String {
+    let NightOf { documents, prompt_tokens, answer_tokens, seconds, a_night } = night;
+    format!(
+        "\nat the mean of the last run's {documents} documents ({prompt_tokens:.0} prompt tokens \
+         computed, {answer_tokens:.0} answer tokens): {seconds:.1} s a document, {a_night} documents in \
+         8 hours\n"
+    )
 }
 
 /// Under which circumstances, and the head of the table: the one of `llama-batched-bench`.

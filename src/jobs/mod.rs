@@ -18,3 +18,6 @@ pub use plan::{Audit, Engine, Field, FieldType, Job, Model, Plan, Root, Task, Ta
 pub use problem::{PlanError, Problem};
 pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};
 pub use units::bytes as parse_bytes;
+
+/// The JSON Schema (draft 7) of `jobs.toml`, for editors.
+pub const SCHEMA: &str = include_str!("jobs.schema.json");

@@ -155,6 +155,37 @@ fn edits(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::written::{
+        AuditTable, EngineTable, JobTable, JobsFile, LimitsTable, ModelTable,
+    };
+
+    /// The keys of a table, as its own error names them.
+    fn keys<T: DeserializeOwned>() -> std::collections::BTreeSet<String> {
+        let error = toml::from_str::<T>("no-such-key = 1").err().expect("unknown keys are errors");
+        let mut names = error.message().split('`').skip(1).step_by(2).map(str::to_owned);
+        assert_eq!(names.next().as_deref(), Some("no-such-key"));
+        names.collect()
+    }
+
+    #[test]
+    fn the_schema_for_editors_has_every_key_and_no_other() {
+        let schema: serde_json::Value =
+            serde_json::from_str(crate::jobs::SCHEMA).expect("the schema is JSON");
+        let tables = [
+            ("", keys::<JobsFile>()),
+            ("/properties/model", keys::<ModelTable>()),
+            ("/properties/engine", keys::<EngineTable>()),
+            ("/properties/audit", keys::<AuditTable>()),
+            ("/properties/limits", keys::<LimitsTable>()),
+            ("/properties/job/items", keys::<JobTable>()),
+        ];
+        for (place, keys) in tables {
+            let table = schema.pointer(&format!("{place}/properties"));
+            let table = table.and_then(serde_json::Value::as_object).expect("a table");
+            let said: std::collections::BTreeSet<String> = table.keys().cloned().collect();
+            assert_eq!(said, keys, "{place}");
+        }
+    }
 
     #[test]
     fn a_slip_of_the_hand_finds_its_word_and_another_word_none() {

@@ -1,11 +1,16 @@
-//! Records → files, whole or not at all; tables at the end of a run. Knows nothing of the log: the
+//! Records → files, whole or not at all; tables and the report at the end of a run. Knows nothing of the log: the
 //! caller tells it which digests were logged.
 
 mod markdown;
 mod paths;
+mod report;
+mod review;
 mod table;
+mod workbook;
 mod writer;
 
 pub use paths::record_paths;
+pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
+pub use review::{Reviewed, read_review};
 pub use table::{Row, TableFiles};
 pub use writer::{OutputError, Writer, WrittenFile};

@@ -1,4 +1,4 @@
-//! Tables of a job: one row a document, as CSV (RFC 4180) and as JSON Lines. What a person has edited
+//! Tables of a job: one row a document, as CSV (RFC 4180), workbook and JSON Lines. What a person has edited
 //! is never overwritten.
 
 use std::fs;
@@ -7,6 +7,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::paths::record_paths;
+use super::workbook::workbook;
 use super::writer::{STATE_FOLDER, Writer};
 use super::{OutputError, WrittenFile};
 use crate::assemble::{FieldAnswer, Record};
@@ -48,7 +49,7 @@ pub struct TableFiles {
     pub kept: Vec<WrittenFile>,
 }
 
-/// Writes `tables/<job>.csv` and `.jsonl`, or `<job>.new.csv` beside one that was edited.
+/// Writes `tables/<job>.csv`, `.xlsx` and `.jsonl`, or `<job>.new.csv` beside one that was edited.
 pub(super) fn write(
     writer: &Writer,
     job: &str,
@@ -59,7 +60,13 @@ pub(super) fn write(
     record_paths(job, "root", "path")?; // the job's name must be one
     let rows: Vec<Row> = rows.into_iter().collect();
     let mut files = TableFiles::default();
-    let tables = [("csv", csv_table(job, fields, &rows)?), ("jsonl", json_lines(&rows))];
+    let book = workbook(job, fields, &rows, logged).map_err(|error| OutputError::Io {
+        path: format!("{FOLDER}/{job}.xlsx").into(),
+        doing: "cannot make the workbook",
+        source: io::Error::other(error),
+    })?;
+    let tables =
+        [("csv", csv_table(job, fields, &rows)?), ("xlsx", book), ("jsonl", json_lines(&rows))];
     for (ending, bytes) in tables {
         place_beside(writer, job, ending, bytes, logged, &mut files)?;
     }
@@ -111,11 +118,7 @@ fn csv_row(fields: &[String], row: &Row) -> Vec<String> {
             .iter()
             .map(|answer| answer.as_ref().map_or(String::new(), |answer| words(&answer.value))),
     );
-    let flags = fields.iter().zip(&answers).filter_map(|(name, answer)| {
-        let flags = &answer.as_ref()?.flags;
-        (!flags.is_empty()).then(|| format!("{name}: {}", flags.join(", ")))
-    });
-    cells.push(flags.collect::<Vec<_>>().join("; "));
+    cells.push(row.record.as_ref().map_or(String::new(), |record| flags_of(record, fields)));
     for answer in &answers {
         let evidence = answer.as_ref().map_or(&[][..], |answer| &answer.evidence);
         let pages: Vec<String> = evidence.iter().map(|e| e.page.to_string()).collect();
@@ -124,6 +127,15 @@ fn csv_row(fields: &[String], row: &Row) -> Vec<String> {
         cells.push(quotes.join(" […] "));
     }
     cells
+}
+
+/// Every flag with the field that carries it.
+pub(super) fn flags_of(record: &Record, fields: &[String]) -> String {
+    let flags = fields.iter().filter_map(|name| {
+        let flags = field(record, name)?.flags;
+        (!flags.is_empty()).then(|| format!("{name}: {}", flags.join(", ")))
+    });
+    flags.collect::<Vec<_>>().join("; ")
 }
 
 /// The answer to one field, if the record has one that can be read.

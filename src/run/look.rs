@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::fit::{self, Fit};
 use super::night::{Choice, Stand, chosen, stand};
 use super::progress::Progress;
 use super::read::{self, Reading};
@@ -284,7 +285,7 @@ impl StatusSheet {
 }
 
 /// The ledger of the plan's output; an empty one before the first run.
-fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
+pub(super) fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
     match Ledger::read(&plan.output.join(STATE_FOLDER)) {
         Err(LogError::Missing { .. }) => Ok(Ledger::default()),
         other => Ok(other?),
@@ -295,6 +296,7 @@ fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
 #[derive(Debug, Serialize)]
 pub struct ModelSheet {
     pub facts: ModelFacts,
+    pub fit: Fit,
     /// Bytes that a run with these settings takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
@@ -312,8 +314,9 @@ pub fn model_sheet(file: &Path, memory_bytes: u64) -> Result<ModelSheet, Broken>
     let settings = engine::Settings::new(memory_bytes, jobs::DATE_DEFAULT);
     let (facts, fits) =
         engine::inspect(file, &settings).map_err(|error| Broken::Model(error.to_string()))?;
+    let fit = fit::fit(&facts);
     Ok(match fits {
-        Ok(bytes) => ModelSheet { facts, memory_bytes: Some(bytes), refused: String::new() },
-        Err(error) => ModelSheet { facts, memory_bytes: None, refused: error.to_string() },
+        Ok(bytes) => ModelSheet { facts, fit, memory_bytes: Some(bytes), refused: String::new() },
+        Err(error) => ModelSheet { facts, fit, memory_bytes: None, refused: error.to_string() },
     })
 }

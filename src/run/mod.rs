@@ -2,6 +2,8 @@
 
 mod bench;
 mod closing;
+mod diff;
+mod fit;
 mod look;
 mod night;
 mod perplexity;
@@ -9,6 +11,8 @@ mod pipeline;
 mod progress;
 mod proof;
 mod read;
+mod report;
+mod review;
 mod shape;
 mod signal;
 mod transcript;
@@ -20,6 +24,8 @@ use std::path::Path;
 pub use bench::{
     Bench, BenchMemory, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench,
 };
+pub use diff::{DiffSheet, diff};
+pub use fit::{BatchMemory, Fit, NightOf, night_of};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of,
@@ -29,6 +35,8 @@ pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Reading, start as start_parse_server};
+pub use report::report;
+pub use review::{ReviewSheet, review};
 pub use signal::StopFlag;
 pub use transcript::Transcript;
 
@@ -37,9 +45,11 @@ pub use crate::isolate::ParseServer;
 
 use crate::audit::LogError;
 use crate::engine;
+use crate::extract;
 use crate::intake::IntakeError;
 use crate::jobs;
 use crate::output::OutputError;
+use crate::prompt;
 
 /// The folder of log and lock below the output folder.
 pub const STATE_FOLDER: &str = ".nightclerk";
@@ -92,6 +102,25 @@ impl From<IntakeError> for Broken {
 impl From<OutputError> for Broken {
     fn from(error: OutputError) -> Broken {
         Broken::Output(error)
+    }
+}
+
+/// The versions of what shapes an answer, and the instruction tiers of this machine, slowest first.
+#[derive(Clone, Debug)]
+pub struct BuildFacts {
+    pub text_rules: u32,
+    pub number_rules: u32,
+    pub prompt_rules: u32,
+    pub tiers: Vec<&'static str>,
+}
+
+/// What this program is made of.
+pub fn build_facts() -> BuildFacts {
+    BuildFacts {
+        text_rules: extract::TEXT_RULES,
+        number_rules: engine::NUMBER_RULES,
+        prompt_rules: prompt::PROMPT_RULES,
+        tiers: engine::tiers(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
+use super::report;
 use super::shape;
 use super::signal::StopFlag;
 use super::transcript::Transcript;
@@ -378,6 +379,13 @@ impl Night<'_> {
         };
         self.log.end_run(took.as_secs(), u64::from(closing.exit_code()))?;
         self.writer.last_run(&closing.facts())?;
+        let gathering = report::Gathering {
+            plan: self.plan,
+            ledger: self.log.ledger(),
+            sources: self.sources,
+            writer: &self.writer,
+        };
+        gathering.write(&mut self.tools.server, &self.tools.progress)?;
         self.tools.progress.finish();
         Ok(closing)
     }

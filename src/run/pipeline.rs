@@ -155,9 +155,7 @@ fn read_one(
     if !source.note.is_empty() {
         document.warnings.insert(0, Warning::document(source.note.clone()));
     }
-    let pages = document.output.pages.iter();
-    let layers = pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]);
-    let text = Digest::of_parts(layers);
+    let text = read::text_digest(&document.output);
     let (work, requests) = Work::new(
         due.job,
         work_source(source),

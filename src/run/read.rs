@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Format, Limits, Warned};
+use crate::base::{Digest, Format, Limits, Warned};
 use crate::extract::{self, Document, Options, Refusal, RefusalKind};
 use crate::isolate::{ParseServer, Parsed};
 
@@ -55,6 +55,12 @@ pub fn read(
         Parsed::Failed(_) => "parse_error",
     };
     Reading::Failed { class, message: parsed.why(limits).expect("only an answer needs no reason") }
+}
+
+/// Of both layers of every page: the log's `text_sha256`.
+pub(super) fn text_digest(document: &Document) -> Digest {
+    let pages = document.pages.iter();
+    Digest::of_parts(pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]))
 }
 
 /// The child's side: reads the whole input, answers with JSON.

@@ -23,6 +23,7 @@ mod night;
 mod odt;
 mod output;
 mod pdf;
+mod people;
 mod pptx;
 mod rtf;
 mod sheet;

@@ -214,14 +214,21 @@ fn a_killed_night_ends_in_the_records_of_an_undisturbed_one() {
             "prompts/",
             "out/contracts/",
             "out/tables/",
+            "out/report/",
             "out/.nightclerk/log/",
             "out/.nightclerk/torn/",
             "out/.nightclerk/tables/",
         ]
         .iter()
         .any(|folder| name.starts_with(folder))
-            || ["jobs.toml", "tiny.gguf", "out/last-run.json", "out/.nightclerk/lock"]
-                .contains(&name.as_str())
+            || [
+                "jobs.toml",
+                "tiny.gguf",
+                "out/last-run.json",
+                "out/report.html",
+                "out/.nightclerk/lock",
+            ]
+            .contains(&name.as_str())
     };
     let strays: Vec<String> = folder.files().into_iter().filter(|name| !known(name)).collect();
     assert_eq!(strays, Vec::<String>::new());

@@ -1,10 +1,12 @@
 //! Files of records and tables: whole, private, stable, harmless to open.
 
 use std::fs;
+use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use calamine::{Data, Reader, Xlsx};
 use expect_test::expect;
 use nightclerk::assemble::Record;
 use nightclerk::base::{Digest, Outcome, RealDisk};
@@ -204,6 +206,41 @@ fn a_table_has_a_row_for_each_document_and_no_formula() {
     assert_eq!(lines[2]["outcome"], "refused");
 }
 
+#[test]
+fn a_workbook_has_typed_cells_and_the_same_bytes_whenever_it_is_written() {
+    let rows = || {
+        vec![
+            row("a.txt", |value| {
+                value["fields"]["law"]["value"] = "2016-10-15".into();
+                value["fields"]["cap"] = json!({ "value": "USD 15000.00", "raw": null, "evidence": [],
+                                                 "margin": null, "flags": [] });
+            }),
+            row("b%20#.txt", |value| value["fields"]["law"]["value"] = "=HYPERLINK(1)".into()),
+        ]
+    };
+    let (a, b) = (Scratch::new("book"), Scratch::new("book"));
+    let digest = |files: TableFiles| {
+        files.written.iter().find(|file| file.path.ends_with("xlsx")).unwrap().digest
+    };
+    let first = digest(tables(&writer(&a), rows(), &TableFiles::default()));
+    // A ZIP's times are even seconds, a workbook's properties whole ones.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    assert_eq!(first, digest(tables(&writer(&b), rows(), &TableFiles::default())));
+    let bytes = fs::read(a.0.join("tables/contracts.xlsx")).unwrap();
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).unwrap();
+    let sheet = book.worksheet_range("Documents").unwrap();
+    let cell = |row, column| sheet.get((row, column)).unwrap().clone();
+    assert!(
+        matches!(cell(1, 5), Data::DateTime(day) if day.as_f64() == 42658.0),
+        "{:?}",
+        cell(1, 5)
+    );
+    assert_eq!(cell(1, 6), Data::Float(15000.0));
+    assert_eq!(cell(1, 3), Data::Float(1.0));
+    assert_eq!(cell(2, 5), Data::String("=HYPERLINK(1)".into()), "a text, not a formula");
+    assert!(book.worksheet_formula("Documents").unwrap().is_empty());
+}
+
 /// Endings of the tables written and kept.
 fn names(files: &TableFiles) -> (Vec<&str>, Vec<&str>) {
     fn endings(files: &[WrittenFile]) -> Vec<&str> {
@@ -218,28 +255,28 @@ fn a_table_that_a_person_edited_is_never_overwritten() {
     let writer = writer(&scratch);
     let rows = |count: usize| (0..count).map(|n| row(&format!("{n}.txt"), |_| {})).collect();
     let first = tables(&writer, rows(1), &TableFiles::default());
-    assert_eq!(names(&first), (vec!["csv", "jsonl"], vec![]));
+    assert_eq!(names(&first), (vec!["csv", "xlsx", "jsonl"], vec![]));
     // Ours: replaced in place.
     let second = tables(&writer, rows(2), &first);
-    assert_eq!(names(&second), (vec!["csv", "jsonl"], vec![]));
+    assert_eq!(names(&second), (vec!["csv", "xlsx", "jsonl"], vec![]));
     // A person writes into it: the new one stands beside it, also the night after.
     let csv = scratch.0.join("tables/contracts.csv");
     let edited = fs::read_to_string(&csv).unwrap() + "checked by Anna\r\n";
     fs::write(&csv, &edited).unwrap();
     let third = tables(&writer, rows(3), &second);
-    assert_eq!(names(&third), (vec!["new.csv", "jsonl"], vec!["csv"]));
+    assert_eq!(names(&third), (vec!["new.csv", "xlsx", "jsonl"], vec!["csv"]));
     let fourth = tables(&writer, rows(4), &third);
-    assert_eq!(names(&fourth), (vec!["new.csv", "jsonl"], vec!["csv"]));
+    assert_eq!(names(&fourth), (vec!["new.csv", "xlsx", "jsonl"], vec!["csv"]));
     assert_eq!(fs::read_to_string(&csv).unwrap(), edited);
     // And into that one too.
     fs::write(scratch.0.join("tables/contracts.new.csv"), "mine").unwrap();
     let fifth = tables(&writer, rows(5), &fourth);
-    assert_eq!(names(&fifth), (vec!["new.new.csv", "jsonl"], vec!["csv", "new.csv"]));
+    assert_eq!(names(&fifth), (vec!["new.new.csv", "xlsx", "jsonl"], vec!["csv", "new.csv"]));
     // The person takes both away: the first name is ours again, and nothing stale stays.
     fs::remove_file(&csv).unwrap();
     fs::remove_file(scratch.0.join("tables/contracts.new.csv")).unwrap();
     let sixth = tables(&writer, rows(6), &fifth);
-    assert_eq!(names(&sixth), (vec!["csv", "jsonl"], vec![]));
+    assert_eq!(names(&sixth), (vec!["csv", "xlsx", "jsonl"], vec![]));
     assert!(!scratch.0.join("tables/contracts.new.csv").exists());
 }
 
@@ -250,7 +287,7 @@ fn a_run_killed_after_its_table_does_not_take_it_for_a_persons() {
     let first = tables(&writer(&scratch), rows(1), &TableFiles::default());
     tables(&writer(&scratch), rows(2), &first); // killed here: never logged
     let third = tables(&writer(&scratch), rows(3), &first);
-    assert_eq!(names(&third), (vec!["csv", "jsonl"], vec![]));
+    assert_eq!(names(&third), (vec!["csv", "xlsx", "jsonl"], vec![]));
 }
 
 #[test]

@@ -1,0 +1,284 @@
+//! Gathers what the report shows: records as they stand, the text that was read for them, and where each
+//! input stands now. How the page looks is `output`'s.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Broken;
+use super::look::ledger;
+use super::night::chosen;
+use super::progress::Progress;
+use super::read::{self, Reading};
+use crate::audit::{DocState, Ledger, RunFacts};
+use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
+use crate::extract::{Document, Options};
+use crate::intake::{self, Source};
+use crate::isolate::ParseServer;
+use crate::jobs::{Job, Plan};
+use crate::output::{NightFacts, PageText, PageTexts, Reported, Writer};
+
+/// Writes the report of the plan's output folder, and gives the page's path.
+///
+/// # Errors
+/// `Broken` where log or inputs cannot be read or the page cannot be written.
+pub fn report(
+    plan: &Plan,
+    server: &mut ParseServer,
+    disk: Arc<dyn Disk>,
+    clock: &dyn Clock,
+    progress: &Progress,
+) -> Result<PathBuf, Broken> {
+    let ledger = ledger(plan)?;
+    if ledger.last_run().is_none() {
+        return Err(Broken::Usage(format!(
+            "{}: there was no run yet, so there is nothing to report",
+            plan.output.display()
+        )));
+    }
+    let mut sources = Vec::new();
+    for job in chosen(plan, &[])? {
+        let found = intake::walk(plan, job, clock)?;
+        sources.extend(found.sources.into_iter().map(|source| (job, source)));
+    }
+    let writer = Writer::new(disk, &plan.output);
+    let page = Gathering { plan, ledger: &ledger, sources: &sources, writer: &writer }
+        .write(server, progress)?;
+    progress.finish();
+    Ok(plan.output.join(page))
+}
+
+/// What a report is gathered from.
+pub(super) struct Gathering<'a> {
+    pub plan: &'a Plan,
+    pub ledger: &'a Ledger,
+    /// The inputs as they were found just now.
+    pub sources: &'a [(&'a Job, Source)],
+    pub writer: &'a Writer,
+}
+
+impl Gathering<'_> {
+    /// Writes the report and gives its path below the output folder.
+    pub(super) fn write(
+        &self,
+        server: &mut ParseServer,
+        progress: &Progress,
+    ) -> Result<String, Broken> {
+        progress.say("writing the report");
+        let sources: BTreeMap<DocId, &(&Job, Source)> =
+            self.sources.iter().map(|found| (found.1.id, found)).collect();
+        let mut docs: Vec<_> = self.ledger.docs().collect();
+        docs.sort_by(|a, b| a.1.path.cmp(&b.1.path));
+        let mut report = self.writer.report();
+        for (id, state) in docs {
+            let source = sources.get(id).copied();
+            if let Some(document) = self.document(*id, state, source, server) {
+                report.add(document)?;
+            }
+        }
+        Ok(report.finish(&self.facts())?)
+    }
+
+    /// A document of the ledger; none where the log has no outcome for it yet.
+    fn document(
+        &self,
+        doc: DocId,
+        state: &DocState,
+        source: Option<&(&Job, Source)>,
+        server: &mut ParseServer,
+    ) -> Option<Reported> {
+        let last = state.last.as_ref()?;
+        let mut parts = state.path.splitn(3, '/');
+        let (job, root, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut record = self.writer.read_json(job, root, path);
+        let digest = record.as_ref().and_then(|record| record["source"]["sha256"].as_str());
+        let digest = digest.unwrap_or_default().to_owned();
+        let mut notes = Vec::new();
+        let mut say = |note: &str| notes.push(note.to_owned());
+        match source {
+            Some((_, source)) if !digest.is_empty() && source.digest.to_string() != digest => {
+                say("the input has changed since this was written");
+            }
+            None if self.plan.jobs.iter().any(|one| one.name == job) => {
+                say("the input is no longer where it was");
+            }
+            _ => {}
+        }
+        if state.done.as_ref().is_some_and(|done| !done.is_intact(&self.plan.output)) {
+            say("the record or its page is not as it was logged: nightclerk verify says which");
+        }
+        for (field, judgement) in self.ledger.judgements(doc) {
+            let of_this = state.done.as_ref().is_some_and(|done| {
+                done.outputs.iter().any(|file| file.sha256 == judgement.record)
+            });
+            let answer = record.as_mut().and_then(|record| record["fields"].get_mut(field));
+            if let (true, Some(answer)) = (of_this, answer.and_then(Value::as_object_mut)) {
+                answer.insert("review".to_owned(), json!(judgement));
+            }
+        }
+        let texts = state.done.as_ref().and_then(|done| {
+            let found = self.texts(doc, done.text, &digest, source, server);
+            if found.is_none() {
+                say("the text that was read cannot be had any more, so quotes stand alone");
+            }
+            found
+        });
+        let word = |key: &str| {
+            let word = record.as_ref().and_then(|record| record[key].as_str());
+            word.unwrap_or_default().to_owned()
+        };
+        // An unchanged document is what its record says.
+        let (outcome, reason) = match last.outcome {
+            Outcome::Unchanged => {
+                let outcome = serde_json::from_value(Value::String(word("outcome")));
+                (outcome.unwrap_or(last.outcome), word("reason"))
+            }
+            Outcome::Done | Outcome::Partial => (last.outcome, word("reason")),
+            _ => (last.outcome, last.reason.clone()),
+        };
+        Some(Reported {
+            doc,
+            job: job.to_owned(),
+            path: format!("{root}/{path}"),
+            outcome,
+            reason,
+            record,
+            notes,
+            entry: state.done.as_ref().map_or(0, |done| done.seq),
+            texts,
+        })
+    }
+
+    /// The text with the digest `text` that the record with the input `digest` was made from: as a
+    /// former report kept it, or read again where the input is still the same.
+    fn texts(
+        &self,
+        doc: DocId,
+        text: Digest,
+        digest: &str,
+        source: Option<&(&Job, Source)>,
+        server: &mut ParseServer,
+    ) -> Option<PageTexts> {
+        let kept = self.writer.page_texts(&doc);
+        if let Some(kept) = kept.filter(|kept| kept.text_sha256 == text) {
+            return Some(kept);
+        }
+        let (job, source) = source.filter(|(_, source)| source.digest.to_string() == digest)?;
+        let document = reread(server, job, source, &self.plan.limits)?;
+        (read::text_digest(&document) == text).then(|| page_texts(doc, text, document))
+    }
+
+    fn facts(&self) -> NightFacts {
+        let run = self.ledger.last_run();
+        let last_run = fs::read(self.plan.output.join("last-run.json")).ok();
+        let last_run: Value =
+            last_run.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        NightFacts {
+            origin: self.plan.audit.origin.clone(),
+            when: run.map(when).unwrap_or_default(),
+            answers: run.map(answers).unwrap_or_default(),
+            stages: stages(&last_run),
+            made: run.map(made).unwrap_or_default(),
+        }
+    }
+}
+
+fn reread(
+    server: &mut ParseServer,
+    job: &Job,
+    source: &Source,
+    limits: &Limits,
+) -> Option<Document> {
+    let options = Options { password: job.password.clone(), ..Options::default() };
+    let input = intake::open(source).ok()?;
+    match read::read(server, input, source.format, &options, limits) {
+        Reading::Read(read) => Some(read.output),
+        Reading::Refused(_) | Reading::Failed { .. } => None,
+    }
+}
+
+fn page_texts(doc: DocId, text_sha256: Digest, document: Document) -> PageTexts {
+    let pages = document.pages.into_iter().map(|page| PageText {
+        page: page.number,
+        label: page.label,
+        text: page.verbatim,
+        hidden: page.hidden.iter().map(|hidden| json!(hidden)).collect(),
+    });
+    PageTexts {
+        doc: doc.to_string(),
+        text_sha256,
+        pages: pages.collect(),
+        remarks: document.remarks.iter().map(|remark| json!(remark)).collect(),
+    }
+}
+
+fn when(run: &RunFacts) -> String {
+    let ended = run.ended.as_deref().unwrap_or("not yet, or it was cut off");
+    let mut counts = run.counts;
+    let counts = Outcome::ALL.iter().map(|outcome| (*counts.of_mut(*outcome), *outcome));
+    let counts: Vec<String> = counts
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{count} {outcome}"))
+        .collect();
+    format!("The last run began {} and ended {ended}: {}.", run.started, counts.join(", "))
+}
+
+fn answers(run: &RunFacts) -> Vec<(i64, u64, u64)> {
+    let of = |answer: &crate::audit::Answer| {
+        let time: Timestamp = answer.ts.parse().ok()?;
+        Some((time.as_millisecond(), answer.ms, answer.tokens))
+    };
+    run.answers.iter().filter_map(of).collect()
+}
+
+/// The stages of the run that `last-run.json` tells of.
+fn stages(last_run: &Value) -> Vec<(&'static str, f64, &'static str)> {
+    let engine = |key: &str| last_run["engine"][key].as_f64().unwrap_or(0.0) / 1000.0;
+    let (load, work) = (engine("load_ms"), engine("work_ms"));
+    let rest = last_run["seconds"].as_f64().unwrap_or(0.0) - load - work;
+    vec![
+        ("loading", load, "loading the model"),
+        ("answering", work, "reading and answering"),
+        ("rest", rest.max(0.0), "looking through folders, checking the model, the rest"),
+    ]
+}
+
+/// Everything that the log says of the last run's making, and its head.
+fn made(run: &RunFacts) -> Vec<(String, String)> {
+    let mut made = Vec::new();
+    if let Some(end) = &run.end {
+        made.push((
+            "chain head".to_owned(),
+            format!("{} over the {} entries before the run's last", end.log_root, end.log_size),
+        ));
+        made.push(("all files".to_owned(), end.outputs_root.to_string()));
+    }
+    flatten(&json!(run.start), "", &mut made);
+    made
+}
+
+/// `{"model": {"file": "x"}}` as ("model file", "x").
+fn flatten(value: &Value, name: &str, pairs: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                flatten(inner, format!("{name} {}", key.replace('_', " ")).trim(), pairs);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| match item {
+            Value::Object(object) => {
+                let words: Vec<String> =
+                    object.values().map(|word| word.to_string().replace('"', "")).collect();
+                pairs.push((name.to_owned(), words.join(" ")));
+            }
+            item => flatten(item, name, pairs),
+        }),
+        Value::String(text) if text.is_empty() => {}
+        Value::String(text) => pairs.push((name.to_owned(), text.clone())),
+        other => pairs.push((name.to_owned(), other.to_string())),
+    }
+}
