@@ -44,6 +44,10 @@ KINDS = {
         "engine": {"threads": N, "slots": N, "memory_bytes": N, "isa": S, "number_rules": N},
         "host": {"name": S, "kernel": S, "boot_id": S},
         "actor": {"uid": N, "login_uid": N},
+        "isolation": {
+            "require": S, "namespace": S, "interfaces": [S], "landlock": N,
+            "tries": [{"from": S, "way": S, "result": S}],
+        },
         "pid": N, "tz": S, "run_vkey": S, "prev_checkpoint": S,
     },
     "doc_start": {**DOC, "shape": H32, "attempt": N},

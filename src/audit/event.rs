@@ -71,6 +71,7 @@ pub struct RunStart {
     pub engine: EngineFacts,
     pub host: Host,
     pub actor: Actor,
+    pub isolation: Isolation,
     pub pid: u64,
     /// The zone that deadlines are understood in, by IANA name.
     pub tz: String,
@@ -181,6 +182,30 @@ impl Actor {
             login_uid: first_line("/proc/self/loginuid").parse().unwrap_or(u32::MAX.into()),
         }
     }
+}
+
+/// How far the run was shut in, as tried before any document was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// What the jobs file wants closed: network, all or none.
+    pub require: String,
+    /// own, or why the network namespace is the starter's: the name of an error.
+    pub namespace: String,
+    /// Network interfaces that the run can see.
+    pub interfaces: Vec<String>,
+    /// The version of Landlock that holds the run; 0 for none.
+    pub landlock: u64,
+    pub tries: Vec<Try>,
+}
+
+/// A way out of the program that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// main, or reader: the process that a document is parsed in.
+    pub from: String,
+    pub way: String,
+    /// SIGSYS, the name of an error, or open.
+    pub result: String,
 }
 
 fn first_line(path: &str) -> String {

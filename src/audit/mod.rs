@@ -24,8 +24,8 @@ mod witness;
 pub use error::{BadEntry, LogError};
 pub use event::{
     Actor, Binary, CheckpointExported, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart,
-    EngineFacts, Event, Genesis, Host, Inventory, Judged, ModelFile, OutputFile, Recovered, Review,
-    RunEnd, RunStart, Shape, Tables,
+    EngineFacts, Event, Genesis, Host, Inventory, Isolation, Judged, ModelFile, OutputFile,
+    Recovered, Review, RunEnd, RunStart, Shape, Tables, Try,
 };
 pub use export::{Exported, Imported, export, fingerprint, import};
 pub use keys::known_log_key;

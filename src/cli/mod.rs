@@ -21,10 +21,12 @@ use self::args::{
     WitnessCommand,
 };
 use self::exit::Exit;
-use crate::audit::{LogError, Report, Verdict};
+use crate::audit::{Actor, LogError, Report, Verdict};
 use crate::base::{Clock, Limits, RealDisk, SystemClock};
 use crate::jobs::{self, ModelOverride, Plan};
-use crate::run::{self, Broken, Choice, Progress, Redo, StopFlag, Tools, Transcript, View};
+use crate::run::{
+    self, Broken, Choice, Progress, Purpose, Redo, StopFlag, Tools, Transcript, View,
+};
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
@@ -185,17 +187,24 @@ fn init(args: &InitArgs, style: Style) -> Result<Exit, Failure> {
 }
 
 fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
-    let server = parse_server()?;
-    let plan = load(&args.jobs, &args.model)?;
+    // First, so that a request to stop finds an ear at every stage.
     let signals = |error| Broken::Disk(format!("signals cannot be received: {error}"));
+    let stop = StopFlag::armed().map_err(signals)?;
+    let actor = Actor::of_process();
+    let mut server = parse_server()?;
+    let plan = load(&args.jobs, &args.model)?;
+    let transcript = args.transcript.as_deref().map(Transcript::create).transpose()?;
+    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Write)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut tools = Tools {
         server,
         disk: Arc::new(RealDisk),
         progress: Progress::new(clock.clone(), style == Style::Json),
         clock,
-        stop: StopFlag::armed().map_err(signals)?,
-        transcript: args.transcript.as_deref().map(Transcript::create).transpose()?,
+        stop,
+        actor,
+        isolation,
+        transcript,
     };
     let redo = match args.redo {
         Some(args::Redo::Failed) => Redo::Failed,
@@ -231,6 +240,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
 fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
+    run::isolate_for_plan(&mut server, &plan, Purpose::Look)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let progress = Progress::new(clock.clone(), true);
     let sheet = run::plan_sheet(&plan, &mut server, clock.as_ref(), &progress)?;
@@ -243,6 +253,7 @@ fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
 
 fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
+    run::isolate_to_read(&mut server, &[&args.file])?;
     let view = match args.view {
         ViewArg::Accepted => View::Accepted,
         ViewArg::Original => View::Original,
@@ -344,6 +355,7 @@ fn verdict(report: &Report) -> Exit {
 fn report(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load_plain(args)?;
+    run::isolate_for_plan(&mut server, &plan, Purpose::Write)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let progress = Progress::new(clock.clone(), true);
     let page = run::report(&plan, &mut server, Arc::new(RealDisk), clock.as_ref(), &progress)?;

@@ -1,12 +1,12 @@
 //! Inside the child: everything closed but its three descriptors, limits set, one document, exit.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::thread;
 
 use super::frame::FrameWriter;
-use super::{Work, sys};
+use super::{Work, filter, sys, walls, ways};
 
 /// The exit code of a child whose work returned an error; the message is on standard error.
 pub(super) const EXIT_ERROR: i32 = 1;
@@ -16,9 +16,19 @@ pub(super) const EXIT_PANIC: i32 = 101;
 /// Enough for input, output and standard error, and for one file that a library may want.
 const DESCRIPTORS_MAX: u64 = 4;
 
-/// The limits of one child, as they travel to the server.
+/// What a child is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// To read a document.
+    Read,
+    /// To try every way out, from where a document is read.
+    TryWays,
+}
+
+/// The limits of one child and its errand, as they travel to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rations {
+    pub(super) errand: Errand,
     pub(super) memory_bytes: u64,
     pub(super) cpu_seconds: u64,
     pub(super) wall_seconds: u64,
@@ -26,10 +36,15 @@ pub(super) struct Rations {
 }
 
 impl Rations {
-    pub(super) const BYTES: usize = 32;
+    pub(super) const BYTES: usize = 40;
 
     pub(super) fn to_bytes(self) -> [u8; Rations::BYTES] {
-        let words = [self.memory_bytes, self.cpu_seconds, self.wall_seconds, self.stack_bytes];
+        let errand = match self.errand {
+            Errand::Read => 0,
+            Errand::TryWays => 1,
+        };
+        let limits = [self.memory_bytes, self.cpu_seconds, self.wall_seconds, self.stack_bytes];
+        let words = limits.into_iter().chain([errand]);
         let mut bytes = [0; Rations::BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -46,6 +61,7 @@ impl Rations {
             cpu_seconds: word(1),
             wall_seconds: word(2),
             stack_bytes: word(3),
+            errand: if word(4) == 0 { Errand::Read } else { Errand::TryWays },
         }
     }
 }
@@ -76,13 +92,17 @@ pub(super) fn run(descriptors: [OwnedFd; 3], request: &[u8], rations: Rations, w
 }
 
 fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
-    // From here on no thread can be made. The seccomp filter belongs behind these limits.
-    if let Err(error) = set_limits(rations) {
-        eprintln!("the limits of the reader cannot be set: {error}");
+    // From here on no thread can be made, and no file opened.
+    if let Err(error) = set_limits(rations).and_then(|()| shut_in(rations.errand)) {
+        eprintln!("the reader cannot be isolated: {error}");
         return EXIT_ERROR;
     }
     let (mut input, output) = sys::standard_files();
     let mut output = FrameWriter::new(BufWriter::with_capacity(64 << 10, output));
+    let work = match rations.errand {
+        Errand::Read => work,
+        Errand::TryWays => ways::from_reader,
+    };
     let done = work(&mut input, request, &mut output as &mut dyn Write);
     // Dropped by the exit: nobody else may close descriptors 0 and 1.
     std::mem::forget::<File>(input);
@@ -95,7 +115,17 @@ fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
     }
 }
 
-fn set_limits(rations: Rations) -> std::io::Result<()> {
+/// Both threads of this process may from here on make a reader's system calls only.
+fn shut_in(errand: Errand) -> io::Result<()> {
+    walls::answer_violations(errand == Errand::TryWays)?;
+    match filter::install(&filter::reader(sys::own_id())) {
+        // A kernel that cannot filter is told of by the self-test, before any document is read.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        other => other,
+    }
+}
+
+fn set_limits(rations: Rations) -> io::Result<()> {
     sys::limit(libc::RLIMIT_AS, rations.memory_bytes, rations.memory_bytes)?;
     // At the soft limit comes SIGXCPU, a second later SIGKILL.
     sys::limit(libc::RLIMIT_CPU, rations.cpu_seconds, rations.cpu_seconds + 1)?;

@@ -1,21 +1,37 @@
-//! Killable parsers: the fork server and the limits of its children. Not what is parsed: the work is a
-//! function that the caller names, and what it answers is bytes that the caller must check.
+//! No network, no stray files, killable parsers: the walls around this process, the fork server, the limits
+//! of its children. Not what is parsed: the work is a function that the caller names, and what it answers
+//! is bytes that the caller must check.
 //!
 //! ```text
-//! nightclerk ──fork──► server ──fork──► child: limits, one document, exit
-//!     ▲  ▲               │ one thread, opens no document       │
-//!     │  └─── status ────┘                                     │
-//!     └────────────────── answer, framed (pipe) ───────────────┘
+//! nightclerk ──fork──► forker ──fork──► server ──fork──► child: limits, filter, one document, exit
+//!     ▲  ▲               │ a new server    │ one thread, opens no document     │
+//!     │  │               ▼ when one is lost│                                   │
+//!     │  └────────────── status ───────────┘                                   │
+//!     └───────────────────────── answer, framed (pipe) ────────────────────────┘
 //! ```
+//!
+//! The order: `begin` (nothing is open yet), the parse server, what the command opens for good,
+//! `isolate`, threads. Every wall is inherited and none can be taken down again.
 
+mod begin;
 mod child;
+mod filter;
+mod forker;
 mod frame;
+mod isolation;
 mod parsed;
+mod reach;
 mod server;
 mod sys;
+mod walls;
+mod ways;
 
+pub use begin::{Begun, begin};
+pub use isolation::{Isolation, isolate};
 pub use parsed::Parsed;
+pub use reach::Reach;
 pub use server::ParseServer;
+pub use ways::{Leads, Try};
 
 use std::fs::File;
 use std::io::{self, Write};

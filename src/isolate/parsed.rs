@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use super::child;
+use super::{child, filter, walls};
 use crate::base::Limits;
 
 /// What came back for one document. Only `Ok` holds an answer, and that is untrusted bytes.
@@ -19,6 +19,8 @@ pub enum Parsed {
     Memory,
     /// The answer was longer than allowed.
     OutputCap,
+    /// The reader made a system call that it may not; its name.
+    Violation(String),
     /// The reader panicked or returned an error, or the child left without an answer.
     Failed(String),
 }
@@ -45,6 +47,9 @@ impl Parsed {
             Parsed::OutputCap => {
                 format!("what was read is longer than {} MiB", limits.output_bytes_max >> 20)
             }
+            Parsed::Violation(call) => {
+                format!("the reader was stopped at a forbidden system call (SIGSYS: {call})")
+            }
             Parsed::Failed(message) => message.clone(),
         })
     }
@@ -55,6 +60,8 @@ impl Parsed {
         if let Some(signal) = status.signal() {
             return match signal {
                 libc::SIGALRM | libc::SIGXCPU => Parsed::Timeout,
+                // Of another architecture's call.
+                libc::SIGSYS => Parsed::Violation("unknown".to_owned()),
                 // The standard library prints this and aborts when an allocation fails.
                 libc::SIGABRT if stderr.contains("memory allocation of ") => Parsed::Memory,
                 libc::SIGABRT if stderr.contains("has overflowed its stack") => {
@@ -62,6 +69,11 @@ impl Parsed {
                 }
                 _ => Parsed::Crashed { signal, message: line.to_owned() },
             };
+        }
+        if status.code() == Some(walls::EXIT_VIOLATION) {
+            let number = stderr.lines().find_map(|line| line.strip_prefix(walls::VIOLATION));
+            let name = number.and_then(|number| number.parse().ok()).map(filter::call_name);
+            return Parsed::Violation(name.unwrap_or_else(|| "unknown".to_owned()));
         }
         Parsed::Failed(match status.code() {
             Some(child::EXIT_PANIC) => {

@@ -6,9 +6,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::child::{self, Rations};
+use super::begin::Begun;
+use super::child::{self, Errand, Rations};
+use super::forker::Forker;
 use super::sys::{self, Forked};
-use super::{Parsed, Work, frame};
+use super::{Parsed, Work, filter, frame};
 use crate::base::Limits;
 
 /// A request is a few options, not a document.
@@ -29,9 +31,11 @@ const READ_BYTES: usize = 64 << 10;
 /// program makes its first thread and from the thread that lives as long as the program, because
 /// the kernel kills a server when the thread that forked it ends.
 pub struct ParseServer {
+    pub(super) begun: Begun,
+    forker: Forker,
     socket: UnixStream,
     pub(super) id: libc::pid_t,
-    /// Why the server can no longer be used.
+    /// Why there is no server any more.
     lost: Option<String>,
 }
 
@@ -41,7 +45,7 @@ impl ParseServer {
     /// # Errors
     /// When this process has more than one thread (a fork would copy locks that nobody releases), or
     /// when the system refuses a process.
-    pub fn start(work: Work) -> io::Result<ParseServer> {
+    pub fn start(begun: Begun, work: Work) -> io::Result<ParseServer> {
         let threads = sys::thread_count()?;
         if threads != 1 {
             return Err(io::Error::other(format!(
@@ -49,25 +53,25 @@ impl ParseServer {
                  {threads}"
             )));
         }
-        let (ours, theirs) = UnixStream::pair()?;
-        let parent = sys::own_id();
-        match sys::fork()? {
-            Forked::Parent { child } => Ok(ParseServer { socket: ours, id: child, lost: None }),
-            Forked::Child => {
-                sys::die_with_parent();
-                // The parent may have died before the line above.
-                if sys::parent() != parent {
-                    sys::exit_now(0);
-                }
-                drop(ours);
-                serve(theirs, work)
-            }
-        }
+        let mut forker = Forker::start(work)?;
+        let (socket, id) = forker.server()?;
+        Ok(ParseServer { begun, forker, socket, id, lost: None })
     }
 
     /// Has one child read `input` (opened read-only by the caller) and waits for its answer, at most
     /// `limits.wall_max` and a few seconds.
     pub fn parse(&mut self, input: File, request: &[u8], limits: &Limits) -> Parsed {
+        self.send(Errand::Read, input, request, limits)
+    }
+
+    /// Has one child do `errand`.
+    pub(super) fn send(
+        &mut self,
+        errand: Errand,
+        input: File,
+        request: &[u8],
+        limits: &Limits,
+    ) -> Parsed {
         if let Some(why) = &self.lost {
             return Parsed::Failed(why.clone());
         }
@@ -77,18 +81,28 @@ impl ParseServer {
                 request.len()
             ));
         }
-        match self.try_parse(input, request, limits) {
+        match self.try_send(errand, input, request, limits) {
             Ok(parsed) => parsed,
-            Err(error) => self.lose(format!("the parse server is gone ({error}); run again")),
+            Err(error) => {
+                self.replace();
+                Parsed::Failed(format!("the parse server was lost ({error}); run again"))
+            }
         }
     }
 
-    fn try_parse(&mut self, input: File, request: &[u8], limits: &Limits) -> io::Result<Parsed> {
+    fn try_send(
+        &mut self,
+        errand: Errand,
+        input: File,
+        request: &[u8],
+        limits: &Limits,
+    ) -> io::Result<Parsed> {
         let (answer, answer_end) = io::pipe()?;
         let (complaint, complaint_end) = io::pipe()?;
         let descriptors = [input.as_fd(), answer_end.as_fd(), complaint_end.as_fd()];
         sys::send_descriptors(&self.socket, descriptors)?;
         let rations = Rations {
+            errand,
             memory_bytes: limits.memory_bytes_max,
             cpu_seconds: limits.cpu_max.as_secs().max(1),
             wall_seconds: limits.wall_max.as_secs().max(1),
@@ -111,8 +125,7 @@ impl ParseServer {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let why = "the parse server was killed because a reader would not end; run again";
-                self.lose(why.to_owned());
+                self.replace();
                 return Ok(Parsed::Timeout);
             }
             let watched = [answer.as_fd(), complaint.as_fd(), Some(self.socket.as_fd())];
@@ -134,19 +147,11 @@ impl ParseServer {
         }
     }
 
-    fn lose(&mut self, why: String) -> Parsed {
-        if self.lost.is_none() {
-            sys::kill_and_reap(self.id);
-            self.lost = Some(why.clone());
-        }
-        Parsed::Failed(why)
-    }
-}
-
-impl Drop for ParseServer {
-    fn drop(&mut self) {
-        if self.lost.is_none() {
-            sys::kill_and_reap(self.id);
+    /// A new server in the place of one that is gone or has a reader that will not end.
+    fn replace(&mut self) {
+        match self.forker.server() {
+            Ok((socket, id)) => (self.socket, self.id) = (socket, id),
+            Err(error) => self.lost = Some(format!("no parse server: {error}; run again")),
         }
     }
 }
@@ -212,18 +217,17 @@ impl Intake {
 }
 
 /// The server: waits for a document's descriptors, forks, waits for the child, reports its status.
-fn serve(socket: UnixStream, work: Work) -> ! {
-    sys::ignore_requests_to_end();
-    // Other servers' sockets, locks and whatever else the parent had open are none of its business.
-    let ready = sys::close_all_but(3, socket.as_raw_fd()).and_then(|()| silence_standard_files());
-    if ready.is_ok() {
+pub(super) fn serve(socket: UnixStream, work: Work) -> ! {
+    sys::need_no_file();
+    if sys::close_all_but(3, socket.as_raw_fd()).is_ok() {
+        let _ = filter::forbid(&[filter::PAIR]);
         while let Ok(true) = serve_one(&socket, work) {}
     }
     sys::exit_now(0)
 }
 
 /// Standard input and output belong to the parent.
-fn silence_standard_files() -> io::Result<()> {
+pub(super) fn silence() -> io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     sys::place(null.as_fd(), 0)?;
     sys::place(null.as_fd(), 1)
@@ -236,10 +240,11 @@ fn serve_one(mut socket: &UnixStream, work: Work) -> io::Result<bool> {
     socket.read_exact(&mut len)?;
     let mut rations = [0; Rations::BYTES];
     socket.read_exact(&mut rations)?;
+    let rations = Rations::from_bytes(rations);
     let mut request = vec![0; (u32::from_le_bytes(len) as usize).min(REQUEST_BYTES_MAX)];
     socket.read_exact(&mut request)?;
     let status = match sys::fork() {
-        Ok(Forked::Child) => child::run(descriptors, &request, Rations::from_bytes(rations), work),
+        Ok(Forked::Child) => child::run(descriptors, &request, rations, work),
         Ok(Forked::Parent { child }) => {
             close(descriptors);
             sys::wait_and_sweep(child)?

@@ -38,8 +38,7 @@ pub(super) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The process that forked this one.
-pub(super) fn parent() -> libc::pid_t {
+fn parent() -> libc::pid_t {
     // SAFETY: no arguments, cannot fail.
     unsafe { libc::getppid() }
 }
@@ -54,6 +53,28 @@ pub(super) fn own_id() -> libc::pid_t {
 pub(super) fn die_with_parent() {
     // SAFETY: PR_SET_PDEATHSIG reads one integer argument.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
+/// The same for a process that `forker` has just forked, which may be dead already.
+pub(super) fn die_with(forker: libc::pid_t) {
+    die_with_parent();
+    if parent() != forker {
+        exit_now(0);
+    }
+}
+
+/// Keeps the standard library and the C library from opening files behind a reader's back: for a
+/// backtrace, and to ask whether a thread's own heap may shrink. For a process with one thread.
+pub(super) fn need_no_file() {
+    for key in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
+        // SAFETY: no other thread can be reading the environment.
+        unsafe { std::env::remove_var(key) };
+    }
+    // SAFETY: no other thread is allocating; all of them share the one heap from here on.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
 }
 
 /// A process group of its own, so that what a child might start can be found, and death with the parent.
@@ -128,7 +149,8 @@ pub(super) fn close_all_but(first: u32, kept: RawFd) -> io::Result<()> {
     close_range(first.max(kept + 1), u32::MAX)
 }
 
-fn close_from(first: u32) -> io::Result<()> {
+/// Closes every descriptor from `first` on.
+pub(super) fn close_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX)
 }
 
@@ -151,6 +173,14 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
         unsafe { libc::close(fd) };
     }
     Ok(())
+}
+
+/// Whether `fd` is open, by a seek to where it is.
+#[cfg(test)]
+pub(super) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: `lseek` touches no memory; any number may be asked about.
+    let sought = unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) };
+    sought >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EBADF)
 }
 
 /// Descriptors 0 and 1 as files.
@@ -194,6 +224,13 @@ pub(super) fn exit_status(status: i32) -> ExitStatus {
     ExitStatus::from_raw(status)
 }
 
+/// Kills `process`, which somebody else reaps.
+#[cfg(test)]
+pub(super) fn kill(process: libc::pid_t) {
+    // SAFETY: `kill` takes any numbers.
+    unsafe { libc::kill(process, libc::SIGKILL) };
+}
+
 /// Kills and reaps the server `child`.
 pub(super) fn kill_and_reap(child: libc::pid_t) {
     // SAFETY: `child` is a child of ours that was not reaped, so the number is still its own.
@@ -235,23 +272,35 @@ pub(super) fn wait_readable<const N: usize>(
     Ok(polled.map(|fd| fd.revents != 0))
 }
 
-/// Room for three descriptors in a control message; laid out as cmsg(3) says, on 64-bit Linux.
+/// Room for descriptors in a control message; laid out as cmsg(3) says, on 64-bit Linux.
 #[repr(C)]
-struct Control {
+struct Control<const N: usize> {
     header: libc::cmsghdr,
-    fds: [RawFd; 3],
+    fds: [RawFd; N],
 }
 
-const CONTROL_LEN: usize = mem::size_of::<libc::cmsghdr>() + 3 * mem::size_of::<RawFd>();
-const _: () = assert!(mem::offset_of!(Control, fds) == mem::size_of::<libc::cmsghdr>());
-const _: () = assert!(CONTROL_LEN <= mem::size_of::<Control>());
+impl<const N: usize> Control<N> {
+    /// Of the header and the descriptors, without what may be left between control messages.
+    const LEN: usize = {
+        let len = mem::size_of::<libc::cmsghdr>() + N * mem::size_of::<RawFd>();
+        assert!(mem::offset_of!(Control<N>, fds) == mem::size_of::<libc::cmsghdr>());
+        assert!(len <= mem::size_of::<Control<N>>());
+        len
+    };
 
-/// Sends one byte with three descriptors.
-pub(super) fn send_descriptors(socket: &UnixStream, fds: [BorrowedFd<'_>; 3]) -> io::Result<()> {
-    // SAFETY: all-zero is a valid cmsghdr (integers only).
-    let header: libc::cmsghdr = unsafe { mem::zeroed() };
-    let mut control = Control { header, fds: fds.map(|fd| fd.as_raw_fd()) };
-    control.header.cmsg_len = CONTROL_LEN as _;
+    fn holding(fds: [RawFd; N]) -> Control<N> {
+        // SAFETY: all-zero is a valid cmsghdr (integers only).
+        Control { header: unsafe { mem::zeroed() }, fds }
+    }
+}
+
+/// Sends one byte with descriptors.
+pub(super) fn send_descriptors<const N: usize>(
+    socket: &UnixStream,
+    fds: [BorrowedFd<'_>; N],
+) -> io::Result<()> {
+    let mut control = Control::holding(fds.map(|fd| fd.as_raw_fd()));
+    control.header.cmsg_len = Control::<N>::LEN as _;
     control.header.cmsg_level = libc::SOL_SOCKET;
     control.header.cmsg_type = libc::SCM_RIGHTS;
     with_message(&mut control, |message| {
@@ -262,10 +311,10 @@ pub(super) fn send_descriptors(socket: &UnixStream, fds: [BorrowedFd<'_>; 3]) ->
 }
 
 /// Receives what `send_descriptors` sent; none at the end of the stream.
-pub(super) fn receive_descriptors(socket: &UnixStream) -> io::Result<Option<[OwnedFd; 3]>> {
-    // SAFETY: all-zero is a valid cmsghdr (integers only).
-    let header: libc::cmsghdr = unsafe { mem::zeroed() };
-    let mut control = Control { header, fds: [-1; 3] };
+pub(super) fn receive_descriptors<const N: usize>(
+    socket: &UnixStream,
+) -> io::Result<Option<[OwnedFd; N]>> {
+    let mut control = Control::holding([-1; N]);
     let received = with_message(&mut control, |message| {
         // SAFETY: `message` points at buffers that outlive the call.
         unsafe { libc::recvmsg(socket.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC) }
@@ -275,9 +324,9 @@ pub(super) fn receive_descriptors(socket: &UnixStream) -> io::Result<Option<[Own
     }
     let is_ours = control.header.cmsg_type == libc::SCM_RIGHTS
         && control.header.cmsg_level == libc::SOL_SOCKET
-        && control.header.cmsg_len as usize == CONTROL_LEN;
+        && control.header.cmsg_len as usize == Control::<N>::LEN;
     if !is_ours {
-        return Err(io::Error::other("a message without its three descriptors"));
+        return Err(io::Error::other(format!("a message without its {N} descriptors")));
     }
     Ok(Some(control.fds.map(|fd| {
         // SAFETY: the kernel has just made these descriptors for this process.
@@ -286,8 +335,8 @@ pub(super) fn receive_descriptors(socket: &UnixStream) -> io::Result<Option<[Own
 }
 
 /// Runs `call` with a message of one byte and `control`; repeats it when a signal interrupts.
-fn with_message(
-    control: &mut Control,
+fn with_message<const N: usize>(
+    control: &mut Control<N>,
     mut call: impl FnMut(*mut libc::msghdr) -> isize,
 ) -> io::Result<usize> {
     let mut byte = 1u8;
@@ -299,7 +348,7 @@ fn with_message(
         message.msg_iov = &mut part;
         message.msg_iovlen = 1;
         message.msg_control = ptr::from_mut(control).cast();
-        message.msg_controllen = mem::size_of::<Control>() as _;
+        message.msg_controllen = mem::size_of::<Control<N>>() as _;
         match call(&mut message) {
             -1 => {
                 let error = io::Error::last_os_error();

@@ -14,7 +14,9 @@ mod units;
 mod written;
 
 pub use model::{ModelMissing, ModelOverride};
-pub use plan::{Audit, Engine, Field, FieldType, Job, Model, Plan, Root, Task, TaskKind, Unit};
+pub use plan::{
+    Audit, Engine, Field, FieldType, Job, Model, Plan, Require, Root, Task, TaskKind, Unit,
+};
 pub use problem::{PlanError, Problem};
 pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};
 pub use units::bytes as parse_bytes;

@@ -21,6 +21,7 @@ pub struct Plan {
     pub model: Model,
     pub engine: Engine,
     pub audit: Audit,
+    pub isolation: Require,
     pub limits: Limits,
     /// In the order written; names are unique.
     pub jobs: Vec<Job>,
@@ -60,6 +61,29 @@ pub struct Audit {
     pub key_dir: PathBuf,
     /// C2SP verifier keys of the witnesses whose signatures count; not yet parsed.
     pub witnesses: Vec<String>,
+}
+
+/// Which ways out of the program must be closed before a document is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Require {
+    /// Those to the network.
+    #[default]
+    Network,
+    /// Every one, those to files too.
+    All,
+    /// None: what the machine gives is taken, and logged.
+    None,
+}
+
+impl Require {
+    /// As written in `jobs.toml`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Require::Network => "network",
+            Require::All => "all",
+            Require::None => "none",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

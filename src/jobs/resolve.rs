@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::model::ModelOverride;
 use super::parse::Findings;
-use super::plan::{Audit, Engine, Model, Plan, Task};
+use super::plan::{Audit, Engine, Model, Plan, Require, Task};
 use super::problem::{PlanError, Problem, Script};
 use super::task::number;
 use super::units;
@@ -161,6 +161,7 @@ impl Resolver<'_> {
         let model = self.model(written.model, other);
         let engine = self.engine(written.engine.map(Spanned::into_inner).unwrap_or_default());
         let (audit, key_span) = self.audit(written.audit);
+        let isolation = self.isolation(written.isolation.and_then(|it| it.into_inner().require));
         let limits = self.limits(written.limits.map(Spanned::into_inner).unwrap_or_default());
         let jobs = self.jobs(written.job, engine.context_tokens);
 
@@ -198,6 +199,7 @@ impl Resolver<'_> {
             model: model?,
             engine,
             audit: audit?,
+            isolation,
             limits,
             jobs,
         })
@@ -337,6 +339,19 @@ impl Resolver<'_> {
             witnesses,
         });
         (audit, span)
+    }
+
+    fn isolation(&mut self, written: Option<Spanned<String>>) -> Require {
+        let Some(written) = written else { return Require::default() };
+        let known = [Require::Network, Require::All, Require::None];
+        let found = known.into_iter().find(|require| require.word() == written.get_ref());
+        found.unwrap_or_else(|| {
+            let message =
+                format!("require = {:?} is none of network, all, none", written.get_ref());
+            let hint = "\"network\", the default: no run while a way to the network is open";
+            self.findings.at(written.span(), message, hint);
+            Require::default()
+        })
     }
 
     fn limits(&mut self, table: LimitsTable) -> Limits {

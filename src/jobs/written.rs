@@ -13,6 +13,7 @@ pub(super) struct JobsFile {
     pub(super) model: Option<Spanned<ModelTable>>,
     pub(super) engine: Option<Spanned<EngineTable>>,
     pub(super) audit: Option<Spanned<AuditTable>>,
+    pub(super) isolation: Option<Spanned<IsolationTable>>,
     pub(super) limits: Option<Spanned<LimitsTable>>,
     pub(super) job: Option<Vec<Spanned<JobTable>>>,
 }
@@ -40,6 +41,12 @@ pub(super) struct AuditTable {
     pub(super) origin: Option<Spanned<String>>,
     pub(super) key_dir: Option<Spanned<String>>,
     pub(super) witnesses: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IsolationTable {
+    pub(super) require: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -4,6 +4,7 @@ mod bench;
 mod closing;
 mod diff;
 mod fit;
+mod isolation;
 mod look;
 mod night;
 mod perplexity;
@@ -26,6 +27,7 @@ pub use bench::{
 };
 pub use diff::{DiffSheet, diff};
 pub use fit::{BatchMemory, Fit, NightOf, night_of};
+pub use isolation::{Purpose, isolate_for_plan, isolate_to_read};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of,
@@ -61,6 +63,8 @@ pub enum Broken {
     Model(String),
     /// A folder or file that the program itself needs.
     Disk(String),
+    /// A way out of the program is open that has to be closed.
+    Isolation(String),
     Log(LogError),
     Intake(IntakeError),
     Output(OutputError),
@@ -75,9 +79,10 @@ impl Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Broken::Usage(message) | Broken::Model(message) | Broken::Disk(message) => {
-                f.write_str(message)
-            }
+            Broken::Usage(message)
+            | Broken::Model(message)
+            | Broken::Disk(message)
+            | Broken::Isolation(message) => f.write_str(message),
             Broken::Log(error) => error.fmt(f),
             Broken::Intake(error) => error.fmt(f),
             Broken::Output(error) => error.fmt(f),

@@ -14,7 +14,7 @@ use super::transcript::Transcript;
 use super::{Broken, closing};
 use crate::assemble::{self, MadeWith, Record};
 use crate::audit::{
-    Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
+    self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
     Inventory, Ledger, Log, ModelFile, OutputFile, RunStart, Shape, Tables,
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
@@ -54,6 +54,10 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     pub progress: Progress,
     pub stop: StopFlag,
+    /// Who started this, asked before the process had a namespace of its own.
+    pub actor: Actor,
+    /// What shuts it in.
+    pub isolation: audit::Isolation,
     /// Where every question and answer is also written, if anywhere.
     pub transcript: Option<Transcript>,
 }
@@ -255,7 +259,8 @@ impl Night<'_> {
                 number_rules: u64::from(engine::NUMBER_RULES),
             },
             host: Host::of_machine(),
-            actor: Actor::of_process(),
+            actor: self.tools.actor.clone(),
+            isolation: self.tools.isolation.clone(),
             pid: u64::from(std::process::id()),
             tz: jiff::tz::TimeZone::system().iana_name().unwrap_or("").to_owned(),
             run_vkey: String::new(),

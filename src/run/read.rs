@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Digest, Format, Limits, Warned};
 use crate::extract::{self, Document, Options, Refusal, RefusalKind};
-use crate::isolate::{ParseServer, Parsed};
+use crate::isolate::{self, ParseServer, Parsed};
 
 /// What the child is told.
 #[derive(Serialize, Deserialize)]
@@ -30,9 +30,10 @@ pub enum Reading {
     },
 }
 
-/// Starts the parse server. Call it before the process has a second thread.
+/// Puts up the first walls and starts the parse server: what a command that opens documents does before
+/// anything else. Whatever was opened before is closed.
 pub fn start() -> io::Result<ParseServer> {
-    ParseServer::start(answer)
+    ParseServer::start(isolate::begin()?, answer)
 }
 
 /// Reads the open file `input` as `format` in a child of `server`.
@@ -52,6 +53,7 @@ pub fn read(
         Parsed::Timeout => "timeout",
         Parsed::Memory => "oom",
         Parsed::OutputCap => "output_cap",
+        Parsed::Violation(_) => "sandbox_violation",
         Parsed::Failed(_) => "parse_error",
     };
     Reading::Failed { class, message: parsed.why(limits).expect("only an answer needs no reason") }

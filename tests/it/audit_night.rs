@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nightclerk::assemble::Record;
 use nightclerk::audit::{
-    Actor, Binary, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host, Inventory, Log,
-    LogError, ModelFile, OutputFile, RunStart, Shape, Tables,
+    Actor, Binary, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host, Inventory,
+    Isolation, Log, LogError, ModelFile, OutputFile, RunStart, Shape, Tables, Try,
 };
 use nightclerk::base::{Clock, Digest, Disk, DocId, Outcome};
 use nightclerk::output::{Row, Writer, WrittenFile};
@@ -127,6 +127,13 @@ pub fn run_start(docs: &[Doc]) -> Event {
             boot_id: "00000000-0000-4000-8000-000000000000".into(),
         },
         actor: Actor { uid: 1000, login_uid: 1000 },
+        isolation: Isolation {
+            require: "network".into(),
+            namespace: "own".into(),
+            interfaces: vec!["lo".into()],
+            landlock: 7,
+            tries: vec![Try { from: "main".into(), way: "tcp4".into(), result: "EPERM".into() }],
+        },
         pid: 4242,
         tz: "Europe/Zurich".into(),
         run_vkey: String::new(),

@@ -98,7 +98,7 @@ pub fn run(folder: &Folder, more: &[&str]) -> Output {
     nightclerk(folder.path(), args).output().expect("the program starts")
 }
 
-fn begin(folder: &Folder, more: &[&str]) -> Child {
+pub fn begin(folder: &Folder, more: &[&str]) -> Child {
     let args = ["run", "-c", "jobs.toml"].iter().chain(more);
     let mut command: Command = nightclerk(folder.path(), args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -120,12 +120,12 @@ fn outcomes(facts: &Value) -> BTreeMap<String, String> {
 }
 
 /// Records and pages, by name: what must not depend on anything but documents, tasks and model.
-fn records(folder: &Folder) -> BTreeMap<String, String> {
+pub fn records(folder: &Folder) -> BTreeMap<String, String> {
     let names = folder.files().into_iter().filter(|name| name.starts_with("out/contracts/"));
     names.map(|name| (name.clone(), folder.read(&name))).collect()
 }
 
-fn check_verifies(folder: &Folder) {
+pub fn check_verifies(folder: &Folder) {
     let output = nightclerk(folder.path(), ["verify", "-c", "jobs.toml"]).output().expect("starts");
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
 }

@@ -1,0 +1,172 @@
+//! Runs that end badly: killed at any system call, asked to stop at any stage, a hundred started at once, a
+//! disk that runs full. After each the next run ends as if nothing had happened. The sweeps take minutes and
+//! are run by hand: `cargo test --test it -- --ignored killed::`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::night::{begin, check_verifies, office, records, run};
+use crate::support::{Folder, told};
+
+/// What changes something on the disk, or takes the lock.
+const CALLS: &str = "write,openat,rename,renameat,renameat2,fsync,fdatasync,ftruncate,unlink,\
+                     unlinkat,mkdir,mkdirat,flock";
+
+/// A run whose `number`-th call of each thread meets with `fault`; none where there is no strace.
+fn with_fault(folder: &Folder, number: u64, fault: &str) -> Option<Output> {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}")]);
+    command.args(["-e", &format!("inject={CALLS}:{fault}:when={number}")]);
+    command.arg(env!("CARGO_BIN_EXE_nightclerk")).args(["run", "--redo", "all"]);
+    command.current_dir(folder.path()).env("NO_COLOR", "1").output().ok()
+}
+
+/// The next run finishes what was left, and nothing tells it from a night without trouble.
+fn check_recovers(folder: &Folder, calm: &BTreeMap<String, String>, case: &str) {
+    let output = run(folder, &[]);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{case}: {}", told(&output));
+    assert!(records(folder) == *calm, "{case}: records differ");
+    check_verifies(folder);
+    let stray = |name: &String| name.contains("tmp") || name.contains("unfinished");
+    assert_eq!(folder.files().iter().find(|name| stray(name)), None, "{case}");
+}
+
+fn calm(documents: usize) -> BTreeMap<String, String> {
+    let folder = office("calm", documents);
+    let output = run(&folder, &[]);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", told(&output));
+    records(&folder)
+}
+
+#[test]
+#[ignore = "minutes: a run for every system call; needs strace"]
+fn a_kill_at_any_system_call_is_recovered_from() {
+    let calm = calm(2);
+    let folder = office("every-call", 2);
+    let mut killed = 0;
+    for number in 1.. {
+        let Some(output) = with_fault(&folder, number, "signal=SIGKILL") else { return };
+        if output.status.signal() != Some(9) {
+            assert!(matches!(output.status.code(), Some(0 | 3)), "{number}: {}", told(&output));
+            break;
+        }
+        killed += 1;
+        // Every fifth time the run that repairs is killed as well, at the same call.
+        if number % 5 == 0 {
+            with_fault(&folder, number, "signal=SIGKILL");
+        }
+        check_recovers(&folder, &calm, &format!("killed at call {number}"));
+    }
+    println!("killed at {killed} system calls");
+    assert!(killed > 100, "{killed}");
+}
+
+#[test]
+#[ignore = "minutes: three runs for every system call; needs strace"]
+fn an_error_of_any_system_call_is_recovered_from() {
+    let calm = calm(1);
+    for error in ["EIO", "ENOSPC", "EINTR"] {
+        let folder = office("every-error", 1);
+        let mut points = 0;
+        for number in 1..120 {
+            let Some(output) = with_fault(&folder, number, &format!("error={error}")) else {
+                return;
+            };
+            let ended = matches!(output.status.code(), Some(0 | 1 | 3 | 75));
+            // An error before the program's own first line ends the loader.
+            assert!(ended || number < 20, "{error} at {number}: {}", told(&output));
+            points += 1;
+            check_recovers(&folder, &calm, &format!("{error} at call {number}"));
+        }
+        println!("{error} at {points} calls");
+    }
+}
+
+#[test]
+fn a_request_to_stop_at_any_stage_is_followed() {
+    let calm = calm(4);
+    let folder = office("stopped", 4);
+    let began = Instant::now();
+    run(&folder, &[]);
+    let whole = began.elapsed();
+    for nth in 1..=8 {
+        let child = begin(&folder, &["--redo", "all"]);
+        std::thread::sleep(whole.mul_f64(f64::from(nth) / 8.0));
+        signal("TERM", child.id());
+        let output = child.wait_with_output().unwrap();
+        // Before its first line a program cannot know better than to end.
+        let (code, by) = (output.status.code(), output.status.signal());
+        assert!(matches!(code, Some(0 | 3 | 75)) || by == Some(15), "{nth}: {}", told(&output));
+    }
+    run(&folder, &["--redo", "all"]);
+    check_recovers(&folder, &calm, "stopped");
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn of_a_hundred_starts_at_once_one_runs() {
+    let folder = office("hundred", 6);
+    let mut started: Vec<Child> = (0..100).map(|_| begin(&folder, &[])).collect();
+    let lock = folder.path().join("out/.nightclerk/lock");
+    let holder =
+        |text: String| started.iter().position(|child| text.contains(&child.id().to_string()));
+    let began = Instant::now();
+    let winner = loop {
+        if let Some(found) = holder(fs::read_to_string(&lock).unwrap_or_default()) {
+            break found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody holds the lock");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    // So that it is still at work when the last of the others looks.
+    let winner = started.remove(winner);
+    signal("STOP", winner.id());
+    for child in started {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(75), "{}", told(&output));
+        assert!(told(&output).contains(&winner.id().to_string()), "{}", told(&output));
+    }
+    signal("CONT", winner.id());
+    let output = winner.wait_with_output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", told(&output));
+    check_verifies(&folder);
+}
+
+#[test]
+fn a_disk_that_runs_full_is_said_and_the_next_run_completes() {
+    let calm = calm(6);
+    let folder = office("full", 6);
+    // A file system of its own, where this user may have one.
+    let script = "set -e; mkdir -p out; mount -t tmpfs -o size=64k full out; code=0; \
+                  \"$0\" run >first.txt 2>&1 || code=$?; echo $code >first.code; \
+                  mount -o remount,size=16m out; code=0; \
+                  \"$0\" run >second.txt 2>&1 || code=$?; echo $code >second.code; \
+                  \"$0\" verify >verify.txt 2>&1 || echo broken >>verify.txt; cp -r out kept";
+    let done = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_nightclerk")])
+        .current_dir(folder.path())
+        .output();
+    if !done.is_ok_and(|done| done.status.success()) {
+        return; // No mounts for this user, here.
+    }
+    assert_eq!(folder.read("first.code").trim(), "1", "{}", folder.read("first.txt"));
+    let told = folder.read("first.txt");
+    assert!(told.contains("No space left on device") && told.contains("out/"), "{told}");
+    let code = folder.read("second.code");
+    assert!(["0", "3"].contains(&code.trim()), "{code}{}", folder.read("second.txt"));
+    assert!(!folder.read("verify.txt").contains("broken"), "{}", folder.read("verify.txt"));
+    let kept: BTreeMap<String, String> = folder
+        .files()
+        .into_iter()
+        .filter(|name| name.starts_with("kept/contracts/"))
+        .map(|name| (name.replacen("kept/", "out/", 1), folder.read(&name)))
+        .collect();
+    assert!(kept == calm, "records differ");
+}
