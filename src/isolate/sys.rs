@@ -324,7 +324,7 @@ pub(super) fn receive_descriptors<const N: usize>(
     }
     let is_ours = control.header.cmsg_type == libc::SCM_RIGHTS
         && control.header.cmsg_level == libc::SOL_SOCKET
-        && control.header.cmsg_len as usize == Control::<N>::LEN;
+        && control.header.cmsg_len == Control::<N>::LEN;
     if !is_ours {
         return Err(io::Error::other(format!("a message without its {N} descriptors")));
     }
