@@ -2,7 +2,7 @@
 
 use super::record::{Coverage, LeftOut, PageCoverage};
 use crate::chunk::Chunked;
-use crate::extract::{Document, Page, PageState};
+use crate::extract::{Document, Page, PageState, TextOrigin};
 
 /// The coverage of `document` as cut into `chunked`; `sent` says of each chunk whether every task was
 /// shown it.
@@ -31,12 +31,20 @@ fn page_coverage(page: &Page) -> PageCoverage {
         PageState::ImageOnly => ("image_only", ""),
         PageState::Skipped(why) => ("skipped", why.as_str()),
     };
+    let origin = match page.facts.origin {
+        TextOrigin::Print => "",
+        TextOrigin::OcrLayer => "ocr_layer",
+    };
     PageCoverage {
         page: page.number,
         label: page.label.clone(),
         state: state.to_owned(),
         reason: reason.to_owned(),
         characters: page.verbatim.chars().count() as u64,
+        unmapped: page.facts.unmapped,
+        picture_percent: page.facts.picture_percent.into(),
+        hidden: page.hidden.len() as u32,
+        origin: origin.to_owned(),
     }
 }
 

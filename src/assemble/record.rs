@@ -78,6 +78,22 @@ pub struct PageCoverage {
     pub reason: String,
     /// Characters of the verbatim layer.
     pub characters: u64,
+    /// Glyphs that have no known character.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub unmapped: u32,
+    /// Share of the page that pictures cover, in hundredths.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub picture_percent: u32,
+    /// Passages of hidden text.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub hidden: u32,
+    /// Where its text comes from, if not from print: ocr_layer, an unseen layer over a picture.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub origin: String,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::*;
 use crate::base::{
     Completion, Digest, Format, Outcome, PartText, Stop, TokenCounter, Warned, Warning,
 };
-use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageState, Role};
+use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageFacts, PageState, Role};
 use crate::jobs::{Field, FieldType, Job, Task, TaskKind, Unit};
 use crate::prompt::{Part, Request};
 
@@ -51,7 +51,8 @@ fn page(number: u32, state: PageState, paragraphs: &[&str]) -> Page {
     });
     let blocks = blocks.collect();
     let label = number.to_string();
-    Page { number, label, state, verbatim, model, map, blocks, hidden: Vec::new() }
+    let (hidden, facts) = (Vec::new(), PageFacts::default());
+    Page { number, label, state, verbatim, model, map, blocks, hidden, facts }
 }
 
 fn document(pages: Vec<Page>) -> Warned<Document> {

@@ -58,6 +58,7 @@ fn page(number: u32, blocks: &[(Role, &str)]) -> Page {
         map,
         blocks: ranges,
         hidden: Vec::new(),
+        facts: crate::extract::PageFacts::default(),
     }
 }
 

@@ -85,6 +85,29 @@ pub struct Page {
     pub blocks: Vec<Block>,
     /// Text that a reader of the page does not see; in neither layer.
     pub hidden: Vec<Hidden>,
+    #[serde(default)]
+    pub facts: PageFacts,
+}
+
+/// How a page was read, where there is something to say of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageFacts {
+    /// Glyphs that have no known character.
+    pub unmapped: u32,
+    /// Share of the page that pictures cover, in hundredths.
+    pub picture_percent: u8,
+    pub origin: TextOrigin,
+}
+
+/// Where a page's text comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextOrigin {
+    /// From the file, as it is shown.
+    #[default]
+    Print,
+    /// From an unseen layer over a picture, which somebody else's text recognition made.
+    OcrLayer,
 }
 
 /// What became of a page.

@@ -30,7 +30,9 @@ mod table;
 mod text;
 mod xml;
 
-pub use document::{Block, Document, Hidden, Page, PageState, Remark, RemarkKind, Role};
+pub use document::{
+    Block, Document, Hidden, Page, PageFacts, PageState, Remark, RemarkKind, Role, TextOrigin,
+};
 pub use layers::OffsetMap;
 pub use print::Layer;
 
@@ -44,7 +46,8 @@ use crate::base::{Format, Limits, Warned};
 ///
 /// 2: cells of ODS and XLS files as they are displayed, and hidden rows and columns of XLS kept apart.
 /// 3: clause numbers below levels that were passed over; imported parts (`w:altChunk`) of DOCX read.
-pub const TEXT_RULES: u32 = 3;
+/// 4: hidden text, forms, ruled tables, columns, accents and right-to-left text of PDF; hyphens of the typesetter.
+pub const TEXT_RULES: u32 = 4;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

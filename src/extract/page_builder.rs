@@ -3,15 +3,19 @@
 //!
 //! TEXT_RULES, from verbatim to model layer:
 //! - a run of white space and line ends inside a block becomes one space; after a hyphen a line end
-//!   becomes nothing (the hyphen stays: `non-⏎exclusive` is `non-exclusive`);
+//!   becomes nothing (the hyphen stays: `non-⏎exclusive` is `non-exclusive`), and the hyphen goes with it
+//!   only where the document has the word in one elsewhere and nowhere with that hyphen;
 //! - a tab in a table row becomes ` | `;
 //! - ligatures U+FB00..U+FB06 become their letters; a letter with combining marks is composed (NFC);
 //! - soft hyphens, zero-width characters, variation selectors, tags and other controls are left out.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::document::{Block, Hidden, Page, PageState, Role};
+use super::document::{Block, Hidden, Page, PageFacts, PageState, Role};
 use super::layers::OffsetMap;
 
 /// A page under construction.
@@ -23,6 +27,10 @@ pub(super) struct PageBuilder {
     map: OffsetMap,
     blocks: Vec<Block>,
     hidden: Vec<Hidden>,
+    pub(super) facts: PageFacts,
+    /// Of the words that the ends of lines break, those that the document has whole elsewhere, with or
+    /// without a hyphen; in lower case.
+    pub(super) words: Rc<BTreeSet<String>>,
 }
 
 impl PageBuilder {
@@ -35,7 +43,13 @@ impl PageBuilder {
             map: OffsetMap::default(),
             blocks: Vec::new(),
             hidden: Vec::new(),
+            facts: PageFacts::default(),
+            words: Rc::default(),
         }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Bytes of the verbatim layer so far.
@@ -96,6 +110,7 @@ impl PageBuilder {
             map: self.map,
             blocks: self.blocks,
             hidden: self.hidden,
+            facts: self.facts,
         }
     }
 
@@ -109,7 +124,9 @@ impl PageBuilder {
     fn push_normalized(&mut self, text: &str, is_row: bool) {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let (taken, replacement) = if is_row && first == '\t' {
+            let (taken, replacement) = if let Some(taken) = self.hyphenation(rest) {
+                (taken, Some(String::new()))
+            } else if is_row && first == '\t' {
                 (1, Some(" | ".to_owned()))
             } else if is_blank(first) {
                 self.blank_run(rest, is_row)
@@ -132,17 +149,47 @@ impl PageBuilder {
         }
     }
 
+    /// The hyphen and line end that start `rest`, where they part a word that is written in one elsewhere
+    /// in the document and nowhere with that hyphen.
+    fn hyphenation(&self, rest: &str) -> Option<usize> {
+        let after = rest.strip_prefix(['-', '\u{2010}'])?;
+        let blank = after.find(|c| !is_blank(c))?;
+        if self.words.is_empty() || !after[..blank].contains('\n') {
+            return None;
+        }
+        let (joined, hyphened) = broken_word(&self.model, &after[blank..])?;
+        let whole = self.words.contains(&joined) && !self.words.contains(&hyphened);
+        whole.then(|| rest.len() - after.len() + blank)
+    }
+
     /// A run of white space (and what is left out inside it) that starts `rest`.
     fn blank_run(&self, rest: &str, is_row: bool) -> (usize, Option<String>) {
         let is_part = |c: char| (is_blank(c) || is_left_out(c)) && !(is_row && c == '\t');
         let taken = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let line_end = rest[..taken].contains('\n');
         let joined = line_end
-            && self.model.ends_with('-')
             && rest[taken..].starts_with(char::is_alphanumeric)
-            && self.model[..self.model.len() - 1].ends_with(char::is_alphanumeric);
+            && (self.verbatim.ends_with('\u{ad}')
+                || (self.model.ends_with('-')
+                    && self.model[..self.model.len() - 1].ends_with(char::is_alphanumeric)));
         (taken, Some(if joined { String::new() } else { " ".to_owned() }))
     }
+}
+
+/// The word whose parts end `before` and start `after`, without and with a hyphen between them, in lower
+/// case. None where one side is no part of a word.
+pub(super) fn broken_word(before: &str, after: &str) -> Option<(String, String)> {
+    let is_part = |c: char| c.is_alphabetic() || c == '-';
+    let start = before
+        .rfind(|c| !is_part(c))
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+    let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
+    let (first, second) = (&before[start..], &after[..end]);
+    let is_word = first.ends_with(char::is_alphabetic) && second.starts_with(char::is_lowercase);
+    is_word.then(|| {
+        let joined = format!("{first}{second}").to_lowercase();
+        (joined, format!("{first}-{second}").to_lowercase())
+    })
 }
 
 /// The longest prefix of `rest` that is copied as it is, or the short one that is replaced.
@@ -215,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hyphen_goes_only_where_the_word_is_known_in_one() {
+        let words = ["example", "non-exclusive", "nonexclusive"].map(str::to_owned);
+        let mut builder = PageBuilder::new(1, "1");
+        builder.words = Rc::new(words.into());
+        let text = "for exam-\nple a non-\nexclusive, un-\nknown, Exam-\nple and soft\u{ad}\nly";
+        builder.block(Role::Paragraph, text, None, None);
+        let page = builder.finish(PageState::Read);
+        let model = "for example a non-exclusive, un-known, Example and softly";
+        assert_eq!((page.model.as_str(), page.verbatim.as_str()), (model, text));
+        let at = model.find("example").expect("it is joined") as u32;
+        let place = page.map.to_verbatim(at..at + 7);
+        assert_eq!(&text[place.start as usize..place.end as usize], "exam-\nple");
+    }
+
+    #[test]
     fn cells_are_parted_and_empty_cells_keep_their_place() {
         let page = page(Role::TableRow, "\tName\t\tSum \n total");
         assert_eq!(page.model, " | Name |  | Sum total");
@@ -231,6 +293,7 @@ mod tests {
         #[test]
         fn layers_and_map_always_fit(texts in prop::collection::vec("\\PC*|[ \\t\\n\u{301}ﬁa-]{0,12}", 0..5)) {
             let mut builder = PageBuilder::new(1, "1");
+            builder.words = Rc::new(["aa".to_owned()].into());
             for (index, text) in texts.iter().enumerate() {
                 let role = if index % 2 == 0 { Role::Paragraph } else { Role::TableRow };
                 builder.block(role, text, None, None);

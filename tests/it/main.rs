@@ -25,6 +25,7 @@ mod night;
 mod odt;
 mod output;
 mod pdf;
+mod pdf_made;
 mod people;
 mod pptx;
 mod rtf;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::Line;
+use super::layout::{Line, around};
 use crate::extract::Role;
 
 /// A block as `PageBuilder` takes it.
@@ -104,12 +104,7 @@ fn block(lines: &[Line], role: Option<Role>, page: &PageMeasures) -> BlockText {
     let text = texts.join("\n");
     let mut place = lines[0].place;
     for line in &lines[1..] {
-        place = [
-            place[0].min(line.place[0]),
-            place[1].min(line.place[1]),
-            place[2].max(line.place[2]),
-            place[3].max(line.place[3]),
-        ];
+        place = around(place, line.place);
     }
     let label = if role.is_none() { label(&text) } else { None };
     let role = role.or_else(|| page.heading(lines, &text)).unwrap_or(match &label {
@@ -274,7 +269,15 @@ fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
     let mut start = 0;
     while start < lines.len() {
         let mut end = start + 1;
-        if has_cells(&lines[start]) {
+        if lines[start].row {
+            while end < lines.len() && lines[end].row {
+                end += 1;
+            }
+            roles[start..end].fill(Some(Role::TableRow));
+            if end - start > 1 && is_header(&lines[start], &lines[start + 1..end]) {
+                roles[start] = Some(Role::TableHeader);
+            }
+        } else if has_cells(&lines[start]) {
             while end < lines.len() && is_next_row(&lines[end - 1], &lines[end]) {
                 end += 1;
             }
@@ -302,7 +305,7 @@ fn has_cells(line: &Line) -> bool {
 fn is_next_row(above: &Line, below: &Line) -> bool {
     let size = above.size.max(below.size);
     let step = above.baseline() - below.baseline();
-    if !has_cells(below) || !(0.0..4.0 * size).contains(&step) {
+    if below.row || !has_cells(below) || !(0.0..4.0 * size).contains(&step) {
         return false;
     }
     // The shorter row's cells must stand among the longer one's; right-aligned ones start elsewhere.
@@ -335,6 +338,8 @@ mod tests {
             size: 10.0,
             cells: vec![left],
             upright: true,
+            row: false,
+            first_column: 0,
         }
     }
 

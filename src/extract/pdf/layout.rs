@@ -1,8 +1,11 @@
 //! The layout stage: glyphs → words and lines, in the order they are drawn. Stream order is the order
 //! that the page's author wrote, and on contracts it is near-perfect (research/extraction.md, fact 1),
-//! so nothing is moved: a line ends where the pen goes elsewhere. Whatever re-orders comes later and
-//! must first see that the order is broken.
+//! so nothing is moved: a line ends where the pen goes elsewhere. Whatever re-orders comes later (`order`)
+//! and must first see that the order is broken.
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::bidi;
 use super::glyphs::Glyph;
 
 /// A gap of more than this share of the font's size is a space (MuPDF's SPACE_DIST).
@@ -20,6 +23,9 @@ const STEP_BACK: f32 = 0.5;
 /// The same character this near to itself is one that was printed twice to look bold.
 const OVERPRINT: f32 = 0.15;
 
+/// How far apart (in sizes) the middles of a letter and of its accent may be.
+const ACCENT_NEAR: f32 = 0.3;
+
 /// A line as drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -34,6 +40,10 @@ pub(super) struct Line {
     pub(super) cells: Vec<f32>,
     /// Written from left to right along the page's lower edge.
     pub(super) upright: bool,
+    /// A row of a ruled table; its cells may have several lines (line ends in the text).
+    pub(super) row: bool,
+    /// Of a row: the column that its first cell stands in, from 0.
+    pub(super) first_column: usize,
 }
 
 impl Line {
@@ -41,6 +51,24 @@ impl Line {
     pub(super) fn baseline(&self) -> f32 {
         self.place[1] + DESCENT * self.size
     }
+
+    /// A row with the cell `other` after it.
+    pub(super) fn beside(mut self, other: Line) -> Line {
+        let mut column = self.first_column + self.text.matches('\t').count();
+        while column < other.first_column {
+            self.text.push('\t');
+            column += 1;
+        }
+        self.text.push_str(&other.text);
+        self.place = around(self.place, other.place);
+        self.cells.extend(other.cells);
+        self
+    }
+}
+
+/// The box around two boxes.
+pub(super) fn around(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+    [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
 }
 
 /// Descent and ascent of an ordinary font, in sizes.
@@ -103,6 +131,10 @@ struct OpenLine {
     /// Each glyph's place along the direction, to find what is printed twice.
     glyphs: Vec<(f32, char)>,
     cells: Vec<f32>,
+    /// Place and advance of the last glyph along the direction.
+    last: (f32, f32),
+    /// How far the line reaches back before its origin: text from right to left drawn in reading order.
+    back: f32,
 }
 
 impl OpenLine {
@@ -115,6 +147,8 @@ impl OpenLine {
             pen: 0.0,
             glyphs: Vec::new(),
             cells: vec![0.0],
+            last: (0.0, glyph.advance),
+            back: 0.0,
         };
         line.push(glyph, 0.0);
         line
@@ -138,6 +172,16 @@ impl OpenLine {
             return Step::Overprint;
         }
         let gap = (along - self.pen) / size;
+        if self.composed(glyph, along).is_some() {
+            return Step::Here { gap: 0.0 };
+        }
+        if bidi::is_rtl(glyph.text) || (self.back < 0.0 && !glyph.text.is_alphanumeric()) {
+            // Drawn in reading order, each glyph to the left of the one before.
+            let back_gap = (self.last.0 - along - glyph.advance) / size;
+            if along < self.last.0 && (-STEP_BACK..CELL_GAP).contains(&back_gap) {
+                return Step::Here { gap: back_gap };
+            }
+        }
         if gap < -STEP_BACK { Step::Elsewhere } else { Step::Here { gap } }
     }
 
@@ -151,8 +195,41 @@ impl OpenLine {
             .any(|&(_, c)| c == glyph.text && glyph.advance > near)
     }
 
+    /// The last letter with `glyph` as its accent, or the last accent with `glyph` as its letter.
+    fn composed(&self, glyph: &Glyph, along: f32) -> Option<char> {
+        let last = self.text.chars().next_back()?;
+        let (mark, letter) = match (combining(last), combining(glyph.text)) {
+            (Some(mark), None) => (mark, glyph.text),
+            (None, Some(mark)) => (mark, last),
+            _ => return None,
+        };
+        let middle = |(along, advance): (f32, f32)| along + advance / 2.0;
+        let apart = (middle(self.last) - middle((along, glyph.advance))).abs();
+        if !letter.is_alphabetic() || apart > ACCENT_NEAR * self.size.max(glyph.size) {
+            return None;
+        }
+        let letter = match letter {
+            'ı' => 'i',
+            'ȷ' => 'j',
+            letter => letter,
+        };
+        let mut composed = [letter, mark].into_iter().nfc();
+        let first = composed.next()?;
+        composed.next().is_none().then_some(first)
+    }
+
     fn push(&mut self, glyph: &Glyph, gap: f32) {
         let (along, _) = self.position(glyph);
+        if let Some(composed) = self.composed(glyph, along) {
+            self.text.pop();
+            self.text.push(composed);
+            self.pen = self.pen.max(along + glyph.advance);
+            // Where both are the letter is the wider one.
+            if glyph.advance >= self.last.1 {
+                self.last = (along, glyph.advance);
+            }
+            return;
+        }
         let blank = glyph.text.is_whitespace();
         if gap > CELL_GAP && !blank {
             let words = self.text.trim_end_matches(' ').len();
@@ -170,6 +247,8 @@ impl OpenLine {
             self.size = self.size.max(glyph.size);
         }
         self.pen = self.pen.max(along + glyph.advance);
+        self.last = (along, glyph.advance);
+        self.back = self.back.min(along);
     }
 
     fn close(mut self) -> Option<Line> {
@@ -178,10 +257,17 @@ impl OpenLine {
             return None;
         }
         let (dx, dy) = self.direction;
+        // Half a letter back is kerning.
+        if self.back > -STEP_BACK * self.size
+            && let Some(logical) = bidi::logical(&self.text)
+        {
+            self.text = logical;
+        }
+        let start = (self.origin.0 + dx * self.back, self.origin.1 + dy * self.back);
         let end = (self.origin.0 + dx * self.pen, self.origin.1 + dy * self.pen);
         let upright = dx > 0.98;
-        let (left, right) = (self.origin.0.min(end.0), self.origin.0.max(end.0));
-        let (low, high) = (self.origin.1.min(end.1), self.origin.1.max(end.1));
+        let (left, right) = (start.0.min(end.0), start.0.max(end.0));
+        let (low, high) = (start.1.min(end.1), start.1.max(end.1));
         let place = if upright {
             [left, low - DESCENT * self.size, right, high + ASCENT * self.size]
         } else {
@@ -191,8 +277,36 @@ impl OpenLine {
         for cell in &mut self.cells {
             *cell += origin;
         }
-        Some(Line { text: self.text, place, size: self.size, cells: self.cells, upright })
+        Some(Line {
+            text: self.text,
+            place,
+            size: self.size,
+            cells: self.cells,
+            upright,
+            row: false,
+            first_column: 0,
+        })
     }
+}
+
+/// The combining form of an accent that fonts also have as a glyph of its own.
+fn combining(accent: char) -> Option<char> {
+    Some(match accent {
+        '`' | '\u{2cb}' => '\u{300}',
+        '\u{b4}' | '\u{2ca}' => '\u{301}',
+        '\u{2c6}' => '\u{302}',
+        '\u{2dc}' => '\u{303}',
+        '\u{af}' | '\u{2c9}' => '\u{304}',
+        '\u{2d8}' => '\u{306}',
+        '\u{2d9}' => '\u{307}',
+        '\u{a8}' => '\u{308}',
+        '\u{2da}' => '\u{30a}',
+        '\u{2dd}' => '\u{30b}',
+        '\u{2c7}' => '\u{30c}',
+        '\u{b8}' => '\u{327}',
+        '\u{2db}' => '\u{328}',
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -251,6 +365,31 @@ mod tests {
         let mut doubled = Vec::new();
         draw(&mut doubled, "book", 50.0, 700.0);
         assert_eq!(texts(&doubled), ["book"], "a double letter is no second printing");
+    }
+
+    #[test]
+    fn an_accent_drawn_over_its_letter_is_one_character() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "Oguz", 50.0, 700.0);
+        let breve = Glyph { text: '˘', x: 55.5, y: 700.0, advance: 4.0, ..glyphs[0] };
+        let mut before = glyphs.clone();
+        before.insert(1, breve);
+        glyphs.insert(2, breve);
+        assert_eq!(texts(&glyphs), ["Oğuz"], "after its letter");
+        assert_eq!(texts(&before), ["Oğuz"], "before its letter");
+        let mut apart = Vec::new();
+        draw(&mut apart, "a´b", 50.0, 700.0);
+        assert_eq!(texts(&apart), ["a´b"], "beside a letter");
+    }
+
+    #[test]
+    fn hebrew_is_read_alike_however_it_was_drawn() {
+        let mut as_it_looks = Vec::new();
+        draw(&mut as_it_looks, "םלוע םולש", 50.0, 700.0);
+        let mut as_it_reads = as_it_looks.clone();
+        as_it_reads.reverse();
+        assert_eq!(texts(&as_it_looks), ["שלום עולם"]);
+        assert_eq!(texts(&as_it_reads), ["שלום עולם"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way into a file: as written, with a password, or repaired. hayro-syntax opens; lopdf is asked
 //! only where hayro cannot, so an ordinary file is parsed once.
 
-use hayro_interpret::hayro_syntax::object::Dict;
+use hayro_interpret::hayro_syntax::object::{Array, Dict, Name};
 use hayro_interpret::hayro_syntax::{DecryptionError, LoadPdfError, Pdf};
 use lopdf::LoadOptions;
 
@@ -84,8 +84,31 @@ fn repair(bytes: &[u8], options: &Options) -> Result<Warned<Pdf>, Refusal> {
     }
 }
 
+/// The file with all of its optional content shown, where some is switched off: what a reader of the
+/// page does not see is what only this one has.
+pub(super) fn with_all_layers(bytes: &[u8], options: &Options, pdf: &Pdf) -> Option<Pdf> {
+    if !pdf.xref().has_optional_content_groups() {
+        return None;
+    }
+    let catalog = pdf.xref().get::<Dict<'_>>(pdf.xref().root_id())?;
+    let config = catalog.get::<Dict<'_>>("OCProperties")?.get::<Dict<'_>>("D")?;
+    let some_off =
+        config.get::<Array<'_>>("OFF").is_some_and(|off| off.raw_iter().next().is_some());
+    let all_off = config.get::<Name<'_>>("BaseState").is_some_and(|state| state.as_str() == "OFF");
+    if !some_off && !all_off {
+        return None;
+    }
+    let mut document = load(bytes, options.password.as_deref(), false).ok()?;
+    document.catalog_mut().ok()?.remove(b"OCProperties");
+    Pdf::new(write(document, bytes.len()).ok()?).ok()
+}
+
 /// The file as lopdf understands it, decrypted and written anew.
 fn rebuild(bytes: &[u8], password: Option<&str>, reconstruct: bool) -> lopdf::Result<Vec<u8>> {
+    write(load(bytes, password, reconstruct)?, bytes.len())
+}
+
+fn load(bytes: &[u8], password: Option<&str>, reconstruct: bool) -> lopdf::Result<lopdf::Document> {
     let options = LoadOptions {
         password: password.map(str::to_owned),
         force_reconstruct: reconstruct,
@@ -93,7 +116,11 @@ fn rebuild(bytes: &[u8], password: Option<&str>, reconstruct: bool) -> lopdf::Re
     };
     let mut document = lopdf::Document::load_mem_with_options(bytes, options)?;
     document.trailer.remove(b"Encrypt");
-    let mut rebuilt = Vec::with_capacity(bytes.len());
+    Ok(document)
+}
+
+fn write(mut document: lopdf::Document, about: usize) -> lopdf::Result<Vec<u8>> {
+    let mut rebuilt = Vec::with_capacity(about);
     document.save_to(&mut rebuilt)?;
     Ok(rebuilt)
 }

@@ -28,7 +28,7 @@ pub(super) fn read(metadata: &Metadata) -> BTreeMap<String, String> {
 }
 
 /// A text string: UTF-16BE or UTF-8 by its mark, else PDFDocEncoding (ISO 32000-2, 7.9.2.2).
-fn text_string(bytes: &[u8]) -> String {
+pub(super) fn text_string(bytes: &[u8]) -> String {
     match bytes {
         [0xFE, 0xFF, rest @ ..] => {
             let units: Vec<u16> =
