@@ -5,7 +5,10 @@ starts this and says what it reads from the environment. Needs Python 3 and noth
 import hashlib
 import json
 import os
+import random
+import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ENV = os.environ.get
 OURS = Path(ENV("NIGHTCLERK", ROOT / "target/release/nightclerk"))
 THREADS = ENV("THREADS", "2")
-# With the five of prompts/contract-terms.toml, the eight main fields.
+# The eight main fields, taken from prompts/contract-terms.toml where they are there, else from below.
+MAIN_FIELDS = (
+    "document_name", "parties", "agreement_date", "effective_date", "expiration_date", "governing_law",
+    "anti_assignment", "cap_on_liability",
+)
 MORE_FIELDS = """
 [[field]]
 name = "document_name"
@@ -64,14 +71,33 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def chosen(folder):
+    """Contracts of mixed length: ordered by size and cut into COUNT parts, one of each part by SEED."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    most = int(ENV("BYTES_MAX", "0")) or max(path.stat().st_size for path in files)
+    files = sorted((path for path in files if path.stat().st_size <= most), key=lambda path: (path.stat().st_size, path.name))
+    count = min(int(ENV("COUNT", "0")) or len(files), len(files))
+    source = random.Random(int(ENV("SEED", "1")))
+    cuts = [part * len(files) // count for part in range(count + 1)]
+    return [source.choice(files[start:end]) for start, end in zip(cuts, cuts[1:])]
+
+
+def main_fields():
+    """A task file that asks for the eight main fields, each as prompts/contract-terms.toml asks."""
+    named = {}
+    head, *shipped = re.split(r"(?m)^(?=\[\[field\]\])", (ROOT / "prompts/contract-terms.toml").read_text())
+    for block in re.split(r"(?m)^(?=\[\[field\]\])", MORE_FIELDS)[1:] + shipped:
+        named[re.search(r'(?m)^name *= *"([^"]+)"', block)[1]] = block.rstrip() + "\n\n"
+    return head + "".join(named[name] for name in MAIN_FIELDS)
+
+
 def lay_out(folder, contracts, model):
     """A folder as an office would have it: contracts, tasks, jobs.toml."""
     (folder / "inbox").mkdir()
     for contract in contracts:
         shutil.copy(contract, folder / "inbox")
     shutil.copy(ROOT / "prompts/summary.toml", folder)
-    terms = (ROOT / "prompts/contract-terms.toml").read_text() + MORE_FIELDS
-    (folder / "terms.toml").write_text(terms)
+    (folder / "terms.toml").write_text(main_fields())
     digest = hashlib.sha256()
     with open(model, "rb") as file:
         while block := file.read(1 << 20):
@@ -129,28 +155,23 @@ def their_night(model, asked, answered, same_length):
         return seconds, loaded, [answer["usage"] for answer in answers], server.options
 
 
-def main():
-    folder, model = Path(sys.argv[1]), Path(ENV("MODEL"))
-    contracts = sorted(path for path in folder.iterdir() if path.is_file())[: int(ENV("COUNT", "1000000"))]
-    same_length = ENV("ANSWERS", "free") == "same"
-    if os.getloadavg()[0] >= 1:
-        say(f"warning: the load of this machine is {os.getloadavg()[0]:.1f}; other work will show in the numbers")
+def one_round(contracts, model, same_length):
+    """Both nights, ours first: what each took, and what was asked."""
     with tempfile.TemporaryDirectory(dir=ENV("SCRATCH")) as place:
-        place = Path(place)
-        lay_out(place, contracts, model)
+        lay_out(Path(place), contracts, model)
         say(f"{len(contracts)} contracts: nightclerk")
-        our_seconds, asked, answered = our_night(place)
+        our_seconds, asked, answered = our_night(Path(place))
     say(f"{our_seconds:.1f} s; {len(asked)} questions: llama-server")
     their_seconds, loaded, usage, options = their_night(model, asked, answered, same_length)
+    say(f"{their_seconds:.1f} s")
     ours = [answered[one["asked"]] for one in asked]
     # Ours cuts at the seam between document and question, so that all questions share the document.
     apart = max(abs(one["prompt_tokens"] - use["prompt_tokens"]) for one, use in zip(ours, usage))
     total = lambda all, key: sum(one[key] for one in all)
-    result = {
-        "documents": len(contracts),
-        "questions": len(asked),
-        "prompt_tokens_apart_at_most": apart,
-        "answers": "as many tokens as ours" if same_length else "free, within the same limits",
+    return {
+        "questions": [(one["system"], one["document"], one["task"]) for one in asked],
+        "apart": apart,
+        "options": options,
         "ours": {
             "seconds": our_seconds,
             "prompt_tokens": total(ours, "prompt_tokens"),
@@ -163,22 +184,48 @@ def main():
             "answer_tokens": total(usage, "completion_tokens"),
         },
     }
+
+
+def main():
+    folder, model = Path(sys.argv[1]), Path(ENV("MODEL"))
+    contracts = chosen(folder)
+    same_length = ENV("ANSWERS", "free") == "same"
+    load = os.getloadavg()[0]
+    if load >= 1:
+        say(f"warning: the load of this machine is {load:.1f}; other work will show in the numbers")
+    rounds = [one_round(contracts, model, same_length) for _ in range(int(ENV("ROUNDS", "1")))]
+    if any(sorted(one["questions"]) != sorted(rounds[0]["questions"]) for one in rounds):
+        sys.exit("error: two rounds of nightclerk did not ask the same")
+    middle = lambda side: statistics.median(one[side]["seconds"] for one in rounds)
+    first = rounds[0]
+    questions = len(first["questions"])
+    told = "as many tokens as ours" if same_length else "free, within the same limits"
+    result = {
+        "documents": len(contracts),
+        "questions": questions,
+        "prompt_tokens_apart_at_most": first["apart"],
+        "answers": told,
+        **{side: {**first[side], "seconds": middle(side)} for side in ("ours", "theirs")},
+    }
     if ENV("RESULT"):
         Path(ENV("RESULT")).write_text(json.dumps(result))
+    names = ", ".join(f"{path.name} ({path.stat().st_size} bytes)" for path in contracts)
     lines = [
-        f"{len(contracts)} contracts, {model.name}, {THREADS} threads: a summary and eight fields of each, {len(asked)} "
-        f"questions; a prompt has at most {apart} token(s) more on one side (the seam between document and "
-        f"question). llama-server {options}, its "
-        f"prompt cache on, all prompts known from the start; answers {result['answers']}, without a grammar (ours "
+        f"{len(contracts)} contracts ({names}), {model.name}, {THREADS} threads, load before the start {load:.1f}: "
+        f"a summary and eight fields of each, {questions} "
+        f"questions; a prompt has at most {first['apart']} token(s) more on one side (the seam between document and "
+        f"question). llama-server {first['options']}, its "
+        f"prompt cache on, all prompts known from the start; answers {told}, without a grammar (ours "
         "are held to their form). Wall time from the start of the program, with loading; ours also reads the "
-        "documents, writes records and log, and ends.\n",
-        "| | seconds | prompt tokens | answer tokens |",
-        "|---|---:|---:|---:|",
+        f"documents, writes records and log, and ends. Medians of {len(rounds)} round(s), in turn.\n",
+        "| | seconds | of each round | prompt tokens | answer tokens |",
+        "|---|---:|---:|---:|---:|",
     ]
     for name, side in (("llama-server", "theirs"), ("nightclerk", "ours")):
+        each = ", ".join(f"{one[side]['seconds']:.1f}" for one in rounds)
         one = result[side]
-        lines.append(f"| {name} | {one['seconds']:.1f} | {one['prompt_tokens']} | {one['answer_tokens']} |")
-    lines.append(f"| ratio | {their_seconds / our_seconds:.2f} | | |")
+        lines.append(f"| {name} | {one['seconds']:.1f} | {each} | {one['prompt_tokens']} | {one['answer_tokens']} |")
+    lines.append(f"| ratio | {middle('theirs') / middle('ours'):.2f} | | | |")
     text = "\n".join(lines) + "\n"
     print(text, end="")
     if ENV("RECORD"):

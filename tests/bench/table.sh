@@ -11,7 +11,7 @@
 # MODEL_135M    SmolLM2-135M-Instruct Q4_1 (unset: the same)
 # MODEL_05B     Qwen2.5-Coder-0.5B-Instruct Q4_K_M; unset: no such rows
 # MODEL_8B      a GGUF of the Llama-3.1-8B shape (unset: made of random weights, 4.9 GB, and removed)
-# CONTRACTS     folder of contracts for the row "end to end" (night.sh); COUNT takes the first so many
+# CONTRACTS     folder of contracts for the row "end to end" (night.sh; COUNT, SEED, BYTES_MAX as there)
 # ROUNDS (3), THREADS (2), NIGHTCLERK (target/release/nightclerk), SCRATCH (folder for the 8B file)
 # ROUNDS_OF     cases with other rounds, such as 8b=1,long=1
 # ONLY          only these cases, by comma: 1.5b 135m 0.5b avx512 avx2 8b long
