@@ -158,23 +158,32 @@ fn run_int<const KIND: u8>(
     from: usize,
     acc: &mut [[f32; PANEL]],
 ) {
+    let mut units = Units([0; 64 * UNIT]);
     for group in 0..w.groups() {
         let packed = w.group(panel, group);
         let mut slot = group * m + from;
         let mut rest = &mut acc[..];
         let blocks = rest.len().div_ceil(ROWS);
         let mut ahead = Ahead::new(packed, blocks);
+        let spread = blocks > 2 && planes(Kind::ALL[KIND as usize]).0 < 8;
+        if spread {
+            units.set::<KIND>(packed);
+        }
+        let units = &units.0;
         // Blocks of nearly equal height: 16 rows are 6 + 5 + 5.
         for left in (1..=blocks).rev() {
             let rows = rest.len().div_ceil(left);
             let (now, later) = rest.split_at_mut(rows);
-            match rows {
-                1 => block::<KIND, 1>(packed, &mut ahead, x, slot, now),
-                2 => block::<KIND, 2>(packed, &mut ahead, x, slot, now),
-                3 => block::<KIND, 3>(packed, &mut ahead, x, slot, now),
-                4 => block::<KIND, 4>(packed, &mut ahead, x, slot, now),
-                5 => block::<KIND, 5>(packed, &mut ahead, x, slot, now),
-                _ => block::<KIND, 6>(packed, &mut ahead, x, slot, now),
+            match (rows, spread) {
+                (1, _) => block::<KIND, false, 1>(packed, units, &mut ahead, x, slot, now),
+                (2, _) => block::<KIND, false, 2>(packed, units, &mut ahead, x, slot, now),
+                (3, _) => block::<KIND, false, 3>(packed, units, &mut ahead, x, slot, now),
+                (4, false) => block::<KIND, false, 4>(packed, units, &mut ahead, x, slot, now),
+                (5, false) => block::<KIND, false, 5>(packed, units, &mut ahead, x, slot, now),
+                (_, false) => block::<KIND, false, 6>(packed, units, &mut ahead, x, slot, now),
+                (4, true) => block::<KIND, true, 4>(packed, units, &mut ahead, x, slot, now),
+                (5, true) => block::<KIND, true, 5>(packed, units, &mut ahead, x, slot, now),
+                (_, true) => block::<KIND, true, 6>(packed, units, &mut ahead, x, slot, now),
             }
             slot += rows;
             rest = later;
@@ -182,10 +191,61 @@ fn run_int<const KIND: u8>(
     }
 }
 
+/// The units of one group, a byte a weight: what more than two blocks of rows multiply is put together once.
+/// For two the bytes' way through the cache costs as much as it saves.
+#[repr(C, align(64))]
+struct Units([u8; 64 * UNIT]);
+
+impl Units {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+    fn set<const KIND: u8>(&mut self, packed: &[u8]) {
+        let kind = Kind::ALL[KIND as usize];
+        let (low_bits, high_bits) = planes(kind);
+        let (low_len, high_len) = (low_bits * UNIT, high_bits * UNIT);
+        for (octet, units) in self.0.chunks_exact_mut(8 * UNIT).enumerate() {
+            let (low, high) = match kind.form() {
+                Form::By32 => {
+                    let Some(block) = packed.chunks_exact(bytes_per_32(kind)).nth(octet) else {
+                        return;
+                    };
+                    (&block[..low_len], &block[low_len..][..high_len])
+                }
+                _ => {
+                    let (low, high) = packed.split_at(8 * low_len);
+                    (&low[octet * low_len..][..low_len], &high[octet * high_len..][..high_len])
+                }
+            };
+            store_2::<KIND, 0>(low, high, units);
+            store_2::<KIND, 1>(low, high, units);
+            store_2::<KIND, 2>(low, high, units);
+            store_2::<KIND, 3>(low, high, units);
+            store_2::<KIND, 4>(low, high, units);
+            store_2::<KIND, 5>(low, high, units);
+            store_2::<KIND, 6>(low, high, units);
+            store_2::<KIND, 7>(low, high, units);
+        }
+    }
+}
+
+/// Both halves of one unit of an octet.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn block<const KIND: u8, const M: usize>(
+fn store_2<const KIND: u8, const UNIT_OF_8: usize>(low: &[u8], high: &[u8], units: &mut [u8]) {
+    for h in 0..2 {
+        let q = load_unit::<KIND, false, UNIT_OF_8>(low, high, h);
+        let unit = &mut units[UNIT_OF_8 * UNIT + h * 64..][..64];
+        // SAFETY: `unit` is 64 bytes.
+        unsafe { _mm512_storeu_si512(unit.as_mut_ptr().cast(), q) };
+    }
+}
+
+/// `SPREAD`: the group's weights are read from `units`, not from their planes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
+fn block<const KIND: u8, const SPREAD: bool, const M: usize>(
     packed: &[u8],
+    units: &[u8; 64 * UNIT],
     ahead: &mut Ahead,
     x: &IntRows,
     slot: usize,
@@ -193,22 +253,24 @@ fn block<const KIND: u8, const M: usize>(
 ) {
     let acc = acc.first_chunk_mut::<M>().expect("as many accumulators as rows");
     let q = &x.q[slot * GROUP..(slot + M) * GROUP];
+    let weights = (packed, units);
     if Kind::ALL[KIND as usize].form() == Form::By32 {
         let d = x.d[slot * 8..(slot + M) * 8].as_chunks().0;
         let minus_sum = x.minus_sum[slot * 8..(slot + M) * 8].as_chunks().0;
-        block_32::<KIND, M>(packed, ahead, q, d, minus_sum, acc);
+        block_32::<KIND, SPREAD, M>(weights, ahead, q, d, minus_sum, acc);
     } else {
         let minus_sum = x.minus_sum[slot * 16..(slot + M) * 16].as_chunks().0;
         let sum = x.sum[slot * SUMS..(slot + M) * SUMS].as_chunks().0;
-        block_256::<KIND, M>(packed, ahead, q, &x.d[slot..slot + M], minus_sum, sum, acc);
+        let d = &x.d[slot..slot + M];
+        block_256::<KIND, SPREAD, M>(weights, ahead, q, d, minus_sum, sum, acc);
     }
 }
 
 /// One group of a K type: `acc[r] += dx[r] * (d * total - dmin * min_total)`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn block_256<const KIND: u8, const M: usize>(
-    packed: &[u8],
+fn block_256<const KIND: u8, const SPREAD: bool, const M: usize>(
+    (packed, units): (&[u8], &[u8; 64 * UNIT]),
     ahead: &mut Ahead,
     q: &[i8],
     dx: &[f32],
@@ -225,18 +287,41 @@ fn block_256<const KIND: u8, const M: usize>(
     let (scales, rest) = rest.split_at(512);
     let zero = _mm512_setzero_si512();
     let mut total = [[zero; 2]; M];
+    // Q4_K: the sums of four octets times their scales stay below 2^24 (4 · 32 · 15 · 127 · 63), where f32
+    // adds integers exactly; and a fused multiply-add is one instruction, an integer product with its sum
+    // three. The two halves together are rounded once, as their integer would be.
+    let mut exact = [[_mm512_setzero_ps(); 2]; M];
+    let mut first_half = exact;
     for octet in 0..8 {
         ahead.step();
-        let low = &low[octet * low_bits * UNIT..][..low_bits * UNIT];
-        let high = &high[octet * high_bits * UNIT..][..high_bits * UNIT];
+        let (low, high) = match SPREAD {
+            true => (&units[octet * 8 * UNIT..][..8 * UNIT], &[][..]),
+            false => (
+                &low[octet * low_bits * UNIT..][..low_bits * UNIT],
+                &high[octet * high_bits * UNIT..][..high_bits * UNIT],
+            ),
+        };
         // SAFETY: `q` is M rows of 256 bytes, and octet < 8.
         let x = unsafe { q.as_ptr().add(octet * 32) };
         if matches!(kind, Kind::Q4K | Kind::Q5K) {
             let mut s = [[zero; 2]; M];
-            multiply_4::<KIND, M, 0>(low, high, x, &mut s);
-            multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+            multiply_4::<KIND, SPREAD, M, 0>(low, high, x, &mut s);
+            multiply_4::<KIND, SPREAD, M, 4>(low, high, x, &mut s);
             let scale = [0, 1].map(|h| load_u8(&scales[octet * PANEL..], h));
-            add_scaled(&mut total, &s, scale);
+            if kind == Kind::Q5K {
+                add_scaled(&mut total, &s, scale);
+                continue;
+            }
+            if octet == 4 {
+                first_half = std::mem::replace(&mut exact, [[_mm512_setzero_ps(); 2]; M]);
+            }
+            let scale = scale.map(|scale| _mm512_cvtepi32_ps(scale));
+            for r in 0..M {
+                for h in 0..2 {
+                    let s = _mm512_cvtepi32_ps(s[r][h]);
+                    exact[r][h] = _mm512_fmadd_ps(s, scale[h], exact[r][h]);
+                }
+            }
         } else {
             for half in 0..2 {
                 let part = octet * 2 + half;
@@ -247,9 +332,9 @@ fn block_256<const KIND: u8, const M: usize>(
                     }
                 }
                 if half == 0 {
-                    multiply_4::<KIND, M, 0>(low, high, x, &mut s);
+                    multiply_4::<KIND, SPREAD, M, 0>(low, high, x, &mut s);
                 } else {
-                    multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+                    multiply_4::<KIND, SPREAD, M, 4>(low, high, x, &mut s);
                 }
                 let scale = &scales[part * PANEL..];
                 let scale = [0, 1].map(|h| match kind {
@@ -288,7 +373,11 @@ fn block_256<const KIND: u8, const M: usize>(
     for h in 0..2 {
         let d = load_f16(rest, h);
         for r in 0..M {
-            let mut term = _mm512_mul_ps(d, _mm512_cvtepi32_ps(total[r][h]));
+            let total = match kind {
+                Kind::Q4K => _mm512_add_ps(first_half[r][h], exact[r][h]),
+                _ => _mm512_cvtepi32_ps(total[r][h]),
+            };
+            let mut term = _mm512_mul_ps(d, total);
             if kind.has_min() {
                 let dmin = load_f16(&rest[64..], h);
                 term = _mm512_fnmadd_ps(dmin, _mm512_cvtepi32_ps(min_total[r][h]), term);
@@ -317,8 +406,8 @@ fn add_scaled<const M: usize>(
 /// One group of a legacy type: `acc[r] += dx[r] * (d * sum + min * x_sum)` for each block of 32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn block_32<const KIND: u8, const M: usize>(
-    packed: &[u8],
+fn block_32<const KIND: u8, const SPREAD: bool, const M: usize>(
+    (packed, units): (&[u8], &[u8; 64 * UNIT]),
     ahead: &mut Ahead,
     q: &[i8],
     dx: &[[f32; 8]],
@@ -336,6 +425,10 @@ fn block_32<const KIND: u8, const M: usize>(
         ahead.step();
         let (low, rest) = block.split_at(low_bits * UNIT);
         let (high, rest) = rest.split_at(high_bits * UNIT);
+        let (low, high) = match SPREAD {
+            true => (&units[b * 8 * UNIT..][..8 * UNIT], &[][..]),
+            false => (low, high),
+        };
         let mut s = [[_mm512_setzero_si512(); 2]; M];
         if kind.offset() > 0 {
             for r in 0..M {
@@ -344,8 +437,8 @@ fn block_32<const KIND: u8, const M: usize>(
         }
         // SAFETY: `q` is M rows of 256 bytes, and b < 8.
         let x = unsafe { q.as_ptr().add(b * 32) };
-        multiply_4::<KIND, M, 0>(low, high, x, &mut s);
-        multiply_4::<KIND, M, 4>(low, high, x, &mut s);
+        multiply_4::<KIND, SPREAD, M, 0>(low, high, x, &mut s);
+        multiply_4::<KIND, SPREAD, M, 4>(low, high, x, &mut s);
         let d = [load_f16(rest, 0), load_f16(rest, 1)];
         for r in 0..M {
             let scale = _mm512_set1_ps(dx[r][b]);
@@ -370,7 +463,7 @@ fn block_32<const KIND: u8, const M: usize>(
 /// the octet begins in the first of them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn multiply_4<const KIND: u8, const M: usize, const FIRST: usize>(
+fn multiply_4<const KIND: u8, const SPREAD: bool, const M: usize, const FIRST: usize>(
     low: &[u8],
     high: &[u8],
     x: *const i8,
@@ -378,28 +471,28 @@ fn multiply_4<const KIND: u8, const M: usize, const FIRST: usize>(
 ) {
     // Written out, because shifts want constants and the compiler will not unroll a loop this long.
     if FIRST == 0 {
-        multiply::<KIND, M, 0>(low, high, x, s);
-        multiply::<KIND, M, 1>(low, high, x, s);
-        multiply::<KIND, M, 2>(low, high, x, s);
-        multiply::<KIND, M, 3>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 0>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 1>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 2>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 3>(low, high, x, s);
     } else {
-        multiply::<KIND, M, 4>(low, high, x, s);
-        multiply::<KIND, M, 5>(low, high, x, s);
-        multiply::<KIND, M, 6>(low, high, x, s);
-        multiply::<KIND, M, 7>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 4>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 5>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 6>(low, high, x, s);
+        multiply::<KIND, SPREAD, M, 7>(low, high, x, s);
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn multiply<const KIND: u8, const M: usize, const UNIT_OF_8: usize>(
+fn multiply<const KIND: u8, const SPREAD: bool, const M: usize, const UNIT_OF_8: usize>(
     low: &[u8],
     high: &[u8],
     x: *const i8,
     s: &mut [[__m512i; 2]; M],
 ) {
-    let w0 = load_unit::<KIND, UNIT_OF_8>(low, high, 0);
-    let w1 = load_unit::<KIND, UNIT_OF_8>(low, high, 1);
+    let w0 = load_unit::<KIND, SPREAD, UNIT_OF_8>(low, high, 0);
+    let w1 = load_unit::<KIND, SPREAD, UNIT_OF_8>(low, high, 1);
     for r in 0..M {
         // SAFETY: the caller's `x` has 32 bytes in each of M rows, 256 bytes apart.
         let x = unsafe { x.add(r * GROUP + UNIT_OF_8 * 4).cast::<i32>().read_unaligned() };
@@ -409,11 +502,19 @@ fn multiply<const KIND: u8, const M: usize, const UNIT_OF_8: usize>(
     }
 }
 
-/// Half `h` of one unit of an octet, its bits put together from the planes.
+/// Half `h` of one unit of an octet, its bits put together from the planes; or as it is in `low`, where
+/// that was done before.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_unit<const KIND: u8, const UNIT_OF_8: usize>(low: &[u8], high: &[u8], h: usize) -> __m512i {
-    let (low_bits, high_bits) = planes(Kind::ALL[KIND as usize]);
+fn load_unit<const KIND: u8, const SPREAD: bool, const UNIT_OF_8: usize>(
+    low: &[u8],
+    high: &[u8],
+    h: usize,
+) -> __m512i {
+    let (low_bits, high_bits) = match SPREAD {
+        true => (8, 0),
+        false => planes(Kind::ALL[KIND as usize]),
+    };
     assert!(low.len() == low_bits * UNIT && high.len() == high_bits * UNIT);
     let per_low = 8 / low_bits;
     let at = UNIT_OF_8 / per_low * UNIT + h * 64;
