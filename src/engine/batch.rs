@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use super::answer::{Answer, Asked, Logits};
 use super::architecture::{Architecture, ArchitectureError};
@@ -185,13 +187,11 @@ pub(super) fn logits_rows(slots: usize) -> usize {
     slots.max(PROPOSAL_ROWS)
 }
 
-/// Everything of a model file but its weights.
+/// What a model file says of its weights, and where they go.
 struct Header {
     gguf: Gguf,
     architecture: Architecture,
-    tokenizer: Tokenizer,
-    template: Template,
-    facts: ModelFacts,
+    context: usize,
     /// How the stated memory would be divided, or why it does not suffice.
     division: Result<Division, TooLarge>,
 }
@@ -200,14 +200,6 @@ impl Header {
     fn open(path: &Path, settings: &Settings) -> Result<Header, LoadError> {
         let gguf = Gguf::open(path).map_err(LoadError::Gguf)?;
         let architecture = Architecture::from_gguf(&gguf).map_err(LoadError::Architecture)?;
-        let date = settings.date.parse();
-        let date = date.map_err(|_| LoadError::Date(settings.date.clone()))?;
-        let mut tokenizer = Tokenizer::from_gguf(gguf.metadata()).map_err(LoadError::Tokenizer)?;
-        let template = Template::from_gguf(gguf.metadata(), &tokenizer, date);
-        let template = template.map_err(LoadError::Template)?;
-        if let Some(end) = template.end() {
-            tokenizer.add_end(end);
-        }
         let (slots, rows) = settings.bounds();
         let context = match settings.context_tokens {
             0 => architecture.context,
@@ -215,12 +207,27 @@ impl Header {
         };
         let sizes = (rows, slots, context);
         let division = memory::divide(&gguf, &architecture, sizes, settings.memory_bytes);
-        let room = (context, division.as_ref().map_or(0, |division| division.kv_blocks));
-        let vocabulary = tokenizer.vocabulary_size().min(architecture.vocabulary);
-        let facts =
-            ModelFacts::new(&gguf, &architecture, room, vocabulary, (&tokenizer, &template));
-        Ok(Header { gguf, architecture, tokenizer, template, facts, division })
+        Ok(Header { gguf, architecture, context, division })
     }
+
+    fn facts(&self, (tokenizer, template): (&Tokenizer, &Template)) -> ModelFacts {
+        let blocks = self.division.as_ref().map_or(0, |division| division.kv_blocks);
+        let vocabulary = tokenizer.vocabulary_size().min(self.architecture.vocabulary);
+        let room = (self.context, blocks);
+        ModelFacts::new(&self.gguf, &self.architecture, room, vocabulary, (tokenizer, template))
+    }
+}
+
+/// What a model file says of text.
+fn read_language(gguf: &Gguf, date: &str) -> Result<(Tokenizer, Template), LoadError> {
+    let date = date.parse().map_err(|_| LoadError::Date(date.to_owned()))?;
+    let mut tokenizer = Tokenizer::from_gguf(gguf.metadata()).map_err(LoadError::Tokenizer)?;
+    let template = Template::from_gguf(gguf.metadata(), &tokenizer, date);
+    let template = template.map_err(LoadError::Template)?;
+    if let Some(end) = template.end() {
+        tokenizer.add_end(end);
+    }
+    Ok((tokenizer, template))
 }
 
 /// The token counter of a model file, without its weights.
@@ -242,9 +249,11 @@ pub fn inspect(
     path: &Path,
     settings: &Settings,
 ) -> Result<(ModelFacts, Result<u64, TooLarge>), LoadError> {
-    let Header { architecture, facts, division, .. } = Header::open(path, settings)?;
-    let block = KvStore::block_bytes(architecture.heads, architecture.layers);
-    let bytes = division.map(|division| {
+    let header = Header::open(path, settings)?;
+    let (tokenizer, template) = read_language(&header.gguf, &settings.date)?;
+    let facts = header.facts((&tokenizer, &template));
+    let block = KvStore::block_bytes(header.architecture.heads, header.architecture.layers);
+    let bytes = header.division.map(|division| {
         division.weights_bytes + division.buffers_bytes + division.kv_blocks as u64 * block
     });
     Ok((facts, bytes))
@@ -299,20 +308,29 @@ impl Engine {
         // A tier that is asked for holds for the whole step; else a machine that has AVX-512 without
         // VNNI uses it beside the kernels.
         set_width(settings.tier.is_some().then(|| tier.width()));
-        let Header { mut gguf, architecture, tokenizer, template, facts, division } =
-            Header::open(path, settings)?;
-        let division = division.map_err(LoadError::Memory)?;
+        let header = Header::open(path, settings)?;
+        let division = header.division.as_ref().map_err(|error| LoadError::Memory(*error))?;
         let (slots, rows) = settings.bounds();
-        let mut done = 0;
+        let (gguf, architecture) = (&header.gguf, header.architecture.clone());
+        let (all, mut done) = (gguf.weights_bytes(), 0);
         let mut count = |bytes| {
             done += bytes;
-            progress(done, facts.weights_bytes);
+            progress(done, all);
         };
         let (heads, layers) = (architecture.heads, architecture.layers);
-        let logits_rows = logits_rows(slots);
-        let model =
-            Model::load(&mut gguf, architecture, (rows, logits_rows), (&pool, tier), &mut count);
-        let tokenizer = Arc::new(tokenizer);
+        let rows_of = (rows, logits_rows(slots));
+        // A vocabulary takes as long as a small model's weights, and both are had at once.
+        let (language, model) = thread::scope(|scope| {
+            let language = scope.spawn(|| {
+                let (tokenizer, template) = read_language(gguf, &settings.date)?;
+                let facts = header.facts((&tokenizer, &template));
+                let tokenizer = Arc::new(tokenizer);
+                Ok::<_, LoadError>((Forms::new(tokenizer.clone()), tokenizer, template, facts))
+            });
+            let model = Model::load(gguf, architecture, rows_of, (&pool, tier), &mut count);
+            (language.join().unwrap_or_else(|panic| resume_unwind(panic)), model)
+        });
+        let (forms, tokenizer, template, facts) = language?;
         let bounds = Bounds {
             blocks: division.kv_blocks,
             slots,
@@ -324,7 +342,7 @@ impl Engine {
             kv: KvStore::new(heads, layers, division.kv_blocks),
             pool,
             tier,
-            forms: Forms::new(tokenizer.clone()),
+            forms,
             tokenizer,
             template,
             facts,

@@ -54,11 +54,10 @@ impl ModelFacts {
         (tokenizer, template): (&Tokenizer, &Template),
     ) -> ModelFacts {
         let mut types = BTreeMap::new();
-        let (mut parameters, mut weights_bytes) = (0, 0);
+        let mut parameters = 0;
         for (dtype, elements) in gguf.tensors().into_values() {
             *types.entry(format!("{dtype:?}")).or_insert(0) += elements as u64;
             parameters += elements as u64;
-            weights_bytes += (elements / dtype.block_size() * dtype.type_size()) as u64;
         }
         let text = |key: &str| gguf.text(key).ok().map(str::to_owned);
         ModelFacts {
@@ -71,7 +70,7 @@ impl ModelFacts {
             context: a.context,
             context_used,
             vocabulary,
-            weights_bytes,
+            weights_bytes: gguf.weights_bytes(),
             kv_bytes_per_token: KvStore::block_bytes(a.heads, a.layers) / KV_BLOCK_TOKENS as u64,
             kv_tokens: (kv_blocks * KV_BLOCK_TOKENS) as u64,
             has_chat_template: template.is_chat(),

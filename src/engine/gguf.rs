@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::quantized::gguf_file::{Content, Value};
 
 /// Why a GGUF file is not what the engine needs.
@@ -51,7 +52,33 @@ impl std::error::Error for GgufError {}
 pub(super) struct Gguf {
     path: PathBuf,
     content: Content,
-    reader: BufReader<File>,
+    file: File,
+}
+
+/// A reader that knows where it is. candle asks before each of the hundred thousands of texts of a
+/// vocabulary, and asking the system takes longer than reading the text.
+struct Placed<'a> {
+    reader: BufReader<&'a File>,
+    at: u64,
+}
+
+impl Read for Placed<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(out)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Placed<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = self.reader.seek(to)?;
+        Ok(self.at)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        Ok(self.at)
+    }
 }
 
 /// The bytes of one tensor in the file.
@@ -73,12 +100,12 @@ impl Gguf {
     pub(super) fn open(path: &Path) -> Result<Gguf, GgufError> {
         let open = |source| GgufError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(open)?;
-        let mut reader = BufReader::new(file);
+        let mut reader = Placed { reader: BufReader::with_capacity(1 << 16, &file), at: 0 };
         let content = Content::read(&mut reader).map_err(|error| GgufError::Read {
             path: path.to_owned(),
             message: error.to_string(),
         })?;
-        Ok(Gguf { path: path.to_owned(), content, reader })
+        Ok(Gguf { path: path.to_owned(), content, file })
     }
 
     pub(super) fn metadata(&self) -> &HashMap<String, Value> {
@@ -131,6 +158,14 @@ impl Gguf {
         tensors.iter().map(|(name, info)| (name.as_str(), of(info))).collect()
     }
 
+    /// Bytes of all tensors.
+    pub(super) fn weights_bytes(&self) -> u64 {
+        let of = |(dtype, elements): &(GgmlDType, usize)| {
+            (elements / dtype.block_size() * dtype.type_size()) as u64
+        };
+        self.tensors().values().map(of).sum()
+    }
+
     /// Where the tensor `name`, of exactly this shape (rows first), lies in the file.
     pub(super) fn stored(&self, name: &str, shape: &[usize]) -> Result<Stored<'_>, GgufError> {
         let info = self.content.tensor_infos.get(name);
@@ -142,7 +177,7 @@ impl Gguf {
         let dtype = info.ggml_dtype;
         let len = (info.shape.elem_count() / dtype.block_size() * dtype.type_size()) as u64;
         let start = self.content.tensor_data_offset.saturating_add(info.offset);
-        let file = self.reader.get_ref();
+        let file = &self.file;
         let size = file.metadata().map_err(|error| self.refuse(name, &error.to_string()))?.len();
         match start.checked_add(len).is_some_and(|end| end <= size) {
             true => Ok(Stored { file, start, len, dtype }),
@@ -160,9 +195,11 @@ impl Gguf {
     }
 
     /// The small tensor `name` as f32.
-    pub(super) fn vector(&mut self, name: &str, len: usize) -> Result<Vec<f32>, GgufError> {
-        self.stored(name, &[len])?;
-        let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu);
+    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, GgufError> {
+        let stored = self.stored(name, &[len])?;
+        let mut bytes = vec![0; stored.len as usize];
+        stored.read_at(0, &mut bytes).map_err(|error| self.refuse(name, &error.to_string()))?;
+        let tensor = qtensor_from_ggml(stored.dtype, &bytes, vec![len], &Device::Cpu);
         let values = tensor.and_then(|tensor| tensor.dequantize(&Device::Cpu)?.to_vec1());
         values.map_err(|error| self.refuse(name, &error.to_string()))
     }

@@ -82,7 +82,7 @@ struct Buffers {
 impl Model {
     /// Reads the weights. At most `rows` rows go into a step, and `logits_rows` of them have logits.
     pub(super) fn load(
-        gguf: &mut Gguf,
+        gguf: &Gguf,
         mut architecture: Architecture,
         (rows, logits_rows): (usize, usize),
         (pool, tier): (&Pool, Tier),
@@ -92,15 +92,15 @@ impl Model {
         let (width, inner, vocabulary) = (a.width, a.inner, a.vocabulary);
         let q_width = a.heads.heads * a.heads.head_dim;
         let kv_width = a.heads.kv_heads * a.heads.head_dim;
-        let mut matrix = |gguf: &Gguf, name: &str, n: usize, k: usize| {
+        let mut matrix = |name: &str, n: usize, k: usize| {
             let linear = Linear::read(pool, gguf, name, (n, k))?;
             progress(gguf.stored(name, &[n, k])?.len);
             Ok::<_, GgufError>(linear)
         };
-        let embedding = matrix(gguf, "token_embd.weight", vocabulary, width)?;
+        let embedding = matrix("token_embd.weight", vocabulary, width)?;
         let output = match a.tied_embedding {
             true => None,
-            false => Some(matrix(gguf, "output.weight", vocabulary, width)?),
+            false => Some(matrix("output.weight", vocabulary, width)?),
         };
         let mut layers = Vec::with_capacity(a.layers);
         for layer in 0..a.layers {
@@ -115,15 +115,15 @@ impl Model {
             };
             layers.push(Layer {
                 attention_norm: gguf.vector(&name("attn_norm.weight"), width)?,
-                q: matrix(gguf, &name("attn_q.weight"), q_width, width)?,
-                k: matrix(gguf, &name("attn_k.weight"), kv_width, width)?,
-                v: matrix(gguf, &name("attn_v.weight"), kv_width, width)?,
+                q: matrix(&name("attn_q.weight"), q_width, width)?,
+                k: matrix(&name("attn_k.weight"), kv_width, width)?,
+                v: matrix(&name("attn_v.weight"), kv_width, width)?,
                 bias,
-                attention_output: matrix(gguf, &name("attn_output.weight"), width, q_width)?,
+                attention_output: matrix(&name("attn_output.weight"), width, q_width)?,
                 inner_norm: gguf.vector(&name("ffn_norm.weight"), width)?,
-                gate: matrix(gguf, &name("ffn_gate.weight"), inner, width)?,
-                up: matrix(gguf, &name("ffn_up.weight"), inner, width)?,
-                down: matrix(gguf, &name("ffn_down.weight"), width, inner)?,
+                gate: matrix(&name("ffn_gate.weight"), inner, width)?,
+                up: matrix(&name("ffn_up.weight"), inner, width)?,
+                down: matrix(&name("ffn_down.weight"), width, inner)?,
             });
         }
         let output_norm = gguf.vector("output_norm.weight", width)?;

@@ -419,7 +419,7 @@ mod tests {
     fn show(tokenizer: &Tokenizer, prompt: &Prompt) -> [String; 3] {
         [&prompt.system, &prompt.document, &prompt.task].map(|ids| {
             let text = |&id: &u32| match tokenizer.is_special(id) {
-                true => tokenizer.token_text(id).unwrap().to_owned(),
+                true => tokenizer.special_text(id).unwrap().to_owned(),
                 false => tokenizer.decode(&[id]),
             };
             ids.iter().map(text).collect()

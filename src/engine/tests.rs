@@ -49,9 +49,9 @@ pub(super) fn test_model() -> PathBuf {
 }
 
 fn load(path: &Path) -> Model {
-    let mut gguf = Gguf::open(path).unwrap();
+    let gguf = Gguf::open(path).unwrap();
     let architecture = Architecture::from_gguf(&gguf).unwrap();
-    Model::load(&mut gguf, architecture, (512, 512), (&Pool::new(1), Tier::best()), &mut |_| {})
+    Model::load(&gguf, architecture, (512, 512), (&Pool::new(1), Tier::best()), &mut |_| {})
         .unwrap()
 }
 

@@ -11,6 +11,7 @@ mod merge;
 mod pretokenizer;
 mod spm;
 mod trie;
+mod vocabulary;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -20,6 +21,7 @@ use candle_core::quantized::gguf_file::Value;
 use self::bpe::Bpe;
 use self::pretokenizer::Pretokenizer;
 use self::spm::Spm;
+use self::vocabulary::{Kind, Vocabulary, looks_like_markup};
 use crate::base::{Digest, TokenCounter};
 
 pub use trie::{ROOT, Trie};
@@ -27,40 +29,27 @@ pub use trie::{ROOT, Trie};
 /// The tokenizer of one model.
 pub struct Tokenizer {
     encoder: Encoder,
-    tokens: Vec<Token>,
+    vocabulary: Vocabulary,
     /// Tokens that `encode` recognizes in any text: (text, id), longest first.
     plain_specials: Vec<(String, u32)>,
     /// Tokens that `encode_template` recognizes: (text, id), longest first.
     template_specials: Vec<(String, u32)>,
     ends: BTreeSet<u32>,
     add_bos: bool,
-    bos: Option<u32>,
-    eos: Option<u32>,
+    bos: Option<Named>,
+    eos: Option<Named>,
     digest: Digest,
+}
+
+/// A token that the file names, with its text as the file has it.
+struct Named {
+    id: u32,
+    text: String,
 }
 
 enum Encoder {
     Bpe(Box<Bpe>),
     Spm { spm: Box<Spm>, space_prefix: bool },
-}
-
-struct Token {
-    /// As the file has it.
-    text: String,
-    /// What it writes.
-    bytes: Box<[u8]>,
-    kind: Kind,
-}
-
-/// `tokenizer.ggml.token_type` (llama.cpp, `llama_token_type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Normal,
-    Unknown,
-    Control,
-    UserDefined,
-    Unused,
-    Byte,
 }
 
 /// Why a file's tokenizer cannot be used.
@@ -144,47 +133,49 @@ impl Tokenizer {
         }
         let kinds = file.kinds(texts.len())?;
         let pre = file.text("pre")?.unwrap_or("default");
-        let (tokens, encoder, add_bos) = match model {
+        let (vocabulary, encoder, add_bos) = match model {
             "gpt2" => {
                 let pretokenizer = Pretokenizer::named(pre)
                     .ok_or_else(|| TokenizerError::Pretokenizer(pre.to_owned()))?;
                 let add_bos = pretokenizer.add_bos;
-                let tokens = byte_level_tokens(&texts, &kinds);
+                let vocabulary = Vocabulary::byte_level(&texts, &kinds);
                 let merges = file.texts("merges")?.ok_or_else(|| missing("merges"))?;
-                let bpe = Bpe::new(pretokenizer, plain_bytes(&tokens), merges_of(&merges));
-                (tokens, Encoder::Bpe(Box::new(bpe)), add_bos)
+                let bpe = Bpe::new(pretokenizer, &vocabulary, &merges);
+                (vocabulary, Encoder::Bpe(Box::new(bpe)), add_bos)
             }
             "llama" => {
-                let tokens = sentencepiece_tokens(&texts, &kinds);
+                let vocabulary = Vocabulary::sentencepiece(&texts, &kinds);
                 let scores = file.scores(texts.len())?;
-                let spm = Spm::new(plain_scores(&tokens, &scores), byte_tokens(&tokens)?);
+                let plain = plain_scores(&vocabulary, &texts, &scores);
+                let spm = Spm::new(plain, vocabulary.byte_tokens()?);
                 let space_prefix = file.flag("add_space_prefix")?.unwrap_or(true);
-                (tokens, Encoder::Spm { spm: Box::new(spm), space_prefix }, true)
+                (vocabulary, Encoder::Spm { spm: Box::new(spm), space_prefix }, true)
             }
             _ => return Err(TokenizerError::Model(model.to_owned())),
         };
-        let (bos, eos) = (file.id("bos_token_id", &tokens)?, file.id("eos_token_id", &tokens)?);
+        let id = |key| file.id(key, texts.len());
+        let (bos, eos) = (id("bos_token_id")?, id("eos_token_id")?);
         let mut ends: BTreeSet<u32> = eos.into_iter().collect();
-        ends.extend(file.id("eot_token_id", &tokens)?);
-        ends.extend(file.id("eom_token_id", &tokens)?);
-        ends.extend((0..).zip(&tokens).filter_map(|(id, token)| {
-            let named = END_NAMES.contains(&token.text.as_str());
-            (named && token.kind != Kind::Normal).then_some(id)
+        ends.extend(id("eot_token_id")?);
+        ends.extend(id("eom_token_id")?);
+        ends.extend((0..).zip(texts.iter().zip(&kinds)).filter_map(|(id, (text, &kind))| {
+            (kind != Kind::Normal && END_NAMES.contains(text)).then_some(id)
         }));
+        let named = |id: u32| Named { id, text: texts[id as usize].to_owned() };
         Ok(Tokenizer {
             encoder,
-            plain_specials: specials(&tokens, |token| {
-                token.kind == Kind::UserDefined && !looks_like_markup(&token.text)
+            plain_specials: specials(&texts, &kinds, |text, kind| {
+                kind == Kind::UserDefined && !looks_like_markup(text.as_bytes())
             }),
-            template_specials: specials(&tokens, |token| {
-                matches!(token.kind, Kind::UserDefined | Kind::Control | Kind::Unknown)
+            template_specials: specials(&texts, &kinds, |_, kind| {
+                matches!(kind, Kind::UserDefined | Kind::Control | Kind::Unknown)
             }),
             ends,
             add_bos: file.flag("add_bos_token")?.unwrap_or(add_bos),
-            bos,
-            eos,
+            bos: bos.map(named),
+            eos: eos.map(named),
             digest: digest(&file, &texts, &kinds)?,
-            tokens,
+            vocabulary,
         })
     }
 
@@ -227,24 +218,25 @@ impl Tokenizer {
     /// The bytes that a token writes; empty for tokens that write nothing (control, unknown, unused)
     /// and for ids beyond the vocabulary.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
-        self.tokens.get(id as usize).map_or(&[], |token| &token.bytes)
+        self.vocabulary.bytes(id)
     }
 
-    /// The token's text as the file has it, to give a template `bos_token` and the like.
-    pub fn token_text(&self, id: u32) -> Option<&str> {
-        self.tokens.get(id as usize).map(|token| token.text.as_str())
+    /// The text of a token that templates use as structure, as the file has it.
+    #[cfg(test)]
+    pub fn special_text(&self, id: u32) -> Option<&str> {
+        let special = self.template_specials.iter().find(|special| special.1 == id);
+        special.map(|(text, _)| text.as_str())
     }
 
     /// Whether a token only writes its text: an answer is made of these.
     pub fn is_plain(&self, id: u32) -> bool {
-        self.tokens.get(id as usize).is_some_and(Token::is_plain)
+        self.vocabulary.is_plain(id)
     }
 
     /// Whether a template may use the token as structure.
     pub fn is_special(&self, id: u32) -> bool {
-        self.tokens.get(id as usize).is_some_and(|token| {
-            matches!(token.kind, Kind::Control | Kind::UserDefined | Kind::Unknown)
-        })
+        let kind = self.vocabulary.kind(id);
+        matches!(kind, Some(Kind::Control | Kind::UserDefined | Kind::Unknown))
     }
 
     /// The text of tokens; what is not UTF-8 (a character cut at either end, say) becomes U+FFFD.
@@ -272,21 +264,21 @@ impl Tokenizer {
 
     /// The token that every prompt begins with, where the model wants one.
     pub fn bos(&self) -> Option<u32> {
-        self.bos.filter(|_| self.add_bos)
+        self.bos.as_ref().filter(|_| self.add_bos).map(|bos| bos.id)
     }
 
     /// The text of the begin and end tokens that the file names, wanted or not.
     pub fn bos_text(&self) -> Option<&str> {
-        self.token_text(self.bos?)
+        Some(&self.bos.as_ref()?.text)
     }
 
     pub fn eos_text(&self) -> Option<&str> {
-        self.token_text(self.eos?)
+        Some(&self.eos.as_ref()?.text)
     }
 
     /// Number of token ids; the model's logits may have more rows.
     pub fn vocabulary_size(&self) -> usize {
-        self.tokens.len()
+        self.vocabulary.len()
     }
 
     /// Of everything in the file that shapes the ids.
@@ -321,7 +313,7 @@ impl Tokenizer {
         let Some(((special, id), shorter)) = specials.split_first() else {
             return match &self.encoder {
                 _ if text.is_empty() => {}
-                Encoder::Bpe(bpe) => bpe.encode(text, ids),
+                Encoder::Bpe(bpe) => bpe.encode(&self.vocabulary, text, ids),
                 Encoder::Spm { spm, space_prefix } => {
                     spm.encode(text, *space_prefix && at_start, ids);
                 }
@@ -343,101 +335,28 @@ impl TokenCounter for Tokenizer {
     }
 }
 
-impl Token {
-    fn is_plain(&self) -> bool {
-        match self.kind {
-            Kind::Normal | Kind::Byte => !self.bytes.is_empty(),
-            Kind::UserDefined => !looks_like_markup(&self.text),
-            Kind::Unknown | Kind::Control | Kind::Unused => false,
-        }
-    }
-}
-
-/// Whether a user-defined token may mean more to the model than its text (`<tool_call>`), unlike a run
-/// of spaces or a letter.
-fn looks_like_markup(text: &str) -> bool {
-    text.contains(['<', '>', '[', ']', '{', '}', '|'])
-}
-
-fn byte_level_tokens(texts: &[&str], kinds: &[Kind]) -> Vec<Token> {
-    let token = |(&text, &kind): (&&str, &Kind)| {
-        let bytes = match kind {
-            // A character that stands for no byte is its own text.
-            Kind::Normal | Kind::Byte => {
-                bpe::bytes_of(text).unwrap_or_else(|| text.as_bytes().to_vec())
-            }
-            Kind::UserDefined => text.as_bytes().to_vec(),
-            Kind::Unknown | Kind::Control | Kind::Unused => Vec::new(),
-        };
-        Token { text: text.to_owned(), bytes: bytes.into_boxed_slice(), kind }
-    };
-    texts.iter().zip(kinds).map(token).collect()
-}
-
-fn sentencepiece_tokens(texts: &[&str], kinds: &[Kind]) -> Vec<Token> {
-    let token = |(&text, &kind): (&&str, &Kind)| {
-        let bytes = match kind {
-            Kind::Normal | Kind::UserDefined => text.replace(spm::SPACE, " ").into_bytes(),
-            Kind::Byte => byte_named(text).into_iter().collect(),
-            Kind::Unknown | Kind::Control | Kind::Unused => Vec::new(),
-        };
-        Token { text: text.to_owned(), bytes: bytes.into_boxed_slice(), kind }
-    };
-    texts.iter().zip(kinds).map(token).collect()
-}
-
-/// The byte of `<0x0A>`.
-fn byte_named(text: &str) -> Option<u8> {
-    let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
-}
-
-fn byte_tokens(tokens: &[Token]) -> Result<[u32; 256], TokenizerError> {
-    let mut ids = [None; 256];
-    for (id, token) in (0..).zip(tokens) {
-        if let (Kind::Byte, &[byte]) = (token.kind, &*token.bytes) {
-            ids[usize::from(byte)] = Some(id);
-        }
-    }
-    let mut all = [0; 256];
-    for (byte, id) in (0..=255u8).zip(ids) {
-        all[usize::from(byte)] = id.ok_or(TokenizerError::NoByte(byte))?;
-    }
-    Ok(all)
-}
-
-/// What merges may end in: plain tokens by their bytes.
-fn plain_bytes(tokens: &[Token]) -> HashMap<Box<[u8]>, u32> {
-    let normal = (0..).zip(tokens).filter(|(_, token)| token.kind == Kind::Normal);
-    normal.map(|(id, token)| (token.bytes.clone(), id)).collect()
-}
-
 /// What merges may end in: plain tokens by their text, with their scores. Byte tokens are not sought
 /// by their spelling.
 fn plain_scores<'a>(
-    tokens: &'a [Token],
+    vocabulary: &'a Vocabulary,
+    texts: &'a [&str],
     scores: &'a [f32],
 ) -> impl Iterator<Item = (&'a str, f32, u32)> {
-    let spelled = |token: &Token| token.is_plain() && token.kind != Kind::Byte;
     (0..)
-        .zip(tokens.iter().zip(scores))
-        .filter(move |(_, (token, _))| spelled(token))
-        .map(|(id, (token, &score))| (token.text.as_str(), score, id))
+        .zip(texts.iter().zip(scores))
+        .filter(|&(id, _)| vocabulary.is_plain(id) && vocabulary.kind(id) != Some(Kind::Byte))
+        .map(|(id, (&text, &score))| (text, score, id))
 }
 
-/// The pairs of `a b` lines, in order. A pair with a character that stands for no byte can never be
-/// met, and is left out.
-fn merges_of(lines: &[&str]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
-    lines.iter().filter_map(|line| {
-        let (left, right) = line.split_once(' ')?;
-        Some((bpe::bytes_of(left)?, bpe::bytes_of(right)?))
-    })
-}
-
-fn specials(tokens: &[Token], wanted: impl Fn(&Token) -> bool) -> Vec<(String, u32)> {
-    let wanted = (0..).zip(tokens).filter(|(_, token)| wanted(token) && !token.text.is_empty());
+fn specials(
+    texts: &[&str],
+    kinds: &[Kind],
+    wanted: impl Fn(&str, Kind) -> bool,
+) -> Vec<(String, u32)> {
+    let all = (0..).zip(texts.iter().zip(kinds));
+    let wanted = all.filter(|&(_, (&text, &kind))| !text.is_empty() && wanted(text, kind));
     let mut specials: Vec<(String, u32)> =
-        wanted.map(|(id, token)| (token.text.clone(), id)).collect();
+        wanted.map(|(id, (&text, _))| (text.to_owned(), id)).collect();
     specials.sort_by_key(|(text, id)| (std::cmp::Reverse(text.len()), *id));
     specials
 }
@@ -501,9 +420,10 @@ impl<'a> Metadata<'a> {
         self.get(key, |value| list_of(value, text_of))
     }
 
-    fn id(&self, key: &str, tokens: &[Token]) -> Result<Option<u32>, TokenizerError> {
+    /// A token of a vocabulary of `count`.
+    fn id(&self, key: &str, count: usize) -> Result<Option<u32>, TokenizerError> {
         let Some(id) = self.number(key)? else { return Ok(None) };
-        let id = u32::try_from(id).ok().filter(|&id| (id as usize) < tokens.len());
+        let id = u32::try_from(id).ok().filter(|&id| (id as usize) < count);
         id.map(Some).ok_or_else(|| missing(key))
     }
 

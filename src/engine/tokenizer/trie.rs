@@ -1,24 +1,18 @@
 //! The plain tokens by their bytes, to find those that a text begins with.
 
-use std::ops::Range;
-
 use super::Tokenizer;
 
-/// A byte trie over the plain tokens of a vocabulary.
+/// A byte trie over the plain tokens of a vocabulary. A node is a string that some token begins with;
+/// nodes are numbered by length, then in the order of their bytes, so that siblings lie side by side.
 pub struct Trie {
-    /// Plain tokens in the order of their bytes, equal ones by id.
+    /// The plain tokens in the order of the nodes that they end at, equal ones by id.
     tokens: Vec<u32>,
-    nodes: Vec<Node>,
+    /// By node: where in `tokens` those that are this string begin; one more at the end.
+    first_token: Vec<u32>,
+    /// By node: the first node one byte further, ascending by that byte; one more at the end.
+    first_child: Vec<u32>,
     /// The byte that leads to each node from its parent.
     bytes: Vec<u8>,
-}
-
-/// A place in the trie: a string that some token begins with.
-struct Node {
-    /// The tokens that are this string, as a range of `Trie::tokens`.
-    tokens: Range<u32>,
-    /// The nodes one byte further, ascending by that byte.
-    children: Range<u32>,
 }
 
 /// The empty string's node.
@@ -27,44 +21,64 @@ pub const ROOT: usize = 0;
 impl Trie {
     pub fn new(tokenizer: &Tokenizer) -> Trie {
         let ids = 0..tokenizer.vocabulary_size() as u32;
-        let mut tokens: Vec<u32> = ids.filter(|&id| tokenizer.is_plain(id)).collect();
-        tokens.sort_by_key(|&id| (tokenizer.token_bytes(id), id));
-        let mut trie = Trie { tokens, nodes: Vec::new(), bytes: vec![0] };
-        // Breadth first, so that siblings lie side by side. (tokens below, length of their string)
-        let mut below = vec![(0..trie.tokens.len(), 0)];
-        let mut next = 0;
-        while next < below.len() {
-            let (range, depth) = below[next].clone();
-            next += 1;
-            let ids = &trie.tokens[range.clone()];
-            let byte = |id: &u32| tokenizer.token_bytes(*id)[depth];
-            let own = ids.partition_point(|&id| tokenizer.token_bytes(id).len() == depth);
-            let first_child = below.len();
-            let mut start = own;
-            while start < ids.len() {
-                let len = ids[start..].partition_point(|id| byte(id) == byte(&ids[start]));
-                trie.bytes.push(byte(&ids[start]));
-                below.push((range.start + start..range.start + start + len, depth + 1));
-                start += len;
+        let plain = ids.filter(|&id| tokenizer.is_plain(id));
+        let mut sorted: Vec<(u64, u32)> =
+            plain.map(|id| (head(tokenizer.token_bytes(id)), id)).collect();
+        // Few tokens are alike in their first eight bytes.
+        sorted.sort_unstable_by(|(a_head, a), (b_head, b)| {
+            let rest = || tokenizer.token_bytes(*a).cmp(tokenizer.token_bytes(*b)).then(a.cmp(b));
+            a_head.cmp(b_head).then_with(rest)
+        });
+        let mut trie = Trie {
+            tokens: Vec::with_capacity(sorted.len()),
+            first_token: Vec::new(),
+            first_child: Vec::new(),
+            bytes: vec![0],
+        };
+        // Of each node of one length the tokens below: from, to.
+        let mut level = vec![(0, sorted.len())];
+        for depth in 0.. {
+            let mut deeper = Vec::new();
+            let byte = |&(head, id): &(u64, u32)| match depth {
+                0..8 => (head >> (56 - 8 * depth)) as u8,
+                _ => tokenizer.token_bytes(id)[depth],
+            };
+            for (from, to) in level {
+                let below = &sorted[from..to];
+                let own =
+                    below.partition_point(|&(_, id)| tokenizer.token_bytes(id).len() == depth);
+                trie.first_token.push(trie.tokens.len() as u32);
+                trie.tokens.extend(below[..own].iter().map(|&(_, id)| id));
+                trie.first_child.push(trie.bytes.len() as u32);
+                let mut start = own;
+                while start < below.len() {
+                    let first = byte(&below[start]);
+                    let len = below[start..].partition_point(|token| byte(token) == first);
+                    trie.bytes.push(first);
+                    deeper.push((from + start, from + start + len));
+                    start += len;
+                }
             }
-            trie.nodes.push(Node {
-                tokens: range.start as u32..(range.start + own) as u32,
-                children: first_child as u32..below.len() as u32,
-            });
+            if deeper.is_empty() {
+                break;
+            }
+            level = deeper;
         }
+        trie.first_token.push(trie.tokens.len() as u32);
+        trie.first_child.push(trie.bytes.len() as u32);
         trie
     }
 
     /// The node one `byte` beyond `node`.
     pub fn child(&self, node: usize, byte: u8) -> Option<usize> {
-        let Range { start, end } = self.nodes[node].children;
+        let (start, end) = (self.first_child[node], self.first_child[node + 1]);
         let children = &self.bytes[start as usize..end as usize];
         children.binary_search(&byte).ok().map(|at| start as usize + at)
     }
 
     /// The tokens that are the string of `node`.
     pub fn tokens_at(&self, node: usize) -> &[u32] {
-        let Range { start, end } = self.nodes[node].tokens;
+        let (start, end) = (self.first_token[node], self.first_token[node + 1]);
         &self.tokens[start as usize..end as usize]
     }
 
@@ -72,4 +86,12 @@ impl Trie {
     pub fn has_byte(&self, byte: u8) -> bool {
         self.child(ROOT, byte).is_some_and(|node| !self.tokens_at(node).is_empty())
     }
+}
+
+/// The first eight bytes as a number that is ordered as they are; missing ones are zero.
+fn head(bytes: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let len = bytes.len().min(8);
+    head[..len].copy_from_slice(&bytes[..len]);
+    u64::from_be_bytes(head)
 }
