@@ -194,7 +194,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
     let transcript = args.transcript.as_deref().map(Transcript::create).transpose()?;
-    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Write)?;
+    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Night)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut tools = Tools {
         server,
@@ -355,7 +355,7 @@ fn verdict(report: &Report) -> Exit {
 fn report(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load_plain(args)?;
-    run::isolate_for_plan(&mut server, &plan, Purpose::Write)?;
+    run::isolate_for_plan(&mut server, &plan, Purpose::Report)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let progress = Progress::new(clock.clone(), true);
     let page = run::report(&plan, &mut server, Arc::new(RealDisk), clock.as_ref(), &progress)?;

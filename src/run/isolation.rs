@@ -12,7 +12,9 @@ use crate::jobs::{Plan, Require};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Inputs are read, the output is read and written, keys are used.
-    Write,
+    Night,
+    /// Inputs are read, the output is read and written.
+    Report,
     /// Inputs and output are read.
     Look,
 }
@@ -33,12 +35,15 @@ pub fn isolate_for_plan(
     read.extend(plan.model.sought.iter().cloned());
     read.push(plan.output.clone());
     let mut write = Vec::new();
-    if purpose == Purpose::Write {
+    let written: &[&PathBuf] = match purpose {
+        Purpose::Night => &[&plan.output, &plan.audit.key_dir],
+        Purpose::Report => &[&plan.output],
+        Purpose::Look => &[],
+    };
+    for &folder in written {
         // A rule is for what is there.
-        for folder in [&plan.output, &plan.audit.key_dir] {
-            make_folder(folder).map_err(|error| Broken::disk(folder, &error))?;
-            write.push(folder.clone());
-        }
+        make_folder(folder).map_err(|error| Broken::disk(folder, &error))?;
+        write.push(folder.clone());
     }
     let isolation =
         isolate_to(server, plan.isolation, &Reach { read, write, run: Vec::new() }, &input)?;

@@ -40,6 +40,25 @@ pub enum Fault {
     Half,
     /// It does nothing; later ones work.
     Once,
+    /// The same, for want of space.
+    Full,
+    /// The same, for a signal.
+    Interrupted,
+    /// The first half of its bytes is written, and then there is no space; later ones work.
+    Short,
+}
+
+impl Fault {
+    /// Those after which the machine is on.
+    pub const PASSING: [Fault; 4] = [Fault::Once, Fault::Full, Fault::Interrupted, Fault::Short];
+
+    fn error(self) -> io::Error {
+        io::Error::from_raw_os_error(match self {
+            Fault::Off | Fault::Half | Fault::Once => 5, // EIO
+            Fault::Full | Fault::Short => 28,            // ENOSPC
+            Fault::Interrupted => 4,                     // EINTR
+        })
+    }
 }
 
 /// What is there after the machine comes on again.
@@ -73,10 +92,6 @@ pub struct FaultDisk {
     fault: Option<(u64, Fault)>,
 }
 
-fn broken() -> io::Error {
-    io::Error::from_raw_os_error(5) // EIO
-}
-
 impl FaultDisk {
     /// Fails its `fault.0`-th operation, counted from 0. Files under `root` count as durable.
     pub fn new(root: &Path, fault: Option<(u64, Fault)>) -> FaultDisk {
@@ -101,7 +116,7 @@ impl FaultDisk {
             return Some(Fault::Off);
         }
         let fault = fault.filter(|fault| fault.0 == number).map(|fault| fault.1)?;
-        model.off = fault != Fault::Once;
+        model.off = !Fault::PASSING.contains(&fault);
         Some(fault)
     }
 
@@ -109,7 +124,7 @@ impl FaultDisk {
         let mut model = self.model.lock().unwrap();
         match FaultDisk::step(&mut model, self.fault) {
             None => act(&mut model),
-            Some(_) => Err(broken()),
+            Some(fault) => Err(fault.error()),
         }
     }
 
@@ -163,8 +178,8 @@ impl Disk for FaultDisk {
         let fault = FaultDisk::step(&mut model, self.fault);
         let bytes = match fault {
             None => bytes,
-            Some(Fault::Half) => &bytes[..bytes.len() / 2],
-            Some(_) => return Err(broken()),
+            Some(Fault::Half | Fault::Short) => &bytes[..bytes.len() / 2],
+            Some(fault) => return Err(fault.error()),
         };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -174,7 +189,7 @@ impl Disk for FaultDisk {
             let file = model.synced.len() - 1;
             model.live.insert(path.into(), file);
         }
-        fault.map_or(Ok(()), |_| Err(broken()))
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -258,12 +273,12 @@ impl Appender for FaultAppender {
         let fault = FaultDisk::step(&mut model, self.disk.fault);
         let bytes = match fault {
             None => bytes,
-            Some(Fault::Half) => &bytes[..bytes.len() / 2],
-            Some(_) => return Err(broken()),
+            Some(Fault::Half | Fault::Short) => &bytes[..bytes.len() / 2],
+            Some(fault) => return Err(fault.error()),
         };
         OpenOptions::new().append(true).open(&self.path)?.write_all(bytes)?;
-        if fault.is_some() {
-            return Err(broken());
+        if let Some(fault) = fault {
+            return Err(fault.error());
         }
         let file = model.live[&self.path];
         model.synced[file] = fs::read(&self.path)?;
