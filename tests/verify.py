@@ -68,7 +68,7 @@ KINDS = {
     },
     "review": {
         "doc": H16, "path": S, "record_sha256": H32, "field": S, "verdict": VERDICT, "reviewer": S,
-        "workbook_sha256": H32,
+        "workbook_sha256": H32, "words_sha256": H32,
     },
 }
 IN_RUN = {"doc_start", "doc_done", "doc_fail", "doc_skip", "tables", "run_end"}

@@ -344,8 +344,7 @@ pub struct RunEnd {
     pub exit_code: u64,
 }
 
-/// A person's judgement of one field of one record. The values and words of a reviewer are in the
-/// workbook, not in the log.
+/// A person's judgement of one field of one record. What the person wrote is not in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     pub doc: DocId,
@@ -356,8 +355,10 @@ pub struct Review {
     pub verdict: Judged,
     /// Name of the person.
     pub reviewer: String,
-    /// Of the workbook, kept as `reviews/<sha256>.xlsx` in the state folder.
+    /// Of the workbook that it was read from.
     pub workbook_sha256: Digest,
+    /// Of what was judged and what the person wrote, `reviews/<sha256>.json` in the state folder.
+    pub words_sha256: Digest,
 }
 
 /// What a person found a value to be.

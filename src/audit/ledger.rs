@@ -111,8 +111,9 @@ pub struct Judgement {
     pub verdict: Judged,
     pub reviewer: String,
     pub ts: String,
+    /// Of what the person wrote: `reviews/<words>.json` in the state folder.
     #[serde(skip)]
-    pub workbook: Digest,
+    pub words: Digest,
 }
 
 /// When a document was answered, and what it took.
@@ -269,7 +270,7 @@ impl Ledger {
                     verdict: review.verdict,
                     reviewer: review.reviewer.clone(),
                     ts: entry.ts.clone(),
-                    workbook: review.workbook_sha256,
+                    words: review.words_sha256,
                 };
                 self.judgements.insert((review.doc, review.field.clone()), judgement);
             }

@@ -1,4 +1,5 @@
-//! Base64 as notes and content policies write it: RFC 4648 section 4, with padding, and one form for each byte string.
+//! Base64 as notes and content policies write it: RFC 4648 section 4, with padding, and one form for each
+//! byte string.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -169,15 +169,12 @@ pub(super) fn proof(proof: &Proof, folder: &Path) -> String {
 
 /// What a reviewer's workbook brought.
 pub(super) fn review(sheet: &ReviewSheet) -> String {
-    let ReviewSheet { signed_off, corrected, rejected, known, kept } = sheet;
+    let ReviewSheet { signed_off, corrected, rejected, known } = sheet;
     let mut text = format!("{signed_off} signed off, {corrected} corrected, {rejected} rejected");
     if *known > 0 {
         let _ = write!(text, "; {known} known already");
     }
-    let _ = writeln!(text);
-    if signed_off + corrected + rejected > 0 {
-        let _ = writeln!(text, "in the log; the workbook is kept as {kept}");
-    }
+    text.push('\n');
     text
 }
 

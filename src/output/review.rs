@@ -4,6 +4,7 @@
 use std::io::Cursor;
 
 use calamine::{Data, Reader, Xlsx};
+use serde_json::{Value, json};
 
 use super::workbook::{BY_A_PERSON, REVIEW_COLUMNS, REVIEW_SHEET, VERDICTS, cell, given};
 use crate::assemble::Record;
@@ -31,6 +32,16 @@ pub struct Reviewed {
 impl Reviewed {
     pub fn field(&self) -> &str {
         &self.shown[0]
+    }
+
+    /// What was judged, and what the person wrote; `reviewer` is whose it is.
+    pub fn words(&self, reviewer: &str) -> Value {
+        let [field, value, flags, page, quote] = [0, 1, 2, 3, 4].map(|at| &self.shown[at]);
+        json!({
+            "doc": self.doc.to_string(), "record_sha256": self.record, "field": field, "value": value,
+            "flags": flags, "page": page, "quote": quote, "verdict": self.verdict,
+            "corrected": self.corrected, "reviewer": reviewer, "comment": self.comment,
+        })
     }
 
     /// What a person changed that was not theirs to change, if anything: `record` is the one judged.

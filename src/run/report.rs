@@ -9,11 +9,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Broken;
 use super::look::ledger;
 use super::night::chosen;
 use super::progress::Progress;
 use super::read::{self, Reading};
+use super::review;
+use super::{Broken, STATE_FOLDER};
 use crate::audit::{DocState, Ledger, RunFacts};
 use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
 use crate::extract::{Document, Options};
@@ -117,7 +118,13 @@ impl Gathering<'_> {
             });
             let answer = record.as_mut().and_then(|record| record["fields"].get_mut(field));
             if let (true, Some(answer)) = (of_this, answer.and_then(Value::as_object_mut)) {
-                answer.insert("review".to_owned(), json!(judgement));
+                let mut review = json!(judgement);
+                let words = format!("{STATE_FOLDER}/{}/{}.json", review::FOLDER, judgement.words);
+                let words = fs::read(self.plan.output.join(words)).ok();
+                let words = words.filter(|words| Digest::of(words) == judgement.words);
+                review["words"] =
+                    words.and_then(|words| serde_json::from_slice(&words).ok()).unwrap_or_default();
+                answer.insert("review".to_owned(), review);
             }
         }
         let texts = state.done.as_ref().and_then(|done| {

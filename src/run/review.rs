@@ -15,8 +15,8 @@ use crate::base::{Clock, Digest, Disk, Limits};
 use crate::jobs::Plan;
 use crate::output::{Reviewed, read_review, record_paths};
 
-/// The workbooks that were read back, below the state folder.
-const FOLDER: &str = "reviews";
+/// What reviewers wrote, below the state folder.
+pub(super) const FOLDER: &str = "reviews";
 
 /// Problems named up to this many.
 const NAMED_MAX: usize = 20;
@@ -29,8 +29,6 @@ pub struct ReviewSheet {
     pub rejected: u64,
     /// Judgements that the log already has, word for word.
     pub known: u64,
-    /// Where the workbook is kept.
-    pub kept: String,
 }
 
 /// Reads `workbook` back: every judgement becomes an entry of the log. `reviewer` is whose they are where
@@ -77,12 +75,12 @@ pub fn review(
     if !problems.is_empty() {
         return Err(refused(&problems));
     }
-    let name = format!("{FOLDER}/{workbook_sha256}.xlsx");
-    sheet.kept = format!("{STATE_FOLDER}/{name}");
-    if !entries.is_empty() {
-        keep(disk.as_ref(), &state.join(&name), &bytes)?;
-    }
-    for entry in entries {
+    for (entry, words) in entries {
+        keep(
+            disk.as_ref(),
+            &state.join(FOLDER).join(format!("{}.json", entry.words_sha256)),
+            &words,
+        )?;
         *match entry.verdict {
             Judged::SignedOff => &mut sheet.signed_off,
             Judged::Corrected => &mut sheet.corrected,
@@ -107,7 +105,7 @@ fn read(workbook: &Path) -> Result<Vec<u8>, Broken> {
     Ok(bytes)
 }
 
-/// Makes the workbook durable before any entry names it.
+/// Makes a person's words durable before an entry names them.
 fn keep(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Broken> {
     let folder = path.parent().unwrap_or(path);
     let kept = disk
@@ -146,13 +144,13 @@ impl Records<'_> {
     }
 }
 
-/// The row as an entry; none where the log has the same already.
+/// The row as an entry, and the words that it names; none where the log has the same already.
 fn entry(
     row: &Reviewed,
     reviewer: &str,
     workbook_sha256: Digest,
     records: &mut Records<'_>,
-) -> Result<Option<Review>, String> {
+) -> Result<Option<(Review, Vec<u8>)>, String> {
     let ledger = records.ledger;
     let doc = ledger.doc(&row.doc).ok_or("the log has no such document")?;
     let (digest, record) = records.get(&doc.path)?;
@@ -174,14 +172,13 @@ fn entry(
         "corrected" => Judged::Corrected,
         _ => Judged::Rejected,
     };
+    let words = row.words(reviewer).to_string().into_bytes();
+    let words_sha256 = Digest::of(&words);
     let before = ledger.judgements(row.doc).find(|(field, _)| *field == row.field());
-    let same = before.is_some_and(|(_, before)| {
-        let as_before = (before.record, before.verdict, before.reviewer.as_str());
-        as_before == (row.record, verdict, reviewer)
-            // The right value is in the workbook only.
-            && (verdict != Judged::Corrected || before.workbook == workbook_sha256)
-    });
-    Ok((!same).then(|| Review {
+    if before.is_some_and(|(_, before)| before.words == words_sha256) {
+        return Ok(None);
+    }
+    let review = Review {
         doc: row.doc,
         path: doc.path.clone(),
         record_sha256: row.record,
@@ -189,5 +186,7 @@ fn entry(
         verdict,
         reviewer: reviewer.to_owned(),
         workbook_sha256,
-    }))
+        words_sha256,
+    };
+    Ok(Some((review, words)))
 }

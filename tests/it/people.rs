@@ -131,7 +131,8 @@ fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     assert_eq!(log.matches("\"event\":\"review\"").count(), 2);
     assert!(!log.contains("the right one"), "the log holds no content");
     said(&folder, &["report"]);
-    assert!(folder.read("out/report.html").contains("\"reviewer\":\"Beate\""));
+    let page = folder.read("out/report.html");
+    assert!(page.contains("\"reviewer\":\"Beate\"") && page.contains("the right one"));
 
     // What was given to be judged must stand there as it was.
     for (column, name) in [(2, "value"), (5, "quote")] {

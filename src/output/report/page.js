@@ -244,7 +244,10 @@ function fieldCard(name, answer) {
   const card = el("div", flags.length ? "field flagged" : "field", el("div", "soft", name.replaceAll("_", " ")));
   card.append(el("div", "value", words(answer.value) || "not found"), ...flagWords(flags));
   if (answer.review) {
-    card.append(el("div", "judged", `${answer.review.verdict.replace("_", " ")} by ${answer.review.reviewer}, ${answer.review.ts}`));
+    const { verdict, reviewer, ts, words: written } = answer.review;
+    card.append(el("div", "judged", `${verdict.replace("_", " ")} by ${reviewer}, ${ts}`));
+    if (written?.corrected) card.append(el("div", "value", `right is: ${written.corrected}`));
+    if (written?.comment) card.append(el("div", "", written.comment));
   }
   for (const flag of flags.filter(flag => FLAGS[flag])) card.append(el("div", "soft", FLAGS[flag]));
   for (const evidence of answer.evidence || []) card.append(passage(evidence));
