@@ -80,11 +80,14 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("print").args(["cron", "schema"]))]
+#[command(group = ArgGroup::new("print").args(["systemd", "cron", "schema"]))]
 pub(super) struct InitArgs {
     /// The folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub(super) folder: PathBuf,
+    /// Print the systemd units instead: nightclerk.service, then nightclerk.timer
+    #[arg(long)]
+    pub(super) systemd: bool,
     /// Print the line for cron instead
     #[arg(long)]
     pub(super) cron: bool,

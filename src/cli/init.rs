@@ -1,4 +1,4 @@
-//! `nightclerk init`: a folder to begin with, whose comments teach; the line for cron; the
+//! `nightclerk init`: a folder to begin with, whose comments teach; the lines for cron and systemd; the
 //! schema of `jobs.toml` for editors. Overwrites nothing.
 
 use std::fs::{self, OpenOptions};
@@ -11,6 +11,10 @@ const PROMPTS: [(&str, &str); 2] = [
     ("prompts/summary.toml", include_str!("../../prompts/summary.toml")),
     ("prompts/contract-terms.toml", include_str!("../../prompts/contract-terms.toml")),
 ];
+
+/// The systemd units, service first.
+pub(super) const UNITS: &str =
+    concat!(include_str!("nightclerk.service"), "\n", include_str!("nightclerk.timer"));
 
 /// What differs in a folder that is not the repository: from, to.
 const OTHERWISE: [(&str, &str); 3] = [

@@ -159,6 +159,9 @@ fn init(args: &InitArgs, style: Style) -> Result<Exit, Failure> {
     if args.schema {
         return told(jobs::SCHEMA);
     }
+    if args.systemd {
+        return told(init::UNITS);
+    }
     if args.cron {
         let folder = std::path::absolute(&args.folder);
         let folder = folder.map_err(|error| unusable(&args.folder, error))?;

@@ -196,6 +196,8 @@ fn a_new_folder_teaches_and_is_never_written_over() {
     let schema: Value = serde_json::from_str(&said(&folder, &["init", "--schema"])).unwrap();
     assert_eq!(schema["properties"]["job"]["type"], "array");
     assert_eq!(folder.read("clerk/jobs.schema.json"), said(&folder, &["init", "--schema"]));
+    let units = said(&folder, &["init", "--systemd"]);
+    assert!(units.contains("[Service]") && units.contains("[Timer]"), "{units}");
     assert!(said(&folder, &["init", "--cron"]).ends_with("&& nightclerk run\n"));
 }
 
