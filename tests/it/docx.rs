@@ -276,6 +276,49 @@ fn documents_inside_the_document_stand_where_they_are_imported() {
 }
 
 #[test]
+fn changed_cells_notes_fields_and_formulas_follow_the_view() {
+    let cell = |mark: &str, text: &str| format!("<q:tc><q:tcPr>{mark}</q:tcPr>{}</q:tc>", p(text));
+    let math = "http://schemas.openxmlformats.org/officeDocument/2006/math";
+    let part = |name: &str, inside: &str| format!("<m:{name}>{inside}</m:{name}>");
+    let fraction = |top: &str, bottom: &str| {
+        let run = |text: &str| format!("<m:r><m:t>{text}</m:t></m:r>");
+        let (top, bottom) = (part("num", &run(top)), part("den", &run(bottom)));
+        format!("<m:oMath xmlns:m='{math}'><m:f>{top}{bottom}</m:f></m:oMath>")
+    };
+    let gone = format!(
+        "<m:oMath xmlns:m='{math}'><m:f><m:num><q:del q:author='A'><m:r><m:t>x</m:t></m:r></q:del></m:num>\
+         <m:den><q:del q:author='A'><m:r><m:t>y</m:t></m:r></q:del></m:den></m:f></m:oMath>"
+    );
+    let mark = |kind: &str| format!("<q:r><q:fldChar q:fldCharType='{kind}'/></q:r>");
+    let note = |id: &str| format!("<q:r><q:footnoteReference q:id='{id}'/></q:r>");
+    let body = format!(
+        "<q:tbl><q:tr>{}{}{}</q:tr></q:tbl><q:p>{}{gone}</q:p>\
+         <q:p><q:r><q:t>Pay</q:t></q:r><q:del q:author='A'>{}<q:r><q:delInstrText>PAGE</q:delInstrText></q:r>{}<q:r><q:delText>9</q:delText></q:r>{}{}</q:del>\
+         <q:ins q:author='A'>{}</q:ins></q:p>",
+        cell("<q:gridSpan q:val='2'/>", "wide"),
+        cell("<q:cellDel q:author='A'/>", "old"),
+        cell("<q:cellIns q:author='A'/>", "new"),
+        fraction("1", "2"),
+        mark("begin"),
+        mark("separate"),
+        mark("end"),
+        note("2"),
+        note("3"),
+    );
+    let footnotes = format!(
+        "<q:footnotes xmlns:q='NS'><q:footnote q:id='2'>{}</q:footnote><q:footnote q:id='3'>{}</q:footnote></q:footnotes>",
+        p("was"),
+        p("is")
+    );
+    let bytes = package(TRANSITIONAL, &body, &[("footnotes", &footnotes)]);
+    let pages = |view| -> Vec<String> {
+        read_as(&bytes, view).pages.iter().map(|page| page.verbatim.clone()).collect()
+    };
+    assert_eq!(pages(View::Accepted), ["wide\tnew\n\n1/2\n\nPay¹", "¹ is"]);
+    assert_eq!(pages(View::Original), ["wide\told\n\n1/2x/y\n\nPay9¹", "¹ was"]);
+}
+
+#[test]
 fn fields_print_their_result_across_paragraphs_and_nests() {
     let mark = |kind: &str| format!("<q:r><q:fldChar q:fldCharType='{kind}'/></q:r>");
     let code = |code: &str| format!("<q:r><q:instrText>{code}</q:instrText></q:r>");

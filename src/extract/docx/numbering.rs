@@ -52,8 +52,8 @@ pub(super) struct Number {
 pub(super) struct Counters {
     /// By abstract numbering: the last number of each level, none where it starts anew.
     counts: HashMap<String, [Option<i64>; LEVELS]>,
-    /// Nums and levels whose override has been applied.
-    seen: HashSet<(String, usize)>,
+    /// Nums whose override has been applied.
+    seen: HashSet<String>,
 }
 
 impl Numbering {
@@ -110,20 +110,20 @@ impl Numbering {
         let num = self.nums.get(num_id)?;
         let at = usize::from(level).min(LEVELS - 1);
         let definition = num.levels[at].as_ref()?;
-        let start = |level: usize| {
-            let own = num.levels[level].as_ref().map_or(1, |level| level.start);
-            num.start_override[level].unwrap_or(own)
-        };
+        let start = |level: usize| num.levels[level].as_ref().map_or(1, |level| level.start);
         let counts = counters.counts.entry(num.abstract_id.clone()).or_default();
-        // An override starts its level anew once: where its num first uses the level.
-        if num.start_override[at].is_some() && counters.seen.insert((num_id.to_owned(), at)) {
-            counts[at] = None;
-        }
+        // An override starts its level anew once, where its num first uses a level that has one; what
+        // comes later counts on, as LibreOffice prints it.
+        let over = num.start_override[at].filter(|_| counters.seen.insert(num_id.to_owned()));
         // Levels above that no paragraph has used yet are taken as used once.
         for (above, count) in counts.iter_mut().enumerate().take(at) {
             count.get_or_insert_with(|| start(above));
         }
-        counts[at] = Some(counts[at].map_or_else(|| start(at), |count| count.saturating_add(1)));
+        counts[at] = Some(match (over, counts[at]) {
+            (Some(start), _) => start,
+            (None, Some(count)) => count.saturating_add(1),
+            (None, None) => start(at),
+        });
         for (deeper, count) in counts.iter_mut().enumerate().skip(at + 1) {
             let restart = num.levels[deeper].as_ref().and_then(|level| level.restart);
             if at < restart.map_or(deeper, usize::from) {
@@ -443,6 +443,28 @@ mod tests {
         let list = numbering(&level(0, "decimal", "%1.", ""), &nums);
         let found = texts(&list, &[("1", 0), ("2", 0), ("3", 0), ("3", 0), ("1", 0), ("9", 0)]);
         assert_eq!(found, ["1.", "2.", "5.", "6.", "7.", "-"]);
+    }
+
+    #[test]
+    fn an_override_counts_once_and_only_for_its_level() {
+        // As LibreOffice 7.4 prints it (`soffice --headless --convert-to txt:Text`).
+        let levels = level(0, "decimal", "%1.", "") + &level(1, "decimal", "%1.%2", "");
+        let over = |level: u8, start: u8| {
+            format!(
+                "<x:lvlOverride x:ilvl='{level}'><x:startOverride x:val='{start}'/></x:lvlOverride>"
+            )
+        };
+        let nums = format!(
+            "{ONE}<x:num x:numId='2'><x:abstractNumId x:val='0'/>{}{}</x:num>",
+            over(0, 1),
+            over(1, 5)
+        );
+        let list = numbering(&levels, &nums);
+        let found = texts(
+            &list,
+            &[("1", 0), ("1", 0), ("1", 1), ("2", 1), ("2", 1), ("2", 0), ("2", 1), ("1", 0)],
+        );
+        assert_eq!(found, ["1.", "2.", "2.1", "2.5", "2.6", "3.", "3.1", "4."]);
     }
 
     #[test]
