@@ -11,6 +11,13 @@ use serde_json::Value;
 use crate::night::{office, run};
 use crate::support::{Folder, nightclerk, told};
 
+/// A folder without documents: its nights log their beginning and end, and need no model.
+fn quiet(name: &str) -> Folder {
+    let folder = office(name, 0);
+    folder.write("in/.keep", "");
+    folder
+}
+
 fn clerk(folder: &Folder, args: &[&str]) -> Output {
     nightclerk(folder.path(), args).output().expect("the program starts")
 }
@@ -29,7 +36,7 @@ fn json(folder: &Folder, args: &[&str]) -> Value {
 
 #[test]
 fn keys_lie_apart_closed_and_only_the_last_run_has_one() {
-    let folder = office("keys", 1);
+    let folder = quiet("keys");
     for night in 0..3 {
         assert!(matches!(run(&folder, &[]).status.code(), Some(0 | 3)), "night {night}");
         let keys = folder.files().into_iter().filter(|name| name.starts_with("keys/"));
@@ -51,7 +58,7 @@ fn keys_lie_apart_closed_and_only_the_last_run_has_one() {
 
 #[test]
 fn a_run_appends_to_no_log_but_the_one_that_was_signed() {
-    let folder = office("refuses", 1);
+    let folder = quiet("refuses");
     run(&folder, &[]);
     let segment = "out/.nightclerk/log/000001.jsonl";
     let whole = folder.read(segment);
@@ -81,7 +88,7 @@ fn a_run_appends_to_no_log_but_the_one_that_was_signed() {
 
 #[test]
 fn a_kept_checkpoint_anchors_what_it_covers_and_missing_nights_are_named() {
-    let folder = office("kept", 1);
+    let folder = quiet("kept");
     run(&folder, &[]);
     let told = ends(&folder, 0, &["checkpoint", "export", "stick"]);
     assert!(told.contains("fingerprint"), "{told}");
@@ -109,7 +116,7 @@ fn a_kept_checkpoint_anchors_what_it_covers_and_missing_nights_are_named() {
 
 #[test]
 fn a_witness_signs_what_is_consistent_and_nothing_else() {
-    let folder = office("witness", 1);
+    let folder = quiet("witness");
     run(&folder, &[]);
     ends(&folder, 0, &["checkpoint", "export", "stick"]);
     let key = clerk(&folder, &["witness", "init", "notary.example", "--dir", "notary"]);
@@ -151,7 +158,7 @@ fn a_witness_signs_what_is_consistent_and_nothing_else() {
     );
     // Another log of the same name, with another key: refused.
     folder.write("stick/consistency.txt", &proofs);
-    let other = office("impostor", 1);
+    let other = quiet("impostor");
     run(&other, &[]);
     ends(&other, 0, &["checkpoint", "export", "stick"]);
     let bundle = other.path().join("stick");
