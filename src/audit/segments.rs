@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::error::{BadEntry, LogError};
 use super::line::{Entry, LineError, RunId};
@@ -12,7 +14,7 @@ use super::note::{Note, Vkey};
 use super::rules::{Breach, Chain};
 use super::tree;
 use crate::base::Digest;
-use crate::base::limits::{LOG_LINE_BYTES_MAX, NOTE_BYTES_MAX};
+use crate::base::limits::{LOG_LINE_BYTES_MAX, LOG_READ_BYTES, NOTE_BYTES_MAX};
 
 /// The folder of the segments, below the state folder.
 pub(super) const LOG_FOLDER: &str = "log";
@@ -242,60 +244,110 @@ fn walk_segment(
     let file = segment_name(number);
     let path = folder.join(&file);
     let mut reader = BufReader::with_capacity(1 << 18, File::open(&path)?);
-    let mut offset = 0;
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        let length =
-            (&mut reader).take(LOG_LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut bytes)? as u64;
-        let bad = |rule: &str, message: String| {
-            let rule = rule.into();
-            Some(BadEntry { seq: walk.chain.size(), file: file.clone(), line, rule, message })
-        };
-        if length == 0 {
-            if line == 1 && !is_last {
-                walk.bad = bad("segment", "a segment without entries before the last one".into());
-            }
+    let (mut offset, mut line) = (0, 0);
+    'segment: loop {
+        let lines = read_lines(&mut reader, is_last)?;
+        if lines.is_empty() {
             break;
         }
-        let at_end = is_last && reader.fill_buf()?.is_empty();
-        let parsed = match bytes.strip_suffix(b"\n") {
-            Some(text) => Entry::from_line(text).map(|entry| (entry, tree::leaf(text))),
-            None if bytes.len() > LOG_LINE_BYTES_MAX => {
-                Err(LineError::NotCanonical(format!("longer than {LOG_LINE_BYTES_MAX} bytes")))
-            }
-            None => Err(LineError::Unreadable("the line has no end".into())),
-        };
-        match parsed {
-            Ok((entry, leaf)) => match walk.chain.check(&entry) {
-                Ok(()) => {
-                    walk.chain.apply(&entry, leaf);
-                    notes.pass(walk)?;
-                    if walk.bad.is_some() {
-                        break;
+        let parsed = parse_lines(&lines);
+        for (Line { bytes, at_end }, parsed) in lines.into_iter().zip(parsed) {
+            line += 1;
+            let length = bytes.len() as u64;
+            let bad = |rule: &str, message: String| {
+                let rule = rule.into();
+                Some(BadEntry { seq: walk.chain.size(), file: file.clone(), line, rule, message })
+            };
+            match parsed {
+                Ok((entry, leaf)) => match walk.chain.check(&entry) {
+                    Ok(()) => walk.chain.apply(&entry, leaf),
+                    Err(breach) => {
+                        walk.bad = bad(breach.rule, breach.message);
+                        break 'segment;
                     }
+                },
+                Err(LineError::Unreadable(_)) if at_end => {
+                    walk.torn = Some(Torn { path, file, offset, bytes });
+                    break 'segment;
                 }
-                Err(breach) => {
-                    walk.bad = bad(breach.rule, breach.message);
-                    break;
+                Err(error) => {
+                    let rule = match error {
+                        LineError::Unreadable(_) => "json",
+                        LineError::NotCanonical(_) => "canonical",
+                        LineError::Fields(_) => "fields",
+                    };
+                    walk.bad = bad(rule, error.to_string());
+                    break 'segment;
                 }
-            },
-            Err(LineError::Unreadable(_)) if at_end => {
-                walk.torn = Some(Torn { path, file, offset, bytes });
-                break;
             }
-            Err(error) => {
-                let rule = match error {
-                    LineError::Unreadable(_) => "json",
-                    LineError::NotCanonical(_) => "canonical",
-                    LineError::Fields(_) => "fields",
-                };
-                walk.bad = bad(rule, error.to_string());
-                break;
+            notes.pass(walk)?;
+            if walk.bad.is_some() {
+                break 'segment;
             }
+            offset += length;
         }
-        offset += length;
+    }
+    if line == 0 && !is_last {
+        walk.bad = Some(BadEntry {
+            seq: walk.chain.size(),
+            file: segment_name(number),
+            line: 1,
+            rule: "segment".into(),
+            message: "a segment without entries before the last one".into(),
+        });
     }
     walk.last_segment = Some((number, offset));
     Ok(())
+}
+
+/// A line as it stands, with its LF.
+struct Line {
+    bytes: Vec<u8>,
+    /// Nothing follows it in the log.
+    at_end: bool,
+}
+
+/// The next lines of a segment; none at its end.
+fn read_lines(reader: &mut BufReader<File>, is_last: bool) -> io::Result<Vec<Line>> {
+    let (mut lines, mut total) = (Vec::new(), 0);
+    while total < LOG_READ_BYTES {
+        let mut bytes = Vec::new();
+        // By one byte more than a line may have: longer ones are seen to be so.
+        let limit = LOG_LINE_BYTES_MAX as u64 + 1;
+        if reader.by_ref().take(limit).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        total += bytes.len();
+        lines.push(Line { bytes, at_end: is_last && reader.fill_buf()?.is_empty() });
+    }
+    Ok(lines)
+}
+
+type Parsed = Result<(Entry, Digest), LineError>;
+
+/// Parses and hashes lines on all cores: what each says for itself takes most of a walk's time.
+fn parse_lines(lines: &[Line]) -> Vec<Parsed> {
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = lines.len().div_ceil(workers).max(64);
+    thread::scope(|scope| {
+        let parse = |part: &[Line]| part.iter().map(parse_line).collect::<Vec<Parsed>>();
+        let mut parts = lines.chunks(share);
+        let first = parts.next().unwrap_or_default();
+        let others: Vec<_> = parts.map(|part| scope.spawn(move || parse(part))).collect();
+        let mut parsed = parse(first);
+        for other in others {
+            parsed.extend(other.join().expect("reading a line does not panic"));
+        }
+        parsed
+    })
+}
+
+fn parse_line(line: &Line) -> Parsed {
+    match line.bytes.strip_suffix(b"\n") {
+        Some(text) => Entry::from_line(text).map(|entry| (entry, tree::leaf(text))),
+        None if line.bytes.len() > LOG_LINE_BYTES_MAX => {
+            Err(LineError::NotCanonical(format!("longer than {LOG_LINE_BYTES_MAX} bytes")))
+        }
+        None => Err(LineError::Unreadable("the line has no end".into())),
+    }
 }

@@ -43,6 +43,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 /// A log segment is followed by the next one past this size.
 pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
+/// Bytes of the log that are parsed at once when it is read: enough work for every core.
+pub const LOG_READ_BYTES: usize = 2 << 20;
+
 /// Entries and time after which the log is signed again, so that little of a night stands unsigned if
 /// the machine dies; each costs two small files made durable.
 pub const CHECKPOINT_ENTRIES: u64 = 1000;
