@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use nightclerk::audit::{
-    BadEntry, Event, Expectations, Ledger, Log, LogError, Recovered, Report, Standing, Verdict,
-    leaf, verify,
+    BadEntry, Event, Expectations, Known, Ledger, Log, LogError, Recovered, Report, Standing,
+    Verdict, leaf, verify,
 };
 use nightclerk::base::{Digest, Outcome, RealDisk};
 use proptest::prelude::*;
@@ -20,6 +20,7 @@ use crate::audit_night::{
     DOCS, Doc, NIGHT, TestClock, doc_done, doc_skip, doc_start, keys, open_log, run, run_start,
     state,
 };
+use crate::support::repository;
 
 fn open(output: &Path) -> Result<Log, LogError> {
     open_log(Arc::new(RealDisk), output, NIGHT)
@@ -615,6 +616,36 @@ proptest! {
         let refused = open(&scratch.0);
         prop_assert!(matches!(refused, Err(LogError::Broken(_) | LogError::Unfit(_))));
     }
+}
+
+/// The log of version 1 that every later program has to read: that of `eventful`, exported once and signed by
+/// a witness with `checkpoint export`, `witness sign` and `checkpoint import`. Made on 2026-11-25, with keys that
+/// are gone; never made again.
+#[test]
+fn the_log_of_version_1_verifies_for_ever() {
+    let folder = repository("fixtures/log-v1");
+    let word = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let expected = Expectations {
+        origin: Some("test/log".into()),
+        pin: Some(word("log.vkey").parse().unwrap()),
+        known: vec![Known::read(&folder.join("known.note")).unwrap()],
+        witnesses: vec![word("witness.vkey").trim().parse().unwrap()],
+        ..Expectations::default()
+    };
+    let found = verify(&folder, &folder.join("none"), &expected).unwrap();
+    assert_eq!(found.verdict, Verdict::Ok, "{found:#?}");
+    assert_eq!((found.entries, found.runs, found.cut_off, found.checkpoints), (48, 6, 2, 15));
+    let root = "70a0860b6633a007d6e20f24885d719c822da80278a682c2b2518a348ee2ede5";
+    assert_eq!(found.root.to_string(), root);
+    assert_eq!(found.witnesses[0].size, 47);
+    let standings: Vec<Standing> = found.ranges.iter().map(|range| range.standing).collect();
+    assert_eq!(standings, [Standing::Anchored, Standing::Signed]);
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_string();
+    let (key, known, witness) = (path("log.vkey"), path("known.note"), word("witness.vkey"));
+    let witness = witness.trim();
+    let said = python(&["--key", &key, "--known", &known, "--witness", witness, &path("")]);
+    assert!(said.starts_with(&format!("ok: 48 entries of 'test/log', root {root}\n")), "{said}");
+    assert!(said.contains("entries 0 to 46: ANCHORED"), "{said}");
 }
 
 /// By hand, for the figures: `cargo test --test it -- --ignored --nocapture what_the_log_costs`.
