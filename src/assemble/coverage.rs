@@ -20,6 +20,7 @@ pub(super) fn coverage(document: &Document, chunked: &Chunked, sent: &[bool]) ->
         chunks: chunked.chunks.len() as u32,
         tokens_read: chunked.chunks.iter().map(tokens).sum(),
         tokens_sent: shown.map(|(chunk, _)| tokens(chunk)).sum(),
+        ranked: Vec::new(),
         left_out: left_out.collect(),
     }
 }

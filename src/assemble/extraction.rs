@@ -1,19 +1,20 @@
-//! One field's answers over all chunks → one `FieldAnswer`: values normalized and checked against
-//! their quotes, agreement counted, what competes kept.
+//! One field's answers, over all chunks or over the candidates asked, → one `FieldAnswer`: values
+//! normalized and checked against their quotes, agreement counted, what competes kept.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::candidates::Candidate;
 use super::evidence::evidence;
 use super::flags;
 use super::lexical::{derives, key, squeeze};
-use super::normal::{DateReading, amounts, dates, durations, party};
+use super::normal::{DateReading, amounts, dates, durations, party, place, placed_dates};
 use super::record::{Competing, Evidence, FieldAnswer};
 use crate::chunk::Chunk;
 use crate::extract::{Document, PageState};
-use crate::jobs::{Field, FieldType};
-use crate::prompt::{FieldReply, Found};
+use crate::jobs::{DayOrder, Field, FieldType, QuoteForm};
+use crate::prompt::{CheckReply, FieldReply, Found};
 
 /// A decision nearer than this (thousandths of a logit) is a flag: the odds are below e to one.
 const LOW_MARGIN_MILLI: i64 = 1000;
@@ -22,8 +23,18 @@ const EVIDENCE_MAX: usize = 5;
 /// Other values kept.
 const COMPETING_MAX: usize = 8;
 
-/// A value that one chunk gave.
-struct Candidate {
+/// Passages kept as evidence of one clause: those that the model was surest of.
+const CLAUSES_MAX: usize = 3;
+
+/// Less sure than the best by more than this (thousandths of a logit), a passage is no evidence beside it.
+const BESIDE_BEST_MILLI: i64 = 1500;
+/// What a place further down in the order of candidates costs, in thousandths of a logit.
+const RANK_COST_MILLI: i64 = 150;
+/// What it costs that no date, duration or amount can be made of a passage.
+const NOT_NORMALIZED_MILLI: i64 = 300;
+
+/// A value that one chunk or candidate gave.
+struct Stated {
     /// Index of the chunk.
     chunk: usize,
     value: Value,
@@ -33,7 +44,7 @@ struct Candidate {
     flags: BTreeSet<&'static str>,
 }
 
-impl Candidate {
+impl Stated {
     /// Whether nothing speaks against it.
     fn clean(&self) -> bool {
         let against = [flags::NO_EVIDENCE, flags::NOT_IN_QUOTE, flags::CUT_SHORT];
@@ -44,11 +55,11 @@ impl Candidate {
         self.evidence.first().map_or((u32::MAX, u32::MAX), |first| (first.page, first.start))
     }
 
-    fn agrees(&self, other: &Candidate, of: FieldType) -> bool {
+    fn agrees(&self, other: &Stated, of: FieldType) -> bool {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let (a, b) = (key(&text(&self.value)), key(&text(&other.value)));
         match of {
-            FieldType::Text | FieldType::Party => {
+            FieldType::Text | FieldType::Party | FieldType::Title => {
                 let (short, long) = if a.len() < b.len() { (&a, &b) } else { (&b, &a) };
                 short.len() >= 5 && long.contains(short.as_str()) || a == b
             }
@@ -57,25 +68,107 @@ impl Candidate {
     }
 }
 
-/// Merges the replies of `chunks`, one for each (none where a chunk gave no answer).
+/// What a field's answer is read from, beside the replies.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub document: &'a Document,
+    pub chunks: &'a [Chunk],
+    /// How 03/04/2019 is read.
+    pub order: Option<DayOrder>,
+}
+
+/// Merges the replies of the chunks, one for each (none where a chunk gave no answer).
 pub(super) fn merge(
     field: &Field,
-    document: &Document,
-    chunks: &[Chunk],
+    ground: Ground<'_>,
     replies: &[Option<FieldReply>],
 ) -> FieldAnswer {
     let mut candidates = Vec::new();
     for (index, reply) in replies.iter().enumerate() {
         for found in reply.iter().flat_map(|reply| &reply.found) {
             let margin = reply.as_ref().and_then(|reply| reply.margin);
-            candidates.push(candidate(field, document, &chunks[index], index, found, margin));
+            candidates.push(stated(field, ground, index, found, margin));
         }
     }
     let mut groups = grouped(candidates, field.value);
     groups.sort_by_cached_key(|group| rank(group, field.value));
     let taken = if field.many { many(&mut groups) } else { groups.len().min(1) };
     let rest = groups.split_off(taken);
+    let margin = replies.iter().flatten().filter_map(|reply| reply.margin).min();
+    let all_asked = replies.iter().all(Option::is_some);
+    let mut answer = closed(field, ground.document, (groups, rest), margin, all_asked);
+    if answer.margin.is_some_and(|margin| margin < LOW_MARGIN_MILLI) {
+        flag(&mut answer, flags::LOW_MARGIN);
+    }
+    answer
+}
 
+/// Merges what was said of the candidates asked (none where one got no answer): those that the model
+/// takes by the field's margin, the surest first.
+pub(super) fn settle(
+    field: &Field,
+    ground: Ground<'_>,
+    asked: &[(&Candidate, Option<CheckReply>)],
+) -> FieldAnswer {
+    let mut weighed: Vec<(i64, Stated)> = Vec::new();
+    let mut nearest: Option<i64> = None;
+    for (rank, (candidate, reply)) in (0..).zip(asked) {
+        let Some(reply) = reply else { continue };
+        if reply.margin < field.margin_min {
+            nearest = nearest.max(Some(reply.margin));
+            continue;
+        }
+        let quote = ground.chunks[candidate.chunk].text[candidate.quote.clone()].to_owned();
+        let raw = match field.value {
+            FieldType::YesNo => Some("Yes".to_owned()),
+            // "shall commence on … and end on …": of several dates, the last is the end.
+            FieldType::Date if field.quote == QuoteForm::Sentence => {
+                let dates = placed_dates(&quote, ground.order);
+                dates.last().map(|(place, _)| quote[place.clone()].to_owned())
+            }
+            _ => reply.option.clone(),
+        };
+        let found = Found { quote, place: Some(candidate.quote.clone()), raw, cut: false };
+        let one = stated(field, ground, candidate.chunk, &found, Some(reply.margin));
+        let costs = RANK_COST_MILLI * rank
+            + if one.flags.contains(flags::NOT_NORMALIZED) { NOT_NORMALIZED_MILLI } else { 0 };
+        weighed.push((reply.margin - costs, one));
+    }
+    weighed.sort_by_key(|(weight, one)| (!one.clean(), std::cmp::Reverse(*weight)));
+    let best = weighed.first().map_or(0, |(weight, _)| *weight);
+    weighed.retain(|(weight, _)| field.many || best - weight <= BESIDE_BEST_MILLI);
+    let mut taken: Vec<Stated> = weighed.into_iter().map(|(_, one)| one).collect();
+    let by_clause = field.quote == QuoteForm::Sentence
+        && matches!(field.value, FieldType::Text | FieldType::YesNo | FieldType::Place);
+    let (groups, rest) = if field.many {
+        taken.sort_by_key(Stated::place);
+        (grouped(taken, field.value), Vec::new())
+    } else if by_clause {
+        taken.truncate(CLAUSES_MAX);
+        (if taken.is_empty() { Vec::new() } else { vec![taken] }, Vec::new())
+    } else {
+        let mut groups = grouped(taken, field.value);
+        let rest = groups.split_off(groups.len().min(1));
+        (groups, rest)
+    };
+    let all_asked = asked.iter().all(|(_, reply)| reply.is_some());
+    let mut answer = closed(field, ground.document, (groups, rest), nearest, all_asked);
+    let unsure = |margin: i64| (margin - field.margin_min).abs() < LOW_MARGIN_MILLI;
+    if answer.margin.is_some_and(unsure) {
+        flag(&mut answer, flags::LOW_MARGIN);
+    }
+    answer
+}
+
+/// The answer of the groups taken and those left, with their flags; where none is taken, `margin` is
+/// its margin.
+fn closed(
+    field: &Field,
+    document: &Document,
+    (groups, rest): (Vec<Vec<Stated>>, Vec<Vec<Stated>>),
+    margin: Option<i64>,
+    all_asked: bool,
+) -> FieldAnswer {
     let mut answer = FieldAnswer {
         value: Value::Null,
         raw: None,
@@ -86,7 +179,7 @@ pub(super) fn merge(
     };
     let mut found: BTreeSet<&'static str> = BTreeSet::new();
     if groups.is_empty() {
-        answer.margin = replies.iter().flatten().filter_map(|reply| reply.margin).min();
+        answer.margin = margin;
         if document.pages.iter().any(|page| unread(&page.state)) {
             found.insert(flags::PAGE_SKIPPED);
         }
@@ -100,16 +193,18 @@ pub(super) fn merge(
             found.insert(flags::HIDDEN_TEXT_NEARBY);
         }
     }
-    if answer.margin.is_some_and(|margin| margin < LOW_MARGIN_MILLI) {
-        found.insert(flags::LOW_MARGIN);
-    }
-    if replies.iter().any(Option::is_none) {
+    if !all_asked {
         found.insert(flags::NOT_ALL_ASKED);
     }
-    let urgent = flags::ALL.iter().filter(|(flag, _)| found.contains(flag));
-    answer.flags = urgent.map(|(flag, _)| (*flag).to_owned()).collect();
+    answer.flags = found.iter().map(|flag| (*flag).to_owned()).collect();
+    flags::sort(&mut answer.flags);
     answer.competing = rest.into_iter().take(COMPETING_MAX).map(competing).collect();
     answer
+}
+
+fn flag(answer: &mut FieldAnswer, flag: &str) {
+    answer.flags.push(flag.to_owned());
+    flags::sort(&mut answer.flags);
 }
 
 fn unread(state: &PageState) -> bool {
@@ -121,9 +216,9 @@ fn take(
     answer: &mut FieldAnswer,
     found: &mut BTreeSet<&'static str>,
     many: bool,
-    groups: &[Vec<Candidate>],
+    groups: &[Vec<Stated>],
 ) {
-    let best: Vec<&Candidate> = groups.iter().filter_map(|group| group.first()).collect();
+    let best: Vec<&Stated> = groups.iter().filter_map(|group| group.first()).collect();
     for candidate in &best {
         found.extend(&candidate.flags);
     }
@@ -147,7 +242,7 @@ fn take(
     }
 }
 
-fn competing(group: Vec<Candidate>) -> Competing {
+fn competing(group: Vec<Stated>) -> Competing {
     let mut group = group.into_iter();
     let best = group.next().expect("a group begins with the candidate that opened it");
     let (value, raw, margin) = (best.value, best.raw, best.margin);
@@ -155,8 +250,8 @@ fn competing(group: Vec<Candidate>) -> Competing {
 }
 
 /// Candidates that agree, together; in each group the best first.
-fn grouped(candidates: Vec<Candidate>, of: FieldType) -> Vec<Vec<Candidate>> {
-    let mut groups: Vec<Vec<Candidate>> = Vec::new();
+fn grouped(candidates: Vec<Stated>, of: FieldType) -> Vec<Vec<Stated>> {
+    let mut groups: Vec<Vec<Stated>> = Vec::new();
     for candidate in candidates {
         match groups.iter_mut().find(|group| group[0].agrees(&candidate, of)) {
             Some(group) => group.push(candidate),
@@ -173,42 +268,42 @@ fn grouped(candidates: Vec<Candidate>, of: FieldType) -> Vec<Vec<Candidate>> {
 
 /// Smallest is best: evidence in order, more chunks that agree; then the earlier place for parties
 /// and dates, which a document names where it opens, and the clearer decision for the rest.
-fn rank(group: &[Candidate], of: FieldType) -> (bool, usize, i64, (u32, u32)) {
+fn rank(group: &[Stated], of: FieldType) -> (bool, usize, i64, (u32, u32)) {
     let chunks: BTreeSet<usize> = group.iter().map(|one| one.chunk).collect();
     let margin = group.iter().filter_map(|one| one.margin).max().unwrap_or(0);
-    let place = group.iter().map(Candidate::place).min().unwrap_or_default();
+    let place = group.iter().map(Stated::place).min().unwrap_or_default();
     let by_place = matches!(of, FieldType::Party | FieldType::Date);
-    let clean = group.iter().any(Candidate::clean);
+    let clean = group.iter().any(Stated::clean);
     (!clean, usize::MAX - chunks.len(), if by_place { 0 } else { -margin }, place)
 }
 
 /// Sorts the values of a field with several: first those that stand in the first chunk that states
 /// any, or in more than one chunk, by their place. Their number.
-fn many(groups: &mut [Vec<Candidate>]) -> usize {
-    let sound = |group: &&Vec<Candidate>| group.iter().any(Candidate::clean);
-    let any_clean = groups.iter().any(|group| group.iter().any(Candidate::clean));
+fn many(groups: &mut [Vec<Stated>]) -> usize {
+    let sound = |group: &&Vec<Stated>| group.iter().any(Stated::clean);
+    let any_clean = groups.iter().any(|group| group.iter().any(Stated::clean));
     let first = groups.iter().filter(|group| !any_clean || sound(group));
     let Some(first) = first.flatten().map(|one| one.chunk).min() else { return 0 };
-    let belongs = |group: &Vec<Candidate>| {
+    let belongs = |group: &Vec<Stated>| {
         let chunks: BTreeSet<usize> = group.iter().map(|one| one.chunk).collect();
         (!any_clean || sound(&group)) && (chunks.contains(&first) || chunks.len() > 1)
     };
-    let place = |group: &Vec<Candidate>| group.iter().map(Candidate::place).min();
+    let place = |group: &Vec<Stated>| group.iter().map(Stated::place).min();
     groups.sort_by_cached_key(|group| (!belongs(group), place(group)));
     groups.iter().filter(|group| belongs(group)).count()
 }
 
-fn candidate(
+fn stated(
     field: &Field,
-    document: &Document,
-    chunk: &Chunk,
+    ground: Ground<'_>,
     index: usize,
     found: &Found,
     margin: Option<i64>,
-) -> Candidate {
-    let (value, mut flags) = valued(field.value, found.raw.as_deref(), &found.quote);
+) -> Stated {
+    let raw = found.raw.as_deref();
+    let (value, mut flags) = valued(field.value, raw, &found.quote, ground.order);
     let evidence = match &found.place {
-        Some(place) => evidence(document, chunk, place.clone(), None),
+        Some(place) => evidence(ground.document, &ground.chunks[index], place.clone(), None),
         None => Vec::new(),
     };
     if evidence.is_empty() {
@@ -217,17 +312,30 @@ fn candidate(
     if found.cut {
         flags.insert(flags::CUT_SHORT);
     }
-    Candidate { chunk: index, value, raw: found.raw.clone(), evidence, margin, flags }
+    Stated { chunk: index, value, raw: found.raw.clone(), evidence, margin, flags }
 }
 
 /// The value that a quote and the model's words for it come to, and what speaks against it.
-fn valued(of: FieldType, raw: Option<&str>, quote: &str) -> (Value, BTreeSet<&'static str>) {
+fn valued(
+    of: FieldType,
+    raw: Option<&str>,
+    quote: &str,
+    order: Option<DayOrder>,
+) -> (Value, BTreeSet<&'static str>) {
     let mut flags = BTreeSet::new();
     let words = squeeze(raw.unwrap_or(quote));
-    let read: fn(&str) -> Vec<String> = match of {
+    let iso = |text: &str| iso_dates(text, order);
+    let read: &dyn Fn(&str) -> Vec<String> = match of {
         FieldType::YesNo => return (Value::Bool(words.eq_ignore_ascii_case("yes")), flags),
-        FieldType::Text if derives(&words, quote) => return (Value::String(words), flags),
-        FieldType::Text => {
+        FieldType::Choice => return (Value::String(words), flags),
+        FieldType::Place => match place(&words) {
+            Some(place) => return (Value::String(place), flags),
+            None => return valued(FieldType::Text, raw, quote, order),
+        },
+        FieldType::Text | FieldType::Title if derives(&words, quote) => {
+            return (Value::String(words), flags);
+        }
+        FieldType::Text | FieldType::Title => {
             flags.insert(flags::VALUE_FROM_QUOTE);
             return (Value::String(squeeze(quote)), flags);
         }
@@ -238,9 +346,9 @@ fn valued(of: FieldType, raw: Option<&str>, quote: &str) -> (Value, BTreeSet<&'s
             }
             return (Value::String(value), flags);
         }
-        FieldType::Date => iso_dates,
-        FieldType::Duration => durations,
-        FieldType::Money => amounts,
+        FieldType::Date => &iso,
+        FieldType::Duration => &durations,
+        FieldType::Money => &amounts,
     };
     let in_quote: BTreeSet<String> = read(quote).into_iter().collect();
     let in_words = read(&words);
@@ -250,7 +358,7 @@ fn valued(of: FieldType, raw: Option<&str>, quote: &str) -> (Value, BTreeSet<&'s
         // "three years after that date" is an answer though no date can be made of it.
         (None, _) if in_words.is_empty() && key(quote).contains(&key(&words)) => {
             let ambiguous =
-                of == FieldType::Date && dates(&words).contains(&DateReading::Ambiguous);
+                of == FieldType::Date && dates(&words, order).contains(&DateReading::Ambiguous);
             flags.insert(if ambiguous { flags::AMBIGUOUS_DATE } else { flags::NOT_NORMALIZED });
             words
         }
@@ -269,12 +377,12 @@ fn valued(of: FieldType, raw: Option<&str>, quote: &str) -> (Value, BTreeSet<&'s
     (Value::String(value), flags)
 }
 
-fn iso_dates(text: &str) -> Vec<String> {
+fn iso_dates(text: &str, order: Option<DayOrder>) -> Vec<String> {
     let iso = |reading| match reading {
         DateReading::Iso(date) => Some(date),
         DateReading::Ambiguous => None,
     };
-    dates(text).into_iter().filter_map(iso).collect()
+    dates(text, order).into_iter().filter_map(iso).collect()
 }
 
 #[cfg(test)]
@@ -282,7 +390,7 @@ mod tests {
     use super::*;
 
     fn read(of: FieldType, raw: &str, quote: &str) -> (String, Vec<&'static str>) {
-        let (value, flags) = valued(of, Some(raw), quote);
+        let (value, flags) = valued(of, Some(raw), quote, None);
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (text, flags.into_iter().collect())
     }

@@ -38,3 +38,8 @@ pub const ALL: [(&str, &str); 11] = [
     (VALUE_FROM_QUOTE, "the value was read out of the quote by code, against the model's words"),
     (NOT_NORMALIZED, "the value stands as written, not in a normal form"),
 ];
+
+/// The most urgent first.
+pub(super) fn sort(flags: &mut [String]) {
+    flags.sort_by_key(|flag| ALL.iter().position(|(known, _)| known == flag));
+}

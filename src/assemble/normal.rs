@@ -1,7 +1,10 @@
 //! Dates, durations, amounts and party names in one form each, read out of words by code. Small on
 //! purpose: what it cannot read it does not guess.
 
+use std::ops::Range;
+
 use super::lexical::squeeze;
+use crate::jobs::DayOrder;
 
 /// One reading of a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,32 +79,53 @@ const ORDINALS: [&str; 20] = [
 
 /// Words, numbers and single marks of a text, lower case, white space dropped.
 pub(super) fn tokens(text: &str) -> Vec<String> {
+    placed_tokens(text).0
+}
+
+/// The same, with the bytes that each stands for.
+fn placed_tokens(text: &str) -> (Vec<String>, Vec<Range<usize>>) {
     let mut tokens: Vec<String> = Vec::new();
+    let mut places: Vec<Range<usize>> = Vec::new();
     let mut last = ' ';
-    for c in text.chars() {
+    for (at, c) in text.char_indices() {
+        let end = at + c.len_utf8();
         let joins = match tokens.last() {
             _ if !c.is_alphanumeric() || !last.is_alphanumeric() => false,
             _ => c.is_numeric() == last.is_numeric(),
         };
         match tokens.last_mut() {
-            Some(token) if joins => token.extend(c.to_lowercase()),
+            Some(token) if joins => {
+                token.extend(c.to_lowercase());
+                places.last_mut().expect("each token has a place").end = end;
+            }
             _ if c.is_whitespace() => {}
-            _ => tokens.push(c.to_lowercase().collect()),
+            _ => {
+                tokens.push(c.to_lowercase().collect());
+                places.push(at..end);
+            }
         }
         last = c;
     }
-    tokens
+    (tokens, places)
 }
 
-/// Every date in `text`, in order.
-pub(super) fn dates(text: &str) -> Vec<DateReading> {
-    let tokens = tokens(text);
+/// Every date in `text`, in order. `order` decides on 03/04/2019.
+pub(super) fn dates(text: &str, order: Option<DayOrder>) -> Vec<DateReading> {
+    placed_dates(text, order).into_iter().map(|(_, reading)| reading).collect()
+}
+
+/// Every date in `text` with the bytes that write it, in order.
+pub(super) fn placed_dates(
+    text: &str,
+    order: Option<DayOrder>,
+) -> Vec<(Range<usize>, DateReading)> {
+    let (tokens, places) = placed_tokens(text);
     let mut found = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        match date_at(&tokens[at..]) {
+        match date_at(&tokens[at..], order) {
             Some((reading, used)) => {
-                found.push(reading);
+                found.push((places[at].start..places[at + used - 1].end, reading));
                 at += used;
             }
             None => at += 1,
@@ -110,8 +134,28 @@ pub(super) fn dates(text: &str) -> Vec<DateReading> {
     found
 }
 
+/// The order that a document's own numeric dates are written in: what every one of them that can be
+/// read in one way only says.
+pub(super) fn day_order<'t>(texts: impl Iterator<Item = &'t str>) -> Option<DayOrder> {
+    let (mut day_first, mut month_first) = (false, false);
+    for text in texts {
+        let tokens = tokens(text);
+        for five in tokens.windows(5).filter(|five| five[1] == "/" && five[3] == "/") {
+            let number = |at: usize| five[at].parse::<u32>().ok();
+            let (Some(a), Some(b)) = (number(0), number(2)) else { continue };
+            day_first |= (13..=31).contains(&a) && (1..=12).contains(&b);
+            month_first |= (13..=31).contains(&b) && (1..=12).contains(&a);
+        }
+    }
+    match (day_first, month_first) {
+        (true, false) => Some(DayOrder::DayFirst),
+        (false, true) => Some(DayOrder::MonthFirst),
+        _ => None,
+    }
+}
+
 /// A date that begins with the first token, and how many tokens it takes.
-fn date_at(tokens: &[String]) -> Option<(DateReading, usize)> {
+fn date_at(tokens: &[String], order: Option<DayOrder>) -> Option<(DateReading, usize)> {
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     // 2019-03-04, 3/4/2019, 4.3.2019
     let (mark, number) = (token(1), |at: usize| token(at).parse::<u32>().ok());
@@ -121,7 +165,13 @@ fn date_at(tokens: &[String]) -> Option<(DateReading, usize)> {
             (4, 1..=2) => iso(a, b, c)?,
             (1..=2, 4) if mark == "." || a > 12 => iso(c, b, a)?,
             (1..=2, 4) if b > 12 || a == b => iso(c, a, b)?,
+            (1..=2, 4) if order == Some(DayOrder::DayFirst) => iso(c, b, a)?,
+            (1..=2, 4) if order == Some(DayOrder::MonthFirst) => iso(c, a, b)?,
             (1..=2, 4) => DateReading::Ambiguous,
+            // The century is nobody's to guess.
+            (1..=2, 2) if mark == "/" && (1..=31).contains(&a) && (1..=31).contains(&b) => {
+                DateReading::Ambiguous
+            }
             _ => return None,
         };
         return Some((reading, 5));
@@ -355,12 +405,39 @@ pub(super) fn party(text: &str) -> String {
     name.trim_matches([' ', ',', ';', ':', '"', '“', '”', '\'']).to_owned()
 }
 
+/// The state or country whose law a clause names: "the laws of the State of New York" is `New York`.
+pub(super) fn place(text: &str) -> Option<String> {
+    const BEFORE: [&str; 7] = [
+        "state of ",
+        "commonwealth of ",
+        "province of ",
+        "republic of ",
+        "laws of the ",
+        "laws of ",
+        "law of ",
+    ];
+    let text = squeeze(text);
+    let lower = text.to_ascii_lowercase();
+    let starts = BEFORE.iter().filter_map(|mark| lower.find(mark).map(|at| at + mark.len()));
+    starts.into_iter().find_map(|start| {
+        let is_name = |word: &&str| word.starts_with(char::is_uppercase);
+        let mut name = Vec::new();
+        for word in text[start..].split(' ').take_while(is_name).take(3) {
+            name.push(word.trim_matches(|c: char| !c.is_alphanumeric()));
+            if !word.ends_with(char::is_alphanumeric) {
+                break;
+            }
+        }
+        (!name.is_empty()).then(|| name.join(" "))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn iso_dates(text: &str) -> Vec<String> {
-        dates(text)
+        dates(text, None)
             .into_iter()
             .map(|reading| match reading {
                 DateReading::Iso(date) => date,
@@ -383,6 +460,7 @@ mod tests {
             ("12/31/2019", "2019-12-31"),
             ("04.03.2019", "2019-03-04"),
             ("03/04/2019", "?"),
+            ("3/21/08", "?"),
             ("in March 2019", "2019-03"),
         ] {
             assert_eq!(iso_dates(text), [date], "{text}");
@@ -391,6 +469,18 @@ mod tests {
         for text in ["February 30, 2019", "you may 2 times", "clause 3.4.20", "99/99/2019", ""] {
             assert!(iso_dates(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn day_and_month_are_told_apart_by_the_task_or_by_the_document() {
+        let american = ["signed 03/04/2019", "due 12/31/2019"];
+        assert_eq!(day_order(american.into_iter()), Some(DayOrder::MonthFirst));
+        assert_eq!(day_order(["31/12/2019"].into_iter()), Some(DayOrder::DayFirst));
+        assert_eq!(day_order(["03/04/2019", "1/2/3"].into_iter()), None);
+        assert_eq!(day_order(["31/12/2019", "12/31/2019"].into_iter()), None);
+        let read = |order| dates("03/04/2019", Some(order));
+        assert_eq!(read(DayOrder::DayFirst), [DateReading::Iso("2019-04-03".into())]);
+        assert_eq!(read(DayOrder::MonthFirst), [DateReading::Iso("2019-03-04".into())]);
     }
 
     #[test]
@@ -410,6 +500,14 @@ mod tests {
         for text in ["EUR 1.500", "12 months", "section 4.2", "€ 1,00,000"] {
             assert!(amounts(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_is_the_state_that_a_clause_names() {
+        let law = "governed by the laws of the State of New York, without regard to its conflicts";
+        assert_eq!(place(law).as_deref(), Some("New York"));
+        assert_eq!(place("under the law of Japan.").as_deref(), Some("Japan"));
+        assert_eq!(place("the laws of the land"), None);
     }
 
     #[test]

@@ -50,11 +50,24 @@ pub struct Coverage {
     pub chunks: u32,
     /// Tokens of the model layer, chunk by chunk.
     pub tokens_read: u64,
-    /// Of those, tokens that every task was shown.
+    /// Of those, tokens that every task that reads all was shown.
     pub tokens_sent: u64,
+    /// What the tasks that read what is relevant were shown.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ranked: Vec<Ranked>,
     /// Text of read pages that no chunk holds: running headers and footers said once already.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub left_out: Vec<LeftOut>,
+}
+
+/// How a task that reads what is relevant went through a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ranked {
+    pub task: String,
+    /// Clauses that were ranked by code, all of the document's.
+    pub clauses: u32,
+    /// Questions asked on the best of them.
+    pub asked: u32,
 }
 
 /// A passage that the model was not shown, though its page was read.

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::candidates::{Candidate, candidates};
+use super::clauses::Clauses;
 use super::coverage::{coverage, no_text, several, unread_pages};
-use super::extraction;
-use super::record::{Coverage, HiddenText, MadeWith, Record, RecordSource, Remark, Tokens};
+use super::extraction::{self, Ground};
+use super::normal::day_order;
+use super::record::{Coverage, HiddenText, MadeWith, Ranked, Record, RecordSource, Remark, Tokens};
 use super::summary::{self, Partial};
 use crate::base::{Completion, Digest, Format, Outcome, Stop, TokenCounter, Warned, Warning};
 use crate::chunk::{Chunked, split};
 use crate::extract::Document;
-use crate::jobs::{Field, Job, Task, TaskKind};
-use crate::prompt::{self, Passage, Request};
+use crate::jobs::{DayOrder, Field, Job, Read, Task, TaskKind};
+use crate::prompt::{self, CheckReply, Passage, Request};
 
 /// Which file the document came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,16 @@ pub struct Work {
     answers: BTreeMap<Ask, Completion>,
     /// The reduce tree of each summary, by index of its task.
     trees: BTreeMap<usize, Tree>,
+    /// The candidates of each field of the tasks that read what is relevant, by index of task and field.
+    ranked: BTreeMap<(usize, usize), Vec<Candidate>>,
+    /// Clauses that they were ranked among.
+    clauses: usize,
+    /// How the document's own numeric dates are written.
+    day_order: Option<DayOrder>,
 }
+
+/// Candidates of a field that are asked about together; more follow only while none of them is taken.
+const CANDIDATES_AT_ONCE: usize = 2;
 
 /// One question: the task's index and what of it. Their order is the order of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +67,8 @@ struct Ask {
 enum Step {
     /// A field (index) of a chunk (index).
     Field { chunk: usize, field: usize },
+    /// A candidate (by rank) of a field (index).
+    Check { field: usize, candidate: usize },
     /// A chunk's summary.
     Map { chunk: usize },
     /// A group of the partial summaries of one level of the tree.
@@ -126,8 +140,12 @@ impl Work {
             open: BTreeMap::new(),
             answers: BTreeMap::new(),
             trees: BTreeMap::new(),
+            ranked: BTreeMap::new(),
+            clauses: 0,
+            day_order: None,
         };
-        let requests = work.first_requests(ids);
+        let mut requests = work.first_requests(ids);
+        requests.extend(work.first_checks(ids));
         (work, requests)
     }
 
@@ -143,6 +161,7 @@ impl Work {
         self.answers.insert(ask, completion);
         match ask.step {
             Step::Field { .. } => Vec::new(),
+            Step::Check { field, .. } => self.check_on(ask.task, field, ids),
             Step::Map { .. } | Step::Reduce { .. } => self.climb(ask.task, counter, ids),
         }
     }
@@ -166,6 +185,7 @@ impl Work {
                         self.trees.entry(index).or_default();
                         asked(Step::Map { chunk }, prompt::ask_summary(ids(), task, passage));
                     }
+                    TaskKind::Extract { .. } if task.read == Read::Relevant => {}
                     TaskKind::Extract { fields } => {
                         for (field, what) in fields.iter().enumerate() {
                             let request = prompt::ask_field(ids(), task, what, passage);
@@ -178,6 +198,69 @@ impl Work {
         requests
     }
 
+    /// Ranks the candidates of every field that reads what is relevant, and asks about the first of them.
+    fn first_checks(&mut self, ids: &mut dyn FnMut() -> u64) -> Vec<Request> {
+        let relevant = |task: &Arc<Task>| task.read == Read::Relevant;
+        if !self.tasks.iter().any(relevant) {
+            return Vec::new();
+        }
+        self.day_order = day_order(self.document.pages.iter().map(|page| page.model.as_str()));
+        let clauses = Clauses::new(&self.chunked.chunks);
+        self.clauses = clauses.len();
+        for (index, task) in self.tasks.iter().enumerate().filter(|(_, task)| relevant(task)) {
+            let TaskKind::Extract { fields } = &task.kind else { continue };
+            let order = task.day_order.or(self.day_order);
+            for (field, what) in fields.iter().enumerate() {
+                let found = candidates(what, &self.chunked.chunks, &clauses, order);
+                self.ranked.insert((index, field), found);
+            }
+        }
+        let fields: Vec<(usize, usize)> = self.ranked.keys().copied().collect();
+        fields.into_iter().flat_map(|(task, field)| self.check_on(task, field, ids)).collect()
+    }
+
+    /// Asks about the next candidates of a field, once those before are answered and none was taken.
+    fn check_on(
+        &mut self,
+        task: usize,
+        field: usize,
+        ids: &mut dyn FnMut() -> u64,
+    ) -> Vec<Request> {
+        let asked = |ask: &Ask| {
+            ask.task == task && matches!(ask.step, Step::Check { field: of, .. } if of == field)
+        };
+        let TaskKind::Extract { fields } = &self.tasks[task].kind else { return Vec::new() };
+        let what = &fields[field];
+        let replies = self.checked(task, field, what);
+        let taken = |reply: &CheckReply| reply.margin >= what.margin_min;
+        if self.open.values().any(asked) || replies.iter().flatten().any(taken) {
+            return Vec::new();
+        }
+        let Some(candidates) = self.ranked.get(&(task, field)) else { return Vec::new() };
+        // A party is one of several: all that may be one are asked about.
+        let at_once = if what.many { candidates.len() } else { CANDIDATES_AT_ONCE };
+        let next = candidates.iter().enumerate().skip(replies.len()).take(at_once);
+        let mut requests = Vec::new();
+        for (candidate, possible) in next {
+            let quote = &self.chunked.chunks[possible.chunk].text[possible.quote.clone()];
+            let shown = prompt::shown(&possible.shown);
+            let request = prompt::ask_check(ids(), &self.tasks[task], what, &shown, quote);
+            let step = Step::Check { field, candidate };
+            self.open.insert(request.id, Ask { task, step });
+            requests.push(request);
+        }
+        requests
+    }
+
+    /// What was said of the candidates of a field that were asked about, in their order.
+    fn checked(&self, task: usize, field: usize, what: &Field) -> Vec<Option<CheckReply>> {
+        let candidates = self.ranked.get(&(task, field)).map_or(0, Vec::len);
+        let answers = (0..candidates).map_while(|candidate| {
+            self.answers.get(&Ask { task, step: Step::Check { field, candidate } })
+        });
+        answers.map(|done| prompt::read_check(what, done)).collect()
+    }
+
     /// Once a level of a summary's tree is answered whole, asks the next one.
     fn climb(
         &mut self,
@@ -185,7 +268,9 @@ impl Work {
         counter: &dyn TokenCounter,
         ids: &mut dyn FnMut() -> u64,
     ) -> Vec<Request> {
-        let waiting = |ask: &Ask| ask.task == task && !matches!(ask.step, Step::Field { .. });
+        let waiting = |ask: &Ask| {
+            ask.task == task && matches!(ask.step, Step::Map { .. } | Step::Reduce { .. })
+        };
         if self.open.values().any(waiting) {
             return Vec::new();
         }
@@ -283,7 +368,10 @@ impl Work {
             source: record_source(&self.source, self.document.pages.len() as u32),
             outcome,
             reason,
-            coverage: coverage(&self.document, &self.chunked, &self.sent()),
+            coverage: Coverage {
+                ranked: self.coverage_ranked(),
+                ..coverage(&self.document, &self.chunked, &self.sent())
+            },
             summary,
             fields,
             warnings,
@@ -297,13 +385,33 @@ impl Work {
         }
     }
 
+    fn coverage_ranked(&self) -> Vec<Ranked> {
+        let mut ranked: BTreeMap<usize, Ranked> = BTreeMap::new();
+        for task in self.ranked.keys().map(|(task, _)| *task) {
+            let checks = |ask: &&Ask| ask.task == task && matches!(ask.step, Step::Check { .. });
+            ranked.entry(task).or_insert_with(|| Ranked {
+                task: self.tasks[task].name.clone(),
+                clauses: self.clauses as u32,
+                asked: self.answers.keys().filter(checks).count() as u32,
+            });
+        }
+        ranked.into_values().collect()
+    }
+
     fn field_answer(&self, task: usize, field: usize, what: &Field) -> serde_json::Value {
+        let order = self.tasks[task].day_order.or(self.day_order);
+        let ground = Ground { document: &self.document, chunks: &self.chunked.chunks, order };
+        if let Some(candidates) = self.ranked.get(&(task, field)) {
+            let asked: Vec<_> = candidates.iter().zip(self.checked(task, field, what)).collect();
+            let answer = extraction::settle(what, ground, &asked);
+            return serde_json::to_value(answer).expect("an answer has only strings as keys");
+        }
         let reply = |(chunk, passage): (usize, &Passage)| {
             let ask = Ask { task, step: Step::Field { chunk, field } };
             prompt::read_field(what, passage, self.answers.get(&ask)?)
         };
         let replies: Vec<_> = self.passages.iter().enumerate().map(reply).collect();
-        let answer = extraction::merge(what, &self.document, &self.chunked.chunks, &replies);
+        let answer = extraction::merge(what, ground, &replies);
         serde_json::to_value(answer).expect("an answer has only strings as keys")
     }
 
@@ -340,6 +448,9 @@ impl Work {
                 (Step::Field { chunk, field }, TaskKind::Extract { fields }) => {
                     prompt::read_field(&fields[field], &self.passages[chunk], done).is_none()
                 }
+                (Step::Check { field, .. }, TaskKind::Extract { fields }) => {
+                    prompt::read_check(&fields[field], done).is_none()
+                }
                 _ => prompt::read_summary(done).is_none(),
             };
             let why = match done.stop {
@@ -368,6 +479,11 @@ impl Work {
                 let name = fields.get(field).map_or("", |field| field.name.as_str());
                 format!("{name} on chunk {} of {of}", chunk + 1)
             }
+            (Step::Check { field, candidate }, TaskKind::Extract { fields }) => {
+                let name = fields.get(field).map_or("", |field| field.name.as_str());
+                format!("{name} on candidate {}", candidate + 1)
+            }
+            (Step::Check { candidate, .. }, _) => format!("candidate {}", candidate + 1),
             (Step::Map { chunk }, _) => format!("chunk {} of {of}", chunk + 1),
             (Step::Reduce { level, group }, _) => format!("reduce step {level}.{}", group + 1),
             (Step::Field { chunk, .. }, _) => format!("chunk {} of {of}", chunk + 1),
@@ -376,7 +492,8 @@ impl Work {
 
     /// Of each chunk, whether every question on it reached the model.
     fn sent(&self) -> Vec<bool> {
-        let mut sent = vec![true; self.chunked.chunks.len()];
+        let whole = self.tasks.iter().any(|task| task.read == Read::All);
+        let mut sent = vec![whole; self.chunked.chunks.len()];
         let faults = self.answers.iter().filter(|(_, done)| done.stop == Stop::Fault);
         for ask in faults.map(|(ask, _)| ask).chain(self.open.values()) {
             if let Step::Field { chunk, .. } | Step::Map { chunk } = ask.step {
@@ -434,6 +551,7 @@ pub fn unread(source: WorkSource, outcome: Outcome, reason: String, shape: MadeW
             chunks: 0,
             tokens_read: 0,
             tokens_sent: 0,
+            ranked: Vec::new(),
             left_out: Vec::new(),
         },
         summary: None,

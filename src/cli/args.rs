@@ -63,6 +63,8 @@ pub(super) enum Command {
     Review(ReviewArgs),
     /// Show the last run, what waits and what is quarantined
     Status(JobsFile),
+    /// Score the records against a person's labels: precision and recall of each field
+    Score(ScoreArgs),
     /// Show what is in a GGUF and whether it fits, or measure its speed here
     Model(ModelArgs),
     /// Print the completions of a shell
@@ -175,6 +177,19 @@ pub(super) struct ProveArgs {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) jobs: JobsFile,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScoreArgs {
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+    /// A CSV file with the columns document, field and value: one row for each passage that is right, an
+    /// empty value where the document does not state the field
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: PathBuf,
+    /// Only these jobs
+    #[arg(value_name = "JOB")]
+    pub(super) only: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use self::args::{
     CheckpointCommand, Cli, Command, DiffArgs, ExportArgs, InitArgs, JobsFile, Layer, ModelArgs,
-    ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, Style, TextArgs, VerifyArgs, ViewArg,
-    WitnessCommand,
+    ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, ScoreArgs, Style, TextArgs, VerifyArgs,
+    ViewArg, WitnessCommand,
 };
 use self::exit::Exit;
 use crate::audit::{Actor, LogError, Report, Verdict};
@@ -70,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff(args, cli.format),
         Command::Review(args) => review(args, cli.format),
         Command::Status(args) => status(args, cli.format),
+        Command::Score(args) => score(args, cli.format),
         Command::Model(args) => model(args, cli.format),
     };
     outcome.unwrap_or_else(|failure| failure.tell()).into()
@@ -392,6 +393,16 @@ fn review(args: &ReviewArgs, style: Style) -> Result<Exit, Failure> {
 fn status(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
     let plan = load_plain(args)?;
     let sheet = run::status_sheet(&plan)?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn score(args: &ScoreArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load(&args.jobs, &ModelChoice { model: None, sha256: None })?;
+    let sheet = run::score_sheet(&plan, &args.only, &args.labels)?;
     match style {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,

@@ -15,7 +15,8 @@ mod written;
 
 pub use model::{ModelMissing, ModelOverride};
 pub use plan::{
-    Audit, Engine, Field, FieldType, Job, Model, Plan, Require, Root, Task, TaskKind, Unit,
+    Audit, DayOrder, Engine, Field, FieldType, Job, Model, Plan, Position, QuoteForm, Read,
+    Require, Root, Task, TaskKind, Unit,
 };
 pub use problem::{PlanError, Problem};
 pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};

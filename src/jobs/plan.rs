@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use globset::GlobSet;
 
+use crate::base::limits::QUOTE_WORDS_DEFAULT;
 use crate::base::{Digest, Format, Limits};
 
 /// Everything that `jobs.toml` says, resolved and checked.
@@ -131,6 +132,27 @@ pub struct Task {
     pub chunk_tokens: usize,
     /// Tokens of one answer.
     pub answer_tokens_max: u32,
+    /// How an extraction goes through a document.
+    pub read: Read,
+    /// How 03/04/2019 is read; none where the task does not say.
+    pub day_order: Option<DayOrder>,
+}
+
+/// How much of a document each field's question is asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Every chunk.
+    All,
+    /// Passages that code ranks by the field's question and key phrases, best first, until the
+    /// evidence suffices.
+    Relevant,
+}
+
+/// Which of two numbers of a date comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DayOrder {
+    DayFirst,
+    MonthFirst,
 }
 
 #[derive(Clone, Debug)]
@@ -166,6 +188,55 @@ pub struct Field {
     pub quote_words_max: usize,
     /// More than one value may stand in the document (parties).
     pub many: bool,
+    /// What may be answered; for `FieldType::Choice`, and then never empty.
+    pub options: Vec<String>,
+    /// Words that a passage which states it is likely to hold; a `*` ends a word that may go on.
+    pub phrases: Vec<String>,
+    /// The yes-or-no question about one passage; `{quote}` in it stands for the quote. None: made of
+    /// `question`.
+    pub check: Option<String>,
+    /// Whether a quote is the passage's sentence or the value in it.
+    pub quote: QuoteForm,
+    /// Where in the document to look first.
+    pub position: Position,
+    /// Least difference of the logits of yes and no, in thousandths, at which a passage is taken.
+    pub margin_min: i64,
+}
+
+impl Field {
+    /// A field that says no more than it must.
+    pub fn new(name: &str, question: &str, value: FieldType) -> Field {
+        let by_value = matches!(value, FieldType::Party | FieldType::Date | FieldType::Title);
+        Field {
+            name: name.to_owned(),
+            question: question.to_owned(),
+            value,
+            quote_words_max: QUOTE_WORDS_DEFAULT,
+            many: false,
+            options: Vec::new(),
+            phrases: Vec::new(),
+            check: None,
+            quote: if by_value { QuoteForm::Value } else { QuoteForm::Sentence },
+            position: Position::Anywhere,
+            margin_min: 0,
+        }
+    }
+}
+
+/// What a quote is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuoteForm {
+    Sentence,
+    /// The date, the name, the line itself.
+    Value,
+}
+
+/// Where a field's passages stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    Anywhere,
+    /// Where the document opens, or where it is signed.
+    Opening,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,5 +246,11 @@ pub enum FieldType {
     Date,
     Duration,
     Money,
+    /// A state, country or city.
+    Place,
     YesNo,
+    /// One of the field's `options`.
+    Choice,
+    /// The document's own title.
+    Title,
 }

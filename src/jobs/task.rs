@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::parse::{Findings, nearest};
-use super::plan::{Field, FieldType, Task, TaskKind, Unit};
+use super::plan::{DayOrder, Field, FieldType, Position, QuoteForm, Read, Task, TaskKind, Unit};
 use super::written::{FieldTable, TaskFile};
 use crate::base::limits::{
     ANSWER_TOKENS_DEFAULT, CHUNK_TOKENS_DEFAULT, CHUNK_TOKENS_MIN, POINTS_DEFAULT, POINTS_MAX,
@@ -33,13 +33,30 @@ pub const REDUCE_DEFAULT: &str = "The text above holds summaries of consecutive 
 pub const EXTRACT_DEFAULT: &str = "Answer the question from the document above.";
 
 const KINDS: [&str; 2] = ["summarize", "extract"];
-const TYPES: [(&str, FieldType); 6] = [
+const READS: [(&str, Read); 2] = [("all", Read::All), ("relevant", Read::Relevant)];
+const QUOTES: [(&str, QuoteForm); 2] =
+    [("sentence", QuoteForm::Sentence), ("value", QuoteForm::Value)];
+const POSITIONS: [(&str, Position); 2] =
+    [("anywhere", Position::Anywhere), ("opening", Position::Opening)];
+/// Of the languages' tags, the part that decides on 03/04/2019.
+const LOCALES: [(&str, DayOrder); 6] = [
+    ("en-US", DayOrder::MonthFirst),
+    ("en-GB", DayOrder::DayFirst),
+    ("en-AU", DayOrder::DayFirst),
+    ("de", DayOrder::DayFirst),
+    ("fr", DayOrder::DayFirst),
+    ("es", DayOrder::DayFirst),
+];
+const TYPES: [(&str, FieldType); 9] = [
     ("text", FieldType::Text),
     ("party", FieldType::Party),
     ("date", FieldType::Date),
     ("duration", FieldType::Duration),
     ("money", FieldType::Money),
+    ("place", FieldType::Place),
     ("yes_no", FieldType::YesNo),
+    ("choice", FieldType::Choice),
+    ("title", FieldType::Title),
 ];
 
 /// Reads a task file's text. What is wrong goes to `findings`; none where the task cannot be used.
@@ -78,6 +95,8 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
         );
     }
 
+    let read = chosen(findings, written.read.take(), &READS, "way to read").unwrap_or(Read::All);
+    let day_order = chosen(findings, written.locale.take(), &LOCALES, "locale that is known");
     let asked = asked(findings, &mut written, &top);
     if findings.problems.len() > before {
         return None;
@@ -94,6 +113,8 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
         instruction,
         chunk_tokens,
         answer_tokens_max,
+        read,
+        day_order,
     })
 }
 
@@ -216,7 +237,8 @@ fn fields(
         let name = findings.required(table.name, "name", &place, "name = \"governing_law\", say");
         let question = findings.required(table.question, "question", &place, "what is asked");
         let question = text(findings, question, "question");
-        let value = field_type(findings, table.value);
+        let value = chosen(findings, table.value, &TYPES, "type of field");
+        let value = value.unwrap_or(FieldType::Text);
         let bounds = (1, QUOTE_WORDS_MAX as i64);
         let quote_words_max =
             number(findings, table.quote_words_max, "quote_words_max", bounds, QUOTE_WORDS_DEFAULT);
@@ -228,30 +250,56 @@ fn fields(
             let message = format!("the field `{}` stands here twice", name.get_ref());
             findings.at(name.span(), message, "give one of them another name");
         }
+        let plain = Field::new(name.get_ref(), &question.unwrap_or_default(), value);
+        let check = text(findings, table.check, "check");
         fields.push(Field {
-            name: name.into_inner(),
-            question: question.unwrap_or_default().to_string(),
-            value,
             quote_words_max,
             many: table.many.is_some_and(Spanned::into_inner),
+            options: options(findings, table.options, value, &place),
+            phrases: table.phrases.map(Spanned::into_inner).unwrap_or_default(),
+            check: check.map(|check| check.to_string()),
+            quote: chosen(findings, table.quote, &QUOTES, "form of quote").unwrap_or(plain.quote),
+            position: chosen(findings, table.position, &POSITIONS, "position")
+                .unwrap_or(plain.position),
+            margin_min: table.margin_min.map_or(plain.margin_min, Spanned::into_inner),
+            ..plain
         });
     }
     fields
 }
 
-fn field_type(findings: &mut Findings, written: Option<Spanned<String>>) -> FieldType {
-    let Some(written) = written else {
-        return FieldType::Text;
-    };
-    match TYPES.iter().find(|(word, _)| word == written.get_ref()) {
-        Some((_, value)) => *value,
-        None => {
-            let hint = one_of(written.get_ref(), TYPES.iter().map(|(word, _)| *word));
-            let message = format!("`{}` is no type of field", written.get_ref());
-            findings.at(written.span(), message, &hint);
-            FieldType::Text
-        }
+/// The meaning of one of the words that a key may have.
+fn chosen<T: Copy>(
+    findings: &mut Findings,
+    written: Option<Spanned<String>>,
+    known: &[(&str, T)],
+    what: &str,
+) -> Option<T> {
+    let written = written?;
+    let found = known.iter().find(|(word, _)| word == written.get_ref());
+    if found.is_none() {
+        let hint = one_of(written.get_ref(), known.iter().map(|(word, _)| *word));
+        findings.at(written.span(), format!("`{}` is no {what}", written.get_ref()), &hint);
     }
+    found.map(|(_, meaning)| *meaning)
+}
+
+/// The options of a choice: at least two, and of no other type.
+fn options(
+    findings: &mut Findings,
+    written: Option<Spanned<Vec<String>>>,
+    value: FieldType,
+    place: &Range<usize>,
+) -> Vec<String> {
+    let is_choice = value == FieldType::Choice;
+    let span = written.as_ref().map_or(place.clone(), Spanned::span);
+    let options = written.map(Spanned::into_inner).unwrap_or_default();
+    if is_choice && options.len() < 2 {
+        findings.at(span, "a choice is between at least two options", "options = [\"A\", \"B\"]");
+    } else if !is_choice && !options.is_empty() {
+        findings.at(span, "`options` belongs to type = \"choice\"", "");
+    }
+    options
 }
 
 /// A text that is there for a reason: trimmed, and not empty.

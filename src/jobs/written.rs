@@ -88,6 +88,8 @@ pub(super) struct TaskFile {
     pub(super) points_max: Option<Spanned<i64>>,
     pub(super) chunk_tokens: Option<Spanned<i64>>,
     pub(super) answer_tokens_max: Option<Spanned<i64>>,
+    pub(super) read: Option<Spanned<String>>,
+    pub(super) locale: Option<Spanned<String>>,
     pub(super) field: Option<Spanned<Vec<Spanned<FieldTable>>>>,
 }
 
@@ -100,4 +102,10 @@ pub(super) struct FieldTable {
     pub(super) value: Option<Spanned<String>>,
     pub(super) quote_words_max: Option<Spanned<i64>>,
     pub(super) many: Option<Spanned<bool>>,
+    pub(super) options: Option<Spanned<Vec<String>>>,
+    pub(super) phrases: Option<Spanned<Vec<String>>>,
+    pub(super) check: Option<Spanned<String>>,
+    pub(super) quote: Option<Spanned<String>>,
+    pub(super) position: Option<Spanned<String>>,
+    pub(super) margin_min: Option<Spanned<i64>>,
 }

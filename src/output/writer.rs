@@ -99,6 +99,27 @@ impl Writer {
         self.place(vec![(json, bytes), (page, markdown::page(record).into_bytes())])
     }
 
+    /// Every record of a job, by its path below the output folder.
+    ///
+    /// # Errors
+    /// `Io` where a file cannot be read, `Json` where one is not a record (any more).
+    pub fn records(&self, job: &str) -> Result<Vec<Record>, OutputError> {
+        let mut records = Vec::new();
+        for entry in WalkDir::new(self.folder.join(job)).sort_by_file_name() {
+            let Ok(entry) = entry else { continue };
+            if !entry.file_type().is_file() || entry.path().extension() != Some("json".as_ref()) {
+                continue;
+            }
+            let path = entry.path();
+            let bytes = fs::read(path).map_err(OutputError::io(path, "reading"))?;
+            records.push(serde_json::from_slice(&bytes).map_err(|source| OutputError::Json {
+                path: path.display().to_string(),
+                source,
+            })?);
+        }
+        Ok(records)
+    }
+
     /// The record that stands for this source, if any.
     ///
     /// # Errors

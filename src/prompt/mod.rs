@@ -20,11 +20,13 @@ use crate::chunk::Chunk;
 pub use crate::engine::{Form, Part, Request, Sampling};
 use crate::jobs::{Field, FieldType, Task, TaskKind};
 
-pub use reply::{FieldReply, Found, SummaryReply, read_field, read_summary};
+pub use reply::{
+    CheckReply, FieldReply, Found, SummaryReply, read_check, read_field, read_summary,
+};
 
 /// Version of the rules that make prompts out of tasks and chunks, and of the forms of answers. A
 /// change makes documents due again.
-pub const PROMPT_RULES: u32 = 1;
+pub const PROMPT_RULES: u32 = 2;
 
 /// Passages that one answer may give for a field with several values.
 const MANY_MAX: usize = 4;
@@ -84,6 +86,29 @@ pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Requ
         task.instruction, field.question,
     );
     request(id, task, &passage.document, text, field_form(field))
+}
+
+/// Asks of one candidate, `quote` in the passage that `document` shows, whether it is what the field
+/// asks for: yes or no, one token.
+pub fn ask_check(id: u64, task: &Task, field: &Field, document: &Arc<str>, quote: &str) -> Request {
+    let check = match &field.check {
+        Some(check) => check.replace("{quote}", quote),
+        None => format!("Does the passage above answer this: {}", field.question),
+    };
+    let text = format!("\n</document>\n\n{}\n\nQuestion: {check}", task.instruction);
+    let form = match field.value {
+        FieldType::Choice => {
+            let options = field.options.iter().map(|option| option.as_str().into());
+            vec![Part::Choice { options: options.chain([NOT_STATED.into()]).collect(), ends: None }]
+        }
+        _ => vec![Part::Choice { options: vec!["Yes".into(), "No".into()], ends: None }],
+    };
+    request(id, task, document, text, form)
+}
+
+/// A passage as `ask_check` shows it.
+pub fn shown(passage: &str) -> Arc<str> {
+    format!("<document>\n{passage}").into()
 }
 
 /// Asks for a summary of one chunk.
@@ -156,7 +181,13 @@ fn value_part(field: &Field) -> Option<Part> {
     Some(match field.value {
         FieldType::Party => return None,
         FieldType::YesNo => Part::Choice { options: vec!["Yes".into(), "No".into()], ends: None },
-        FieldType::Text => Part::Pattern("[^\\n]{1,300}".into()),
+        FieldType::Choice => {
+            let options = field.options.iter().map(|option| option.as_str().into()).collect();
+            Part::Choice { options, ends: None }
+        }
+        FieldType::Text | FieldType::Place | FieldType::Title => {
+            Part::Pattern("[^\\n]{1,300}".into())
+        }
         FieldType::Date | FieldType::Duration | FieldType::Money => {
             Part::Pattern("[^\\n]{1,100}".into())
         }

@@ -67,6 +67,24 @@ pub fn read_field(field: &Field, passage: &Passage, completion: &Completion) -> 
     Some(reply)
 }
 
+/// What the model says of one candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReply {
+    /// By how much yes is likelier than no, in thousandths of a logit; below 0 it is no.
+    pub margin: i64,
+    /// The option chosen, of a field that is a choice.
+    pub option: Option<String>,
+}
+
+/// Reads the answer to `ask_check`. None where it has none.
+pub fn read_check(field: &Field, completion: &Completion) -> Option<CheckReply> {
+    let part = completion.parts.first().filter(|_| completion.stop == Stop::End)?;
+    let margin = part.margin_milli.unwrap_or(0);
+    let no = part.text == NOT_STATED || part.text == "No";
+    let option = (field.value == FieldType::Choice && !no).then(|| part.text.clone());
+    Some(CheckReply { margin: if no { -margin } else { margin }, option })
+}
+
 /// Reads the answer to `ask_summary` or `ask_reduce`; of one that broke off, what is whole of it.
 pub fn read_summary(completion: &Completion) -> Option<SummaryReply> {
     let text = completion.text.trim();

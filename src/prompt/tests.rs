@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{Completion, Digest, Format, PartText, Stop};
-use crate::jobs::Unit;
+use crate::jobs::{Read, Unit};
 
 fn task(kind: TaskKind) -> Task {
     Task {
@@ -15,12 +15,13 @@ fn task(kind: TaskKind) -> Task {
         instruction: "Look closely.".into(),
         chunk_tokens: 100,
         answer_tokens_max: 200,
+        read: Read::All,
+        day_order: None,
     }
 }
 
 fn field(value: FieldType, many: bool) -> Field {
-    let question = "When does it end?".into();
-    Field { name: "end".into(), question, value, quote_words_max: 9, many }
+    Field { quote_words_max: 9, many, ..Field::new("end", "When does it end?", value) }
 }
 
 fn chunk(text: &str) -> Chunk {

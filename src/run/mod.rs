@@ -14,6 +14,7 @@ mod proof;
 mod read;
 mod report;
 mod review;
+mod score;
 mod shape;
 mod signal;
 mod transcript;
@@ -39,6 +40,7 @@ pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Reading, start as start_parse_server};
 pub use report::report;
 pub use review::{ReviewSheet, review};
+pub use score::{ScoreSheet, score_sheet};
 pub use signal::StopFlag;
 pub use transcript::Transcript;
 

@@ -48,6 +48,7 @@ impl Transcript {
             "text": completion.text,
             "prompt_tokens": completion.prompt_tokens,
             "answer_tokens": completion.answer_tokens,
+            "margins": completion.parts.iter().map(|part| part.margin_milli).collect::<Vec<_>>(),
         }));
     }
 

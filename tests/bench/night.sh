@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A night of contracts from start to last answer: `nightclerk run`, then `llama-server -np 16` sent the
-# same prompts. One summary and the eight main fields of each contract, asked as prompts/ asks them.
+# same prompts. One summary and the fields of each contract, asked as prompts/ asks them.
 #
 #   LLAMA=build/bin MODEL=model.gguf tests/bench/night.sh FOLDER-OF-CONTRACTS
 #
