@@ -84,6 +84,9 @@ impl Collector {
                 self.unmapped += 1;
                 '\u{fffd}'
             }
+            // The Greek question mark is canonically a semicolon, and fonts that draw both with one glyph
+            // are read as if every semicolon were Greek.
+            '\u{37e}' => ';',
             c if c.is_control() => return,
             c => c,
         };
