@@ -182,7 +182,7 @@ fn occurrences(words: &[String], phrase: &[String]) -> usize {
 fn log2_milli(n: u64) -> u64 {
     let n = n.max(1);
     let whole = u64::from(n.ilog2());
-    whole * 1000 + ((n - (1 << whole)) * 1000 >> whole)
+    whole * 1000 + (((n - (1 << whole)) * 1000) >> whole)
 }
 
 /// A short line that is no sentence, or a clause's own title ("12.3 Governing Law.").

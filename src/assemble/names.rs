@@ -96,7 +96,7 @@ pub(super) fn names(text: &str) -> Vec<Name> {
         let last = &text[words[end - 1].clone()];
         let range = start..words[end - 1].start + bare_len(last);
         let bare = bare(&text[range.clone()]);
-        let alone = bare.split_whitespace().all(|word| no_name(word));
+        let alone = bare.split_whitespace().all(no_name);
         if !alone && bare.chars().count() > 2 {
             let likeness = likeness(text, &range);
             found.push(Name { range, likeness });
