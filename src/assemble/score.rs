@@ -160,6 +160,7 @@ mod tests {
                 page: 1,
                 start: 0,
                 end: 1,
+                clause: None,
                 matched: "exact".into(),
             }],
             margin: None,
