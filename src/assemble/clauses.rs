@@ -9,8 +9,9 @@ use crate::jobs::Field;
 
 /// Bytes of a clause; a longer sentence is cut where a line or a semicolon ends.
 const CLAUSE_BYTES_MAX: usize = 900;
-/// Words of a heading.
+/// Words of a heading, and of one that ends with a dot, as a sentence does.
 const HEADING_WORDS_MAX: usize = 9;
+const RUN_IN_WORDS_MAX: usize = 5;
 /// Clauses that a heading stands over at most, where no other comes.
 const HEADING_REACH: usize = 8;
 /// A phrase in the heading counts as often as so many in the clause.
@@ -188,7 +189,8 @@ fn log2_milli(n: u64) -> u64 {
 /// A short line that is no sentence, or a clause's own title ("12.3 Governing Law.").
 fn is_heading(text: &str, words: &[String]) -> bool {
     let capital = text.chars().find(|c| c.is_alphabetic()).is_some_and(char::is_uppercase);
-    (1..=HEADING_WORDS_MAX).contains(&words.len()) && capital && !text.ends_with([';', ','])
+    let most = if text.ends_with('.') { RUN_IN_WORDS_MAX } else { HEADING_WORDS_MAX };
+    (1..=most).contains(&words.len()) && capital && !text.ends_with([';', ','])
 }
 
 /// `range` in parts that can be quoted.

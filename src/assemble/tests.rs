@@ -183,7 +183,10 @@ fn answer(request: &Request, known: &Known) -> Completion {
         parts.push((json!({ "summary": first, "points": points }).to_string(), None));
     } else if let [Part::Choice { .. }] = request.form.as_slice() {
         let of = known.iter().find(|(question, _)| request.task.contains(question)).unwrap();
-        let stated = of.1.iter().any(|(quote, _)| request.document.contains(quote));
+        let about = request.task.split('«').nth(1).and_then(|rest| rest.split('»').next());
+        let stated = of.1.iter().any(|(quote, _)| {
+            request.document.contains(quote) && about.is_none_or(|about| quote.contains(about))
+        });
         parts.push((if stated { "Yes" } else { "No" }.into(), None));
     } else {
         let of = known.iter().find(|(question, _)| request.task.contains(question)).unwrap();
@@ -287,7 +290,10 @@ fn relevant() -> Arc<Task> {
     };
     let fields = vec![
         field("parties", FieldType::Party, true),
-        of("end", FieldType::Date, &["ends on"]),
+        Field {
+            check: Some("Is «{quote}» the end?".into()),
+            ..of("end", FieldType::Date, &["ends on"])
+        },
         of("law", FieldType::Place, &["laws of"]),
         of("cap", FieldType::Money, &["liability"]),
     ];
@@ -306,15 +312,14 @@ fn passages_that_code_ranks_are_asked_about_until_one_is_taken() {
     assert!(!asked.iter().any(|question| question.contains("cap?")), "nothing speaks of liability");
     assert_eq!(asked.iter().filter(|question| question.contains("law?")).count(), 1);
     let ranked = &record.coverage.ranked[0];
-    assert_eq!((ranked.task.as_str(), ranked.clauses as usize), ("terms", 5));
+    assert_eq!((ranked.task.as_str(), ranked.clauses as usize), ("terms", 4));
     assert_eq!(ranked.asked as usize, asked.len());
     assert_eq!(record.coverage.tokens_sent, 0, "no chunk was shown whole");
 
     assert_eq!(answer_of(&record, "parties").value, json!(["Acme Inc.", "Bolt LLC"]));
     let end = answer_of(&record, "end");
-    assert_eq!((end.value, end.evidence[0].quote.as_str()), (json!("2024-05-31"), "May 31, 2024"));
-    assert_eq!(end.flags, [flags::COMPETING_VALUES]);
-    assert_eq!(end.competing[0].value, json!("2025-06-30"));
+    assert_eq!(end.value, json!("2025-06-30"), "the shorter clause ranks first");
+    assert_eq!(end.evidence[0].quote, "June 30, 2025");
     let law = answer_of(&record, "law");
     assert_eq!(law.value, json!("Ohio"));
     assert!(law.evidence[0].quote.ends_with("wherever\nthe parties are."), "a whole sentence");
