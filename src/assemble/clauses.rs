@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_clause_with_the_rare_phrase_under_its_heading_comes_first() {
         let text = "12. Governing Law.\n\nThis Agreement is subject to the laws of Ohio.\n\n\
-                    The Tenant obeys all laws of the city. The Tenant pays rent on the first of a month. \
+                    13. Duties.\n\nThe Tenant obeys all laws of the city. The Tenant pays rent on the first of a month. \
                     The laws of physics are not waived by the parties.";
         let chunks = [chunk(text)];
         let clauses = Clauses::new(&chunks);

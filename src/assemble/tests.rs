@@ -316,7 +316,7 @@ fn passages_that_code_ranks_are_asked_about_until_one_is_taken() {
     assert_eq!(ranked.asked as usize, asked.len());
     assert_eq!(record.coverage.tokens_sent, 0, "no chunk was shown whole");
 
-    assert_eq!(answer_of(&record, "parties").value, json!(["Acme Inc.", "Bolt LLC"]));
+    assert_eq!(answer_of(&record, "parties").value, json!(["Acme Inc.", "Bolt LLC."]));
     let end = answer_of(&record, "end");
     assert_eq!(end.value, json!("2025-06-30"), "the shorter clause ranks first");
     assert_eq!(end.evidence[0].quote, "June 30, 2025");
