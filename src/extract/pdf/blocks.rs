@@ -77,13 +77,21 @@ fn zone_key(line: &Line, height: f32) -> Option<(bool, String)> {
 /// Groups `lines` in their order. `furniture` tells the running ones.
 pub(super) fn group(lines: &[Line], furniture: impl Fn(&Line) -> Option<Role>) -> Vec<BlockText> {
     let page = PageMeasures::of(lines);
-    let rows = table_rows(lines);
+    let Rows { roles: rows, continued } = table_rows(lines);
     let mut blocks = Vec::new();
     let mut start = 0;
     while start < lines.len() {
         let running = furniture(&lines[start]);
         let role = running.or(rows[start]);
         let mut end = start + 1;
+        while end < lines.len() && continued[end] && furniture(&lines[end]) == running {
+            end += 1;
+        }
+        if end > start + 1 {
+            blocks.push(block(&[joined_row(&lines[start..end])], role, &page));
+            start = end;
+            continue;
+        }
         if rows[start].is_none() || running.is_some() {
             while end < lines.len()
                 && furniture(&lines[end]) == running
@@ -262,10 +270,19 @@ fn is_roman(text: &str) -> bool {
     !text.is_empty() && text.len() <= 6 && text.chars().all(|c| "ivxlIVXL".contains(c))
 }
 
-/// For each line its role in a table: at least two lines one under the other whose cells start or end
-/// at the same places.
-fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
+/// What lines are in tables.
+struct Rows {
+    /// Of each line its role, if it is in a table.
+    roles: Vec<Option<Role>>,
+    /// Whether a line goes on with cells of the row before it.
+    continued: Vec<bool>,
+}
+
+/// Tables by alignment: at least two lines one under the other whose cells start or end at the same
+/// places, and lines between them that go on under a cell.
+fn table_rows(lines: &[Line]) -> Rows {
     let mut roles = vec![None; lines.len()];
+    let mut continued = vec![false; lines.len()];
     let mut start = 0;
     while start < lines.len() {
         let mut end = start + 1;
@@ -278,19 +295,60 @@ fn table_rows(lines: &[Line]) -> Vec<Option<Role>> {
                 roles[start] = Some(Role::TableHeader);
             }
         } else if has_cells(&lines[start]) {
-            while end < lines.len() && is_next_row(&lines[end - 1], &lines[end]) {
+            let mut rows = vec![start];
+            while end < lines.len() {
+                let row = &lines[rows[rows.len() - 1]];
+                if is_next_row(row, &lines[end - 1], &lines[end]) {
+                    rows.push(end);
+                } else if is_continuation(row, &lines[end - 1], &lines[end]) {
+                    continued[end] = true;
+                } else {
+                    break;
+                }
                 end += 1;
             }
-            if end - start > 1 {
+            if rows.len() > 1 {
                 roles[start..end].fill(Some(Role::TableRow));
-                if is_header(&lines[start], &lines[start + 1..end]) {
+                let rest: Vec<&Line> = rows[1..].iter().map(|&row| &lines[row]).collect();
+                if is_header(&lines[start], rest) {
                     roles[start] = Some(Role::TableHeader);
                 }
+            } else {
+                continued[start..end].fill(false);
             }
         }
         start = end;
     }
-    roles
+    Rows { roles, continued }
+}
+
+/// Whether `line` goes on under cells of `row` that are not its first: closely below, at their places.
+fn is_continuation(row: &Line, above: &Line, line: &Line) -> bool {
+    let step = above.baseline() - line.baseline();
+    let near = |a: f32, b: f32| (a - b).abs() < 0.5 * line.size;
+    !line.row
+        && line.upright
+        && (0.0..1.6 * line.size).contains(&step)
+        && line.cells.iter().all(|&cell| row.cells[1..].iter().any(|&start| near(start, cell)))
+}
+
+/// A row with the lines that go on under its cells.
+fn joined_row(lines: &[Line]) -> Line {
+    let mut row = lines[0].clone();
+    let mut cells: Vec<String> = row.text.split('\t').map(str::to_owned).collect();
+    for line in &lines[1..] {
+        for (text, &at) in line.text.split('\t').zip(&line.cells) {
+            let apart = |cell: usize| (row.cells[cell] - at).abs();
+            let nearest = (0..row.cells.len().min(cells.len()))
+                .min_by(|&a, &b| apart(a).total_cmp(&apart(b)))
+                .unwrap_or(0);
+            cells[nearest].push('\n');
+            cells[nearest].push_str(text);
+        }
+        row.place = around(row.place, line.place);
+    }
+    row.text = cells.join("\t");
+    row
 }
 
 /// Whether tabs in `line` part cells. The one behind a clause number or bullet does not.
@@ -302,29 +360,29 @@ fn has_cells(line: &Line) -> bool {
     !(is_clause && line.cells.len() == 2)
 }
 
-fn is_next_row(above: &Line, below: &Line) -> bool {
-    let size = above.size.max(below.size);
+/// Whether `below` is a row like `row`, with nothing but `above`, or a gap, between them.
+fn is_next_row(row: &Line, above: &Line, below: &Line) -> bool {
+    let size = row.size.max(below.size);
     let step = above.baseline() - below.baseline();
     if below.row || !has_cells(below) || !(0.0..4.0 * size).contains(&step) {
         return false;
     }
     // The shorter row's cells must stand among the longer one's; right-aligned ones start elsewhere.
-    let (few, many) =
-        if above.cells.len() < below.cells.len() { (above, below) } else { (below, above) };
+    let (few, many) = if row.cells.len() < below.cells.len() { (row, below) } else { (below, row) };
     let near = |a: f32, b: f32| (a - b).abs() < 1.5 * size;
     let aligned = few.cells.iter().filter(|&&a| many.cells.iter().any(|&b| near(a, b))).count();
     few.cells.len() == many.cells.len() && aligned > 0 || aligned == few.cells.len()
 }
 
 /// Names without figures, over rows with figures.
-fn is_header(first: &Line, rest: &[Line]) -> bool {
+fn is_header<'a>(first: &Line, rest: impl IntoIterator<Item = &'a Line>) -> bool {
     let figures = |line: &Line| {
         let cells = line.text.split('\t').skip(1);
         cells
             .filter(|cell| cell.starts_with(|c: char| c.is_ascii_digit() || "$€£(-–".contains(c)))
             .count()
     };
-    figures(first) == 0 && rest.iter().all(|row| figures(row) > 0)
+    figures(first) == 0 && rest.into_iter().all(|row| figures(row) > 0)
 }
 
 #[cfg(test)]
@@ -409,6 +467,30 @@ mod tests {
         ];
         let roles: Vec<Role> = texts(&lines).into_iter().map(|(role, _)| role).collect();
         assert_eq!(roles, [Role::ListItem, Role::ListItem, Role::Paragraph]);
+    }
+
+    #[test]
+    fn a_cell_of_several_lines_stays_one_cell() {
+        let row = |text: &str, cells: &[f32], y: f32| Line {
+            cells: cells.to_vec(),
+            ..line(text, cells[0], 350.0, y)
+        };
+        let columns = [50.0, 150.0, 300.0];
+        let lines = [
+            row("Item\tMeaning\tFee", &columns, 700.0),
+            row("Transport\tfrom the port to\t4,310", &columns, 680.0),
+            row("the warehouse", &[150.0], 668.0),
+            row("Storage\tby the week\t210", &columns, 650.0),
+            line("All figures in pounds.", 50.0, 180.0, 620.0),
+        ];
+        let expected = [
+            (Role::TableHeader, "Item\tMeaning\tFee"),
+            (Role::TableRow, "Transport\tfrom the port to\nthe warehouse\t4,310"),
+            (Role::TableRow, "Storage\tby the week\t210"),
+            (Role::Paragraph, "All figures in pounds."),
+        ];
+        let expected = expected.map(|(role, text)| (role, text.to_owned()));
+        assert_eq!(texts(&lines), expected);
     }
 
     #[test]
