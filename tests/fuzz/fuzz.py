@@ -18,6 +18,7 @@ ZIPPED = {"docx", "odt", "pptx", "xlsx", "xlsb", "ods"}
 FORMATS = ZIPPED | {"xls", "rtf", "html", "eml", "csv", "txt", "pdf"}
 NUMBERS = ["0", "-1", "1", "255", "65535", "2147483647", "-2147483648", "4294967296", "1e309", "NaN", "", "A1:XFD1048576"]
 PARENT_SECONDS_MAX = 150
+TEXT_MAX = 8 << 20
 
 HTML = """<!doctype html><html><head><title>A</title><style>.h{display:none} p{color:#000}</style></head><body><h1>1. Scope</h1>
 <p class=h>hidden</p><p>due in <del datetime=2024-05-01>30</del><ins>14</ins> days</p><ol type=i start=3><li>x<li value=9>y<ul><li>z</ul></ol>
@@ -86,16 +87,16 @@ def pieces_changed(r, text, pattern):
         elif kind == 3:
             pieces[at:at] = pieces[other:other + length]
         elif kind == 4:
-            pieces[at:at] = [pieces[other]] * r.choice([3, 300, 3000])
+            pieces[at:at] = [pieces[other]] * min(r.choice([3, 300, 3000]), 1 + TEXT_MAX // (1 + len(pieces[other])))
         elif kind == 5:
             pieces[at] = re.sub(r"-?\d+", lambda _: r.choice(NUMBERS), pieces[at])
         elif kind == 6:
             pieces[at] = re.sub(r'"[^"]*"', lambda _: '"%s"' % r.choice(NUMBERS + ["x" * 70000, "../../a", "&#0;&x;", "\u202e"]), pieces[at], count=1)
         else:
             del pieces[at:]
-        if not pieces or len(pieces) > 200_000:
+        if not pieces or len(pieces) > 200_000 or sum(map(len, pieces)) > TEXT_MAX:
             break
-    return "".join(pieces)
+    return "".join(pieces)[:TEXT_MAX]
 
 
 PATTERNS = {
