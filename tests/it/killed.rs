@@ -8,8 +8,19 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::night::{begin, check_verifies, office, records, run};
+use crate::night::{self, begin, check_verifies, records, run};
 use crate::support::{Folder, told};
+
+/// An office whose model has little to say: these nights are about the disk.
+fn office(name: &str, documents: usize) -> Folder {
+    let folder = night::office(name, documents);
+    let summary = folder.read("prompts/summary.toml");
+    folder.write(
+        "prompts/summary.toml",
+        summary.replace("answer_tokens_max = 300", "answer_tokens_max = 12"),
+    );
+    folder
+}
 
 /// What changes something on the disk, or takes the lock.
 const CALLS: &str = "write,openat,rename,renameat,renameat2,fsync,fdatasync,ftruncate,unlink,\
