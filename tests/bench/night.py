@@ -22,30 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ENV = os.environ.get
 OURS = Path(ENV("NIGHTCLERK", ROOT / "target/release/nightclerk"))
 THREADS = ENV("THREADS", "2")
-# The eight main fields, taken from prompts/contract-terms.toml where they are there, else from below.
+# The eight main fields of prompts/contract-terms.toml.
 MAIN_FIELDS = (
     "document_name", "parties", "agreement_date", "effective_date", "expiration_date", "governing_law",
     "anti_assignment", "cap_on_liability",
 )
-MORE_FIELDS = """
-[[field]]
-name = "document_name"
-question = "What is the name or title of this contract?"
-type = "text"
-quote_words_max = 20
-
-[[field]]
-name = "effective_date"
-question = "On what date does this contract take effect?"
-type = "date"
-quote_words_max = 30
-
-[[field]]
-name = "anti_assignment"
-question = "Does this contract restrict a party from assigning it, or require consent to an assignment?"
-type = "text"
-quote_words_max = 60
-"""
 JOBS = """
 output = "out"
 [model]
@@ -84,10 +65,8 @@ def chosen(folder):
 
 def main_fields():
     """A task file that asks for the eight main fields, each as prompts/contract-terms.toml asks."""
-    named = {}
-    head, *shipped = re.split(r"(?m)^(?=\[\[field\]\])", (ROOT / "prompts/contract-terms.toml").read_text())
-    for block in re.split(r"(?m)^(?=\[\[field\]\])", MORE_FIELDS)[1:] + shipped:
-        named[re.search(r'(?m)^name *= *"([^"]+)"', block)[1]] = block.rstrip() + "\n\n"
+    head, *blocks = re.split(r"(?m)^(?=\[\[field\]\])", (ROOT / "prompts/contract-terms.toml").read_text())
+    named = {re.search(r'(?m)^name *= *"([^"]+)"', block)[1]: block for block in blocks}
     return head + "".join(named[name] for name in MAIN_FIELDS)
 
 
