@@ -4,6 +4,7 @@
 //! and must first see that the order is broken.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::bidi;
 use super::glyphs::Glyph;
@@ -239,7 +240,19 @@ impl OpenLine {
         } else if gap > WORD_GAP && !blank && !self.text.ends_with(char::is_whitespace) {
             self.text.push(' ');
         }
-        self.text.push(glyph.text);
+        match self.text.char_indices().next_back() {
+            // The rest of a ligature comes in reading order, and the line will be turned as a whole.
+            Some((at, last))
+                if glyph.advance == 0.0
+                    && self.back >= 0.0
+                    && bidi::is_rtl(glyph.text)
+                    && bidi::is_rtl(last)
+                    && !is_combining_mark(glyph.text) =>
+            {
+                self.text.insert(at, glyph.text);
+            }
+            _ => self.text.push(glyph.text),
+        }
         // Blanks are not remembered as the pen's way, so that cells set apart by many are seen.
         if !blank {
             self.glyphs
@@ -390,6 +403,16 @@ mod tests {
         as_it_reads.reverse();
         assert_eq!(texts(&as_it_looks), ["שלום עולם"]);
         assert_eq!(texts(&as_it_reads), ["שלום עולם"]);
+    }
+
+    #[test]
+    fn an_arabic_ligature_keeps_its_letters_in_order() {
+        // "سلام" as it looks, with lam and alef drawn as one glyph.
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "ملس", 50.0, 700.0);
+        let alef = Glyph { text: 'ا', x: 60.0, advance: 0.0, ..glyphs[1] };
+        glyphs.insert(2, alef);
+        assert_eq!(texts(&glyphs), ["سلام"]);
     }
 
     #[test]
