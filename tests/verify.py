@@ -22,7 +22,7 @@ NOTE_MAX = 16384
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 8
 RESERVED = {
-    "config_change", "egress_attempt", "erase", "key_rotate", "verify_result",
+    "config_change", "egress_attempt", "key_rotate", "verify_result",
 }
 OUTCOMES = ["done", "partial", "refused", "failed", "unchanged", "quarantined", "deferred"]
 
@@ -61,6 +61,7 @@ KINDS = {
     "recovered": {"torn_len": N, "torn_sha256": H32, "good_entries": N, "orphans": [S]},
     "clock_step": {"before": S},
     "tables": {"job": S, "outputs": FILES, "kept": FILES},
+    "erase": {"doc": H16, "path": S, "job": S, "reason": S, "outputs": FILES, "tables": FILES},
     "run_end": {
         "counts": {outcome: N for outcome in OUTCOMES},
         "prompt_tokens": N, "answer_tokens": N, "seconds": N, "outputs_root": H32, "log_size": N,
@@ -424,6 +425,7 @@ class Chain:
         self.keys, self.signed, self.signed_text = None, 0, None
         self.answers, self.done, self.failed, self.files = {}, {}, {}, {}  # by doc
         self.tables = {}  # outputs and kept, by job
+        self.paths, self.inputs, self.erased = {}, {}, {}  # by doc: path, last input, seq and input
         self.vouched_paths = set()
 
     def vouched(self):
@@ -461,6 +463,8 @@ class Chain:
             self.check_keys(e)
         if event == "checkpoint_exported" and e["size"] > e["seq"]:
             raise Bad("rests_on", "exports what is not before it")
+        if event == "erase":
+            self.check_erase(e)
         if event in IN_RUN:
             if self.run is None or self.run.id != e["run"]:
                 raise Bad("run", "outside of its run")
@@ -515,6 +519,15 @@ class Chain:
     def check_tables(self, e):
         check_paths(e["kept"])
 
+    def check_erase(self, e):
+        files, table = self.files.get(e["doc"], []), self.tables.get(e["job"], {"outputs": []})
+        if not files or self.paths[e["doc"]] != e["path"] or not e["path"].startswith(e["job"] + "/"):
+            raise Bad("erase", "no document of the job with files")
+        pairs = lambda files: [(file["path"], file["sha256"]) for file in files]
+        by_path = lambda files: sorted(pairs(files), key=lambda pair: pair[0].encode())
+        if pairs(e["outputs"]) != by_path(files) or pairs(e["tables"]) != by_path(table["outputs"]):
+            raise Bad("erase", "not what the log vouches for")
+
     def check_doc_done(self, e):
         if e["outcome"] not in ("done", "partial"):
             raise Bad("outcome", "doc_done with " + e["outcome"])
@@ -527,9 +540,11 @@ class Chain:
         doc, outcome = e["doc"], e["outcome"]
         if outcome == "unchanged":
             answer = self.answers.get(doc)
-            if (answer is None or answer["seq"] != e["rests_on"]
-                    or answer["input_sha256"] != e["input_sha256"]
-                    or answer["shape"] not in self.run.shapes or e["outputs"]):
+            answered = (answer is not None and answer["seq"] == e["rests_on"]
+                        and answer["input_sha256"] == e["input_sha256"]
+                        and answer["shape"] in self.run.shapes)
+            erased = self.erased.get(doc) == (e["rests_on"], e["input_sha256"])
+            if not (answered or erased) or e["outputs"]:
                 raise Bad("rests_on", "unchanged")
         elif outcome == "quarantined":
             if self.failed.get(doc) != e["rests_on"]:
@@ -576,7 +591,15 @@ class Chain:
                 self.keys.named = self.keys.of_run(e)
             self.runs.add(e["run"])
             self.run = Run(e)
+        elif event == "erase":
+            doc = e["doc"]
+            self.replace(self.files.pop(doc) + self.tables.get(e["job"], {"outputs": []})["outputs"], [])
+            if e["job"] in self.tables:
+                self.tables[e["job"]] = {**self.tables[e["job"]], "outputs": []}
+            self.answers.pop(doc, None)
+            self.erased[doc] = (e["seq"], self.inputs[doc])
         elif event == "doc_start":
+            self.paths.setdefault(e["doc"], e["path"])
             self.run.started[e["doc"]] = (e["input_sha256"], e["shape"])
         elif event == "tables":
             self.replace(self.tables.get(e["job"], {"outputs": []})["outputs"], e["outputs"])
@@ -587,6 +610,10 @@ class Chain:
             doc = e["doc"]
             self.run.counts["failed" if event == "doc_fail" else e["outcome"]] += 1
             self.run.ended[doc] = (e["input_sha256"], e["bytes"])
+            self.paths.setdefault(doc, e["path"])
+            self.inputs[doc] = e["input_sha256"]
+            if event != "doc_skip":
+                self.erased.pop(doc, None)
             if e["outputs"]:
                 self.replace(self.files.get(doc, []), e["outputs"])
                 self.files[doc] = e["outputs"]

@@ -14,7 +14,7 @@ use crate::base::{
     Completion, Digest, Format, Outcome, PartText, Stop, TokenCounter, Warned, Warning,
 };
 use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageFacts, PageState, Role};
-use crate::jobs::{Field, FieldType, Job, Read, Task, TaskKind, Unit};
+use crate::jobs::{Field, FieldType, Job, Keep, Read, Task, TaskKind, Unit};
 use crate::prompt::{Part, Request};
 
 struct Words;
@@ -127,6 +127,7 @@ fn job(tasks: Vec<Arc<Task>>) -> Job {
         settle: Duration::ZERO,
         attempts_max: 3,
         password: None,
+        keep: Keep::Always,
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Event {
     Tables(Tables),
     /// A checkpoint was written to a folder for another place.
     CheckpointExported(CheckpointExported),
+    /// A document's files are given up; they are removed next.
+    Erase(Erase),
     /// A run ends; every input has its outcome.
     RunEnd(RunEnd),
     /// A person judged a value.
@@ -44,8 +46,7 @@ pub enum Event {
 }
 
 /// Kinds of entry that this version walks over without reading them.
-pub const RESERVED: [&str; 5] =
-    ["config_change", "egress_attempt", "erase", "key_rotate", "verify_result"];
+pub const RESERVED: [&str; 4] = ["config_change", "egress_attempt", "key_rotate", "verify_result"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Genesis {
@@ -279,8 +280,8 @@ pub struct DocSkip {
     pub outcome: Outcome,
     /// For a person; no words of the document. Cut at 500 bytes.
     pub reason: String,
-    /// The entry that this rests on: of an unchanged document its `doc_done`, of a quarantined one
-    /// its last `doc_fail`; otherwise 0.
+    /// The entry that this rests on: of an unchanged document its `doc_done` or its `erase`, of a
+    /// quarantined one its last `doc_fail`; otherwise 0.
     pub rests_on: u64,
     /// The record of the refusal, if one was written.
     pub outputs: Vec<OutputFile>,
@@ -326,6 +327,19 @@ pub struct CheckpointExported {
     /// Entries that the checkpoint covers, and the RFC 6962 root over them.
     pub size: u64,
     pub root: Digest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erase {
+    pub doc: DocId,
+    pub path: String,
+    pub job: String,
+    /// For a person: who asked for it, or what rule. Cut at 500 bytes.
+    pub reason: String,
+    /// All files of the document that the log vouches for, and all tables of its job: they hold a row of
+    /// it. It vouches for none of them any more.
+    pub outputs: Vec<OutputFile>,
+    pub tables: Vec<OutputFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -413,6 +427,7 @@ impl Event {
             Event::ClockStep(_) => "clock_step",
             Event::Tables(_) => "tables",
             Event::CheckpointExported(_) => "checkpoint_exported",
+            Event::Erase(_) => "erase",
             Event::RunEnd(_) => "run_end",
             Event::Review(_) => "review",
             Event::Reserved => "reserved",

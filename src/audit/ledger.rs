@@ -22,6 +22,8 @@ pub struct Ledger {
     outputs: BTreeMap<String, Digest>,
     /// Tables of each job: vouched for, and kept as a person's.
     tables: BTreeMap<String, (Vec<String>, Vec<String>)>,
+    /// Files that were erased, and are not vouched for again since.
+    erased: BTreeMap<String, Digest>,
     last_run: Option<RunFacts>,
     /// By document and field, the last one.
     judgements: BTreeMap<(DocId, String), Judgement>,
@@ -44,6 +46,12 @@ pub struct DocState {
     pub failed_seq: u64,
     /// Times in a row that it was begun and the run ended without a word on it.
     pub interrupted: u64,
+    /// Times in a row that it was deferred.
+    pub deferred: u64,
+    /// Its files were erased and it was not answered since.
+    pub erased: Option<Erased>,
+    /// When its files were logged; empty where it never had any.
+    pub files_at: String,
     /// Its files that the log vouches for.
     files: Vec<String>,
 }
@@ -57,6 +65,20 @@ pub struct LastOutcome {
     pub reason: String,
 }
 
+impl DocState {
+    /// Whether the log vouches for any file of it.
+    pub fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+/// An `erase` entry that still holds: the document is not taken again while its input is this one.
+#[derive(Clone, Debug)]
+pub struct Erased {
+    pub seq: u64,
+    pub input: Digest,
+}
+
 /// A `doc_done` entry whose files are the current ones.
 #[derive(Clone, Debug)]
 pub struct Done {
@@ -64,6 +86,8 @@ pub struct Done {
     pub outcome: Outcome,
     pub input: Digest,
     pub shape: Digest,
+    /// Of all prompts' and answers' token ids.
+    pub transcript: Digest,
     pub outputs: Vec<OutputFile>,
     /// Of the text that was read.
     pub text: Digest,
@@ -156,10 +180,43 @@ impl Ledger {
         self.docs.iter()
     }
 
+    /// Documents whose path (job, root and path) is `name` or ends with it after a `/`.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a DocId, &'a DocState)> {
+        self.docs.iter().filter(move |(_, state)| {
+            let front = state.path.strip_suffix(name);
+            front.is_some_and(|front| front.is_empty() || front.ends_with('/'))
+        })
+    }
+
     /// The answer that still holds for this input and shape, if any.
     pub fn unchanged(&self, doc: &DocId, input: &Digest, shape: &Digest) -> Option<&Done> {
         let done = self.docs.get(doc)?.done.as_ref()?;
         (done.input == *input && done.shape == *shape).then_some(done)
+    }
+
+    /// The `erase` entry that keeps this input from being taken again, if any.
+    pub fn erased(&self, doc: &DocId, input: &Digest) -> Option<u64> {
+        let erased = self.docs.get(doc)?.erased.as_ref()?;
+        (erased.input == *input).then_some(erased.seq)
+    }
+
+    /// Files that were erased and may still stand where the one who erased them was killed.
+    pub fn erased_files(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        self.erased.iter().map(|(path, sha256)| (path.as_str(), sha256))
+    }
+
+    /// What the log vouches for of this document and as tables of this job, each sorted by path.
+    pub fn files_with(&self, doc: &DocId, job: &str) -> (Vec<OutputFile>, Vec<OutputFile>) {
+        let vouched = |paths: Option<&Vec<String>>| {
+            let paths: BTreeSet<&String> = paths.into_iter().flatten().collect();
+            let file = |path: &String| {
+                let sha256 = *self.outputs.get(path)?;
+                Some(OutputFile { path: path.clone(), sha256 })
+            };
+            paths.into_iter().filter_map(file).collect()
+        };
+        let of_doc = self.docs.get(doc).map(|state| &state.files);
+        (vouched(of_doc), vouched(self.tables.get(job).map(|(written, _)| written)))
     }
 
     /// Failures of this input under this shape; an answer clears them.
@@ -214,15 +271,17 @@ impl Ledger {
             }
             Event::DocDone(done) => {
                 let files = done.outputs.clone();
-                self.replace_files(&done.doc, &done.path, &done.outputs);
+                self.replace_files(&done.doc, &done.path, entry, &done.outputs);
                 self.failures.remove(&(done.doc, done.input_sha256, done.shape));
                 let state = self.state(&done.doc, &done.path);
                 state.done_seq = seq;
+                state.erased = None;
                 state.done = Some(Done {
                     seq,
                     outcome: done.outcome,
                     input: done.input_sha256,
                     shape: done.shape,
+                    transcript: done.transcript_sha256,
                     outputs: files,
                     text: done.text_sha256,
                 });
@@ -236,13 +295,14 @@ impl Ledger {
             }
             Event::DocFail(fail) => {
                 *self.failures.entry((fail.doc, fail.input_sha256, fail.shape)).or_default() += 1;
-                self.replace_files(&fail.doc, &fail.path, &fail.outputs);
-                self.state(&fail.doc, &fail.path).failed_seq = seq;
+                self.replace_files(&fail.doc, &fail.path, entry, &fail.outputs);
+                let state = self.state(&fail.doc, &fail.path);
+                (state.failed_seq, state.erased) = (seq, None);
                 let reason = format!("{}: {}", fail.class, fail.detail);
                 self.end_doc(&fail.doc, entry, Outcome::Failed, fail.input_sha256, reason);
             }
             Event::DocSkip(skip) => {
-                self.replace_files(&skip.doc, &skip.path, &skip.outputs);
+                self.replace_files(&skip.doc, &skip.path, entry, &skip.outputs);
                 let reason = skip.reason.clone();
                 self.end_doc(&skip.doc, entry, skip.outcome, skip.input_sha256, reason);
             }
@@ -254,8 +314,22 @@ impl Ledger {
                 for path in before.into_iter().flat_map(|(written, _)| written) {
                     self.outputs.remove(&path);
                 }
-                let files = tables.outputs.iter().map(|file| (file.path.clone(), file.sha256));
-                self.outputs.extend(files);
+                self.vouch(&tables.outputs);
+            }
+            Event::Erase(erase) => {
+                for file in erase.outputs.iter().chain(&erase.tables) {
+                    self.outputs.remove(&file.path);
+                    self.erased.insert(file.path.clone(), file.sha256);
+                }
+                if let Some((written, _)) = self.tables.get_mut(&erase.job) {
+                    written.clear();
+                }
+                if let Some(state) = self.docs.get_mut(&erase.doc) {
+                    state.files.clear();
+                    state.done = None;
+                    let last = state.last.as_ref();
+                    state.erased = last.map(|last| Erased { seq, input: last.input });
+                }
             }
             Event::RunEnd(end) => {
                 if let Some(run) = &mut self.last_run {
@@ -310,6 +384,9 @@ impl Ledger {
             done_seq: 0,
             failed_seq: 0,
             interrupted: 0,
+            deferred: 0,
+            erased: None,
+            files_at: String::new(),
             files: Vec::new(),
         })
     }
@@ -324,6 +401,7 @@ impl Ledger {
     ) {
         if let Some(state) = self.docs.get_mut(doc) {
             state.interrupted = 0;
+            state.deferred = if outcome == Outcome::Deferred { state.deferred + 1 } else { 0 };
             state.last = Some(LastOutcome { seq: entry.seq, outcome, input, reason: why });
         }
         if let Some(run) = &mut self.last_run {
@@ -332,16 +410,24 @@ impl Ledger {
     }
 
     /// An entry without files leaves the document's files as they are.
-    fn replace_files(&mut self, doc: &DocId, path: &str, files: &[OutputFile]) {
+    fn replace_files(&mut self, doc: &DocId, path: &str, entry: &Entry, files: &[OutputFile]) {
         let state = self.state(doc, path);
         if files.is_empty() {
             return;
         }
         state.done = None;
+        state.files_at = entry.ts.clone();
         let now = files.iter().map(|file| file.path.clone()).collect();
         for path in std::mem::replace(&mut state.files, now) {
             self.outputs.remove(&path);
         }
-        self.outputs.extend(files.iter().map(|file| (file.path.clone(), file.sha256)));
+        self.vouch(files);
+    }
+
+    fn vouch(&mut self, files: &[OutputFile]) {
+        for file in files {
+            self.erased.remove(&file.path);
+            self.outputs.insert(file.path.clone(), file.sha256);
+        }
     }
 }

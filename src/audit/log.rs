@@ -11,7 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::error::LogError;
-use super::event::{ClockStep, DocFail, DocSkip, Event, Genesis, Recovered, RunEnd, RunStart};
+use super::event::{
+    ClockStep, DocFail, DocSkip, Erase, Event, Genesis, Recovered, RunEnd, RunStart,
+};
 use super::keys::{KeyStore, open_random};
 use super::ledger::Ledger;
 use super::line::{Entry, Random, RunId, VERSION};
@@ -504,7 +506,8 @@ fn stamp(now: Timestamp) -> String {
 
 fn clipped(mut event: Event) -> Event {
     if let Event::DocFail(DocFail { detail: text, .. })
-    | Event::DocSkip(DocSkip { reason: text, .. }) = &mut event
+    | Event::DocSkip(DocSkip { reason: text, .. })
+    | Event::Erase(Erase { reason: text, .. }) = &mut event
     {
         text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
     }

@@ -24,12 +24,12 @@ mod witness;
 pub use error::{BadEntry, LogError};
 pub use event::{
     Actor, Binary, CheckpointExported, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart,
-    EngineFacts, Event, Genesis, Host, Inventory, Isolation, Judged, ModelFile, OutputFile,
+    EngineFacts, Erase, Event, Genesis, Host, Inventory, Isolation, Judged, ModelFile, OutputFile,
     Recovered, Review, RunEnd, RunStart, Shape, Tables, Try,
 };
 pub use export::{Exported, Imported, export, fingerprint, import};
 pub use keys::known_log_key;
-pub use ledger::{Answer, DocState, Done, Judgement, LastOutcome, Ledger, RunFacts};
+pub use ledger::{Answer, DocState, Done, Erased, Judgement, LastOutcome, Ledger, RunFacts};
 pub use line::{Entry, LineError, Random, RunId};
 pub use log::Log;
 pub use note::{Checkpoint, Key, KeyKind, NotAKey, Note, Vkey};

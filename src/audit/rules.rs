@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{Counts, DocDone, DocSkip, Event, Inventory, OutputFile, RunEnd};
+use super::event::{Counts, DocDone, DocSkip, Erase, Event, Inventory, OutputFile, RunEnd};
 use super::ledger::{Ledger, Owner};
 use super::line::{Entry, RunId, is_time};
 use super::signing::{Head, Signing};
@@ -173,6 +173,7 @@ impl Chain {
             Event::Recovered(_) | Event::ClockStep(_) | Event::Review(_) | Event::Reserved => {
                 Ok(())
             }
+            Event::Erase(erase) => self.check_erase(erase),
             _ => match &self.open {
                 Some(open) if open.run == entry.run => self.check_in_run(open, entry),
                 _ => breach("run", format!("{} outside of run {}", entry.event.word(), entry.run)),
@@ -260,12 +261,15 @@ impl Chain {
         let known = self.ledger.doc(&skip.doc);
         match skip.outcome {
             Outcome::Unchanged => {
-                let holds = known.and_then(|state| state.done.as_ref()).is_some_and(|done| {
+                let erased = known.and_then(|state| state.erased.as_ref()).is_some_and(|erased| {
+                    erased.seq == skip.rests_on && erased.input == skip.input_sha256
+                });
+                let answered = known.and_then(|state| state.done.as_ref()).is_some_and(|done| {
                     done.seq == skip.rests_on
                         && done.input == skip.input_sha256
                         && open.shapes.contains(&done.shape)
                 });
-                if !holds || !skip.outputs.is_empty() {
+                if !(erased || answered) || !skip.outputs.is_empty() {
                     return breach("rests_on", "unchanged, but not what rests_on has done");
                 }
             }
@@ -283,6 +287,26 @@ impl Chain {
             Outcome::Done | Outcome::Partial | Outcome::Failed => {
                 return breach("outcome", format!("doc_skip with outcome {}", skip.outcome));
             }
+        }
+        Ok(())
+    }
+
+    fn check_erase(&self, erase: &Erase) -> Result<(), Breach> {
+        let (outputs, tables) = self.ledger.files_with(&erase.doc, &erase.job);
+        let of_job =
+            |path: &str| path.strip_prefix(&*erase.job).is_some_and(|p| p.starts_with('/'));
+        let known = self.ledger.doc(&erase.doc).is_some_and(|doc| doc.path == erase.path);
+        if !known || !of_job(&erase.path) || outputs.is_empty() {
+            return breach(
+                "erase",
+                format!("{:?} is no document of {:?} with files", erase.path, erase.job),
+            );
+        }
+        if erase.outputs != outputs || erase.tables != tables {
+            return breach(
+                "erase",
+                "not the files that the log vouches for, in order of their paths",
+            );
         }
         Ok(())
     }

@@ -34,6 +34,10 @@ pub const QUESTIONS_PER_SLOT: usize = 4;
 /// Documents that are open (extracted and not yet committed) at once.
 pub const QUEUE_DOCUMENTS_MAX: usize = 64;
 
+/// By so much longer than measured a document is taken to need when a deadline is near: the last answers of a
+/// night have little company, and each takes longer then.
+pub const FINISH_MARGIN_PERCENT: u32 = 20;
+
 /// Runs in which a document may fail before it is quarantined.
 pub const ATTEMPTS_MAX_DEFAULT: u32 = 3;
 

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
+use jiff::civil::Time;
 
-use crate::base::Digest;
 use crate::base::limits::SLOTS_MAX;
+use crate::base::{Clock, Digest};
+use crate::jobs;
+use crate::run::Deadline;
 
 /// The overnight clerk for documents that may not leave the building.
 #[derive(Debug, Parser)]
 #[command(name = "nightclerk", about, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 all done; 1 could not start or go on; 2 the audit chain does not \
-verify; 3 finished, some documents partial, refused, failed or quarantined; 75 work is left, run again"
+verify; 3 finished, some documents partial, refused, failed or quarantined, or replayed otherwise; \
+75 work is left, run again"
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -61,6 +65,8 @@ pub(super) enum Command {
     Diff(DiffArgs),
     /// Read a reviewed workbook back into the log: signed-off, corrected or rejected, field by field
     Review(ReviewArgs),
+    /// Delete the outputs of documents, and say so in the log, which still verifies
+    Erase(EraseArgs),
     /// Show the last run, what waits and what is quarantined
     Status(JobsFile),
     /// Score the records against a person's labels: precision and recall of each field
@@ -119,6 +125,19 @@ pub(super) struct VerifyArgs {
     /// Name the nights on which no run began, for one in so much time (24h)
     #[arg(long, value_name = "TIME", value_parser = parse_every)]
     pub(super) expect_every: Option<Duration>,
+    /// Then read and ask N documents again, or those that are named, each alone, and compare text, prompts,
+    /// answers and files with the log; a difference gives exit code 3
+    #[arg(long, value_name = "N|DOC", num_args = 1..)]
+    pub(super) replay: Vec<String>,
+    /// Choose the N documents by this number (default: by the last run's, which is printed)
+    #[arg(long, value_name = "N", requires = "replay")]
+    pub(super) seed: Option<u64>,
+    /// Replay with so many threads; 0: one per core
+    #[arg(long, value_name = "N", requires = "replay")]
+    pub(super) threads: Option<usize>,
+    /// Replay with these instructions of the CPU only
+    #[arg(long, value_name = "NAME", requires = "replay")]
+    pub(super) tier: Option<String>,
 }
 
 fn parse_every(text: &str) -> Result<Duration, String> {
@@ -217,9 +236,43 @@ pub(super) struct RunArgs {
     /// Take documents again: those that failed or are quarantined, or all
     #[arg(long, value_enum)]
     pub(super) redo: Option<Redo>,
+    #[command(flatten)]
+    pub(super) deadline: DeadlineArgs,
     /// Also write every question, word for word, and its answer to this new file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) transcript: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EraseArgs {
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+    /// The documents: job/root/path, or the end of that
+    #[arg(required = true, value_name = "DOC")]
+    pub(super) documents: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeadlineArgs {
+    /// Begin only what is predicted to be finished by this local time, and leave the rest to the next run
+    #[arg(long, value_name = "HH:MM", conflicts_with = "length")]
+    until: Option<Time>,
+    /// Likewise, so long from now, for instance 6h
+    #[arg(long = "for", id = "length", value_name = "TIME", value_parser = length)]
+    length: Option<Duration>,
+}
+
+impl DeadlineArgs {
+    pub(super) fn deadline(&self, clock: &dyn Clock) -> Option<Deadline> {
+        match (self.until, self.length) {
+            (Some(time), _) => Some(Deadline::until(time, clock)),
+            (None, length) => length.map(|length| Deadline::after(length, clock)),
+        }
+    }
+}
+
+fn length(text: &str) -> Result<Duration, &'static str> {
+    jobs::parse_duration(text).ok_or("a length of time like 6h, 90m or 30s is meant")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -238,6 +291,8 @@ pub(super) struct PlanArgs {
     pub(super) jobs: JobsFile,
     #[command(flatten)]
     pub(super) model: ModelChoice,
+    #[command(flatten)]
+    pub(super) deadline: DeadlineArgs,
 }
 
 #[derive(Debug, Args)]

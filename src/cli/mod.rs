@@ -16,16 +16,16 @@ use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use self::args::{
-    CheckpointCommand, Cli, Command, DiffArgs, ExportArgs, InitArgs, JobsFile, Layer, ModelArgs,
-    ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, ScoreArgs, Style, TextArgs, VerifyArgs,
-    ViewArg, WitnessCommand,
+    CheckpointCommand, Cli, Command, DiffArgs, EraseArgs, ExportArgs, InitArgs, JobsFile, Layer,
+    ModelArgs, ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, ScoreArgs, Style, TextArgs,
+    VerifyArgs, ViewArg, WitnessCommand,
 };
 use self::exit::Exit;
 use crate::audit::{Actor, LogError, Report, Verdict};
-use crate::base::{Clock, Limits, RealDisk, SystemClock};
+use crate::base::{Clock, Disk, Limits, RealDisk, SystemClock};
 use crate::jobs::{self, ModelOverride, Plan};
 use crate::run::{
-    self, Broken, Choice, Progress, Purpose, Redo, StopFlag, Tools, Transcript, View,
+    self, Broken, Choice, Progress, Purpose, Redo, StopFlag, Tools, Transcript, View, Wanted,
 };
 
 /// Runs the program with the process's arguments.
@@ -69,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report(args, cli.format),
         Command::Diff(args) => diff(args, cli.format),
         Command::Review(args) => review(args, cli.format),
+        Command::Erase(args) => erase(args, cli.format),
         Command::Status(args) => status(args, cli.format),
         Command::Score(args) => score(args, cli.format),
         Command::Model(args) => model(args, cli.format),
@@ -198,8 +199,9 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
     let transcript = args.transcript.as_deref().map(Transcript::create).transpose()?;
-    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Night)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let deadline = args.deadline.deadline(clock.as_ref());
+    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Night)?;
     let mut tools = Tools {
         server,
         disk: Arc::new(RealDisk),
@@ -215,7 +217,7 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
         Some(args::Redo::All) => Redo::All,
         Some(args::Redo::Changed) | None => Redo::Changed,
     };
-    let choice = Choice { only: args.only.clone(), limit: args.limit, redo };
+    let choice = Choice { only: args.only.clone(), limit: args.limit, redo, deadline };
     let closing = run::run(&plan, &choice, &mut tools)?;
     if let Some(Err(error)) = tools.transcript.take().map(Transcript::close) {
         // The night itself is whole.
@@ -244,10 +246,11 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
 fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
-    run::isolate_for_plan(&mut server, &plan, Purpose::Look)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let deadline = args.deadline.deadline(clock.as_ref());
+    run::isolate_for_plan(&mut server, &plan, Purpose::Look)?;
     let progress = Progress::new(clock.clone(), true);
-    let sheet = run::plan_sheet(&plan, &mut server, clock.as_ref(), &progress)?;
+    let sheet = run::plan_sheet(&plan, &mut server, clock.as_ref(), &progress, deadline)?;
     match style {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
@@ -334,6 +337,10 @@ fn prove(args: &ProveArgs, style: Style) -> Result<Exit, Failure> {
 }
 
 fn verify(args: &VerifyArgs, style: Style) -> Result<Exit, Failure> {
+    let mut server = match args.replay.is_empty() {
+        true => None,
+        false => Some(parse_server()?),
+    };
     let plan = load_plain(&args.jobs)?;
     let knowledge = run::Knowledge {
         key: args.key.clone(),
@@ -341,11 +348,51 @@ fn verify(args: &VerifyArgs, style: Style) -> Result<Exit, Failure> {
         every: args.expect_every,
     };
     let report = run::verify(&plan, &knowledge, &SystemClock::new())?;
-    match style {
-        Style::Json => print_json(&report)?,
-        Style::Text => write!(io::stdout().lock(), "{}", show::report(&report))?,
+    let exit = verdict(&report);
+    if style == Style::Text {
+        write!(io::stdout().lock(), "{}", show::report(&report))?;
     }
-    Ok(verdict(&report))
+    let mut facts = serde_json::to_value(&report).map_err(io::Error::from)?;
+    let mut exit_of_replay = Exit::Done;
+    // A log that does not hold proves nothing about its documents.
+    if let Some(server) = server.as_mut().filter(|_| report.verdict != Verdict::Broken) {
+        let sheet = replay(args, &plan, server, style)?;
+        if !sheet.is_identical() {
+            exit_of_replay = Exit::Incomplete;
+        }
+        match style {
+            Style::Json => {
+                facts["replay"] = serde_json::to_value(&sheet).map_err(io::Error::from)?;
+            }
+            Style::Text => write!(io::stdout().lock(), "{}", show::replay(&sheet))?,
+        }
+    }
+    if style == Style::Json {
+        print_json(&facts)?;
+    }
+    Ok(if exit == Exit::Done { exit_of_replay } else { exit })
+}
+
+fn replay(
+    args: &VerifyArgs,
+    plan: &Plan,
+    server: &mut run::ParseServer,
+    style: Style,
+) -> Result<run::ReplaySheet, Failure> {
+    let wanted = match args.replay.as_slice() {
+        [one] if one.parse::<usize>().is_ok() => Wanted::Count(one.parse().unwrap_or_default()),
+        names => Wanted::Named(names.to_vec()),
+    };
+    let options = run::ReplayOptions {
+        wanted,
+        seed: args.seed,
+        threads: args.threads,
+        tier: args.tier.clone(),
+    };
+    run::isolate_for_plan(server, plan, Purpose::Look)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let progress = Progress::new(clock.clone(), style == Style::Json);
+    Ok(run::replay(plan, &options, server, &clock, &progress)?)
 }
 
 fn verdict(report: &Report) -> Exit {
@@ -387,6 +434,15 @@ fn review(args: &ReviewArgs, style: Style) -> Result<Exit, Failure> {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", show::review(&sheet))?,
     }
+    Ok(Exit::Done)
+}
+
+fn erase(args: &EraseArgs, style: Style) -> Result<Exit, Failure> {
+    let plan = load_plain(&args.jobs)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let erased = run::erase(&plan, &args.documents, &disk, &clock)?;
+    print(style, &erased, |erased| show::erased(erased))?;
     Ok(Exit::Done)
 }
 

@@ -7,8 +7,8 @@ use crate::audit::{
     Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Verdict, Witnessed,
 };
 use crate::run::{
-    self, BenchMemory, BenchRow, BenchSetting, BuildFacts, ModelSheet, NightOf, PerplexitySheet,
-    ReviewSheet,
+    self, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure, ModelSheet,
+    NightOf, PerplexitySheet, ReplaySheet, ReviewSheet,
 };
 
 /// Files named one by one up to this many of a kind.
@@ -175,6 +175,61 @@ pub(super) fn review(sheet: &ReviewSheet) -> String {
         let _ = write!(text, "; {known} known already");
     }
     text.push('\n');
+    text
+}
+
+/// What is gone, and what a person must still look at.
+pub(super) fn erased(erased: &[Erasure]) -> String {
+    let mut text = String::new();
+    for Erasure { path, files, .. } in erased {
+        let _ = writeln!(text, "erased: {path}");
+        for file in files {
+            let _ = writeln!(text, "            {file}");
+        }
+    }
+    text.push_str(
+        "The next run writes the tables without them, and does not take the documents again until their \
+         bytes change (run --redo all does). Copies that people made, edited tables among them, are theirs \
+         to delete.\n",
+    );
+    text
+}
+
+/// What came out of asking again.
+pub(super) fn replay(sheet: &ReplaySheet) -> String {
+    let mut text = String::new();
+    let differ = sheet.replayed.iter().filter(|one| !one.differences.is_empty()).count();
+    let identical = sheet.replayed.len() - differ;
+    let word = match (differ, identical) {
+        (0, 0) => "NOTHING REPLAYED",
+        (0, _) => "REPLAYED",
+        _ => "REPLAYED OTHERWISE",
+    };
+    let _ = write!(text, "{word}: {identical} identical to the last bit, {differ} not");
+    if let Some(seed) = sheet.seed {
+        let _ = write!(text, "; drawn from {} with --seed {seed}", sheet.replayable);
+    }
+    if !sheet.replayed.is_empty() {
+        let _ = write!(text, "; {} threads, {}", sheet.threads, sheet.tier);
+    }
+    text.push('\n');
+    for one in &sheet.replayed {
+        let word = if one.differences.is_empty() { "identical" } else { "differs" };
+        let _ = writeln!(text, "{word:<12}{}", one.path);
+        for difference in &one.differences {
+            let Difference { what, logged, found, first } = difference;
+            let _ = writeln!(text, "            {what}: logged {logged}, now {found}");
+            if !first.is_empty() {
+                let _ = writeln!(text, "            the records part at {first}");
+            }
+        }
+    }
+    if !sheet.not_replayable.is_empty() {
+        let _ = writeln!(text, "not replayable: {}", sheet.not_replayable.len());
+    }
+    for one in sheet.not_replayable.iter().take(NAMED_MAX) {
+        let _ = writeln!(text, "  {}: {}", one.path, one.reason);
+    }
     text
 }
 

@@ -10,7 +10,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 
 use super::parse::Findings;
-use super::plan::{Job, Root, Task, TaskKind};
+use super::plan::{Job, Keep, Root, Task, TaskKind};
 use super::resolve::{Resolver, read, time};
 use super::task::{self, NAME_RULE, is_name, number};
 use super::written::JobTable;
@@ -135,6 +135,7 @@ impl Resolver<'_> {
             (1, 1000),
             ATTEMPTS_MAX_DEFAULT as usize,
         );
+        let keep = self.keep(table.keep, table.keep_until);
         Some(Job {
             name: name?.into_inner(),
             roots: roots.iter().map(|(root, _)| root.clone()).collect(),
@@ -144,7 +145,31 @@ impl Resolver<'_> {
             settle,
             attempts_max: u32::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX_DEFAULT),
             password: table.password.map(Spanned::into_inner),
+            keep,
         })
+    }
+
+    fn keep(&mut self, time: Option<Spanned<String>>, until: Option<Spanned<String>>) -> Keep {
+        let day = Duration::from_secs(86_400);
+        match (time, until) {
+            (None, None) => Keep::Always,
+            (Some(_), Some(until)) => {
+                let hint = "keep either so long, or until a day";
+                self.findings.at(until.span(), "`keep` and `keep_until` are both given", hint);
+                Keep::Always
+            }
+            (time @ Some(_), None) => {
+                Keep::For(super::resolve::time(&mut self.findings, time, "keep", day, day))
+            }
+            (None, Some(until)) => match until.get_ref().parse() {
+                Ok(date) => Keep::Until(date),
+                Err(_) => {
+                    let message = format!("keep_until = {:?} is no date", until.get_ref());
+                    self.findings.at(until.span(), message, "as in keep_until = \"2027-01-31\"");
+                    Keep::Always
+                }
+            },
+        }
     }
 
     /// Patterns on the path below the root. Upper and lower case are one: a `.PDF` is a PDF. `*` does

@@ -15,12 +15,12 @@ mod written;
 
 pub use model::{ModelMissing, ModelOverride};
 pub use plan::{
-    Audit, DayOrder, Engine, Field, FieldType, Job, Model, Plan, Position, QuoteForm, Read,
+    Audit, DayOrder, Engine, Field, FieldType, Job, Keep, Model, Plan, Position, QuoteForm, Read,
     Require, Root, Task, TaskKind, Unit,
 };
 pub use problem::{PlanError, Problem};
 pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};
-pub use units::bytes as parse_bytes;
+pub use units::{bytes as parse_bytes, duration as parse_duration};
 
 /// The JSON Schema (draft 7) of `jobs.toml`, for editors.
 pub const SCHEMA: &str = include_str!("jobs.schema.json");

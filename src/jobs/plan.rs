@@ -102,6 +102,18 @@ pub struct Job {
     pub attempts_max: u32,
     /// Tried on encrypted documents after the empty one.
     pub password: Option<String>,
+    /// How long outputs stay.
+    pub keep: Keep,
+}
+
+/// When a document's outputs are erased; at the start of the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Always,
+    /// So long after they were written.
+    For(Duration),
+    /// Through this day, local time.
+    Until(jiff::civil::Date),
 }
 
 /// A folder whose documents are read; only ever read.

@@ -22,7 +22,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The duration that a text like "90s", "2m" or "1.5h" names.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     scaled(text, &DURATIONS).map(Duration::from_millis)
 }
 

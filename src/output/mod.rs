@@ -13,4 +13,4 @@ pub use paths::record_paths;
 pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
 pub use review::{Reviewed, read_review};
 pub use table::{Row, TableFiles};
-pub use writer::{OutputError, Writer, WrittenFile};
+pub use writer::{LAST_RUN, OutputError, Writer, WrittenFile, rendered};

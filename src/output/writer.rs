@@ -1,5 +1,6 @@
 //! Puts files under the output folder: a name is there with its whole content, or not at all.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -19,6 +20,12 @@ const TEMPORARY: &str = ".nightclerk-tmp";
 
 /// Below the output folder: what is not an output.
 pub(super) const STATE_FOLDER: &str = ".nightclerk";
+
+/// The closing facts of the last run, below the output folder.
+pub const LAST_RUN: &str = "last-run.json";
+
+/// The report, below the output folder: the page and the folder of its texts.
+const REPORT: [&str; 2] = ["report.html", "report"];
 
 /// A file that is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +79,19 @@ impl std::error::Error for OutputError {
     }
 }
 
+/// The files of a record, path below the output folder and bytes: JSON first, then Markdown.
+///
+/// # Errors
+/// `Path` or `Json` where it has no place or no form.
+pub fn rendered(record: &Record) -> Result<Vec<(String, Vec<u8>)>, OutputError> {
+    let source = &record.source;
+    let [json, page] = record_paths(&source.job, &source.root, &source.path)?;
+    let mut bytes = serde_json::to_vec_pretty(record)
+        .map_err(|source| OutputError::Json { path: json.clone(), source })?;
+    bytes.push(b'\n');
+    Ok(vec![(json, bytes), (page, markdown::page(record).into_bytes())])
+}
+
 /// Writes below one output folder.
 pub struct Writer {
     pub(super) disk: Arc<dyn Disk>,
@@ -91,12 +111,7 @@ impl Writer {
     /// `OutputError`; a document of which one file stands and the other does not is redone by the
     /// next run, because nothing was logged.
     pub fn record(&self, record: &Record) -> Result<Vec<WrittenFile>, OutputError> {
-        let source = &record.source;
-        let [json, page] = record_paths(&source.job, &source.root, &source.path)?;
-        let mut bytes = serde_json::to_vec_pretty(record)
-            .map_err(|source| OutputError::Json { path: json.clone(), source })?;
-        bytes.push(b'\n');
-        self.place(vec![(json, bytes), (page, markdown::page(record).into_bytes())])
+        self.place(rendered(record)?)
     }
 
     /// Every record of a job, by its path below the output folder.
@@ -140,7 +155,7 @@ impl Writer {
     /// # Errors
     /// `OutputError`.
     pub fn last_run(&self, facts: &impl Serialize) -> Result<WrittenFile, OutputError> {
-        let path = "last-run.json".to_string();
+        let path = LAST_RUN.to_string();
         let mut bytes = serde_json::to_vec_pretty(facts)
             .map_err(|source| OutputError::Json { path: path.clone(), source })?;
         bytes.push(b'\n');
@@ -171,6 +186,42 @@ impl Writer {
             }
         }
         Ok(swept)
+    }
+
+    /// Removes files that were given up, each if it still has the digest that it was given up with, and
+    /// then the report, which shows all documents and can be made anew. Durable when this returns.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn erase(&self, files: &[(&str, &Digest)]) -> Result<(), OutputError> {
+        let mut gone = Vec::new();
+        for (path, digest) in files {
+            let file = self.folder.join(path);
+            let found = fs::File::open(&file).and_then(|mut open| Digest::of_reader(&mut open));
+            match found {
+                Ok((found, _)) if found == **digest => gone.push(file),
+                // Another file stands there now: a person's, or that of another document.
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(OutputError::io(&file, "cannot read an output")(e)),
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let report = REPORT.iter().flat_map(|name| WalkDir::new(self.folder.join(name)));
+        gone.extend(report.flatten().filter(|e| e.file_type().is_file()).map(|e| e.into_path()));
+        let mut folders = BTreeSet::new();
+        for file in &gone {
+            self.disk.remove_file(file).map_err(OutputError::io(file, "cannot erase a file"))?;
+            folders.extend(file.parent().map(Path::to_path_buf));
+        }
+        for folder in folders {
+            self.disk
+                .sync_folder(&folder)
+                .map_err(OutputError::io(&folder, "cannot make a folder durable"))?;
+        }
+        Ok(())
     }
 
     /// Makes files durable under their names, in one folder: all are written and synced under hidden

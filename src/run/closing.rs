@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::erase::Erasure;
+use super::pace::Measured;
 use super::progress::minutes;
 use crate::audit::Counts;
 use crate::base::{DocId, Outcome};
@@ -58,6 +61,21 @@ pub struct Speed {
     pub rows: u64,
 }
 
+/// How long the work was said to take by the pace of earlier runs, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    pub expected: Duration,
+    pub took: Duration,
+}
+
+impl Estimate {
+    /// Per cent by which the work took longer than expected; negative where it was shorter.
+    fn error_percent(&self) -> i64 {
+        let (expected, took) = (self.expected.as_secs_f64(), self.took.as_secs_f64());
+        (100.0 * (took / expected.max(0.001) - 1.0)).round() as i64
+    }
+}
+
 /// A finished run.
 #[derive(Clone, Debug)]
 pub struct Closing {
@@ -71,6 +89,17 @@ pub struct Closing {
     pub kept: Vec<String>,
     pub took: Duration,
     pub speed: Speed,
+    /// None where nothing was known beforehand, or the night was cut short.
+    pub estimate: Option<Estimate>,
+    /// Outputs that were erased at the start, because their job keeps them no longer.
+    pub erased: Vec<Erasure>,
+    /// For the next run and plan.
+    pub pace: Option<Measured>,
+    /// The run's id in the log, and the log's name.
+    pub run: String,
+    pub origin: String,
+    pub started: Timestamp,
+    pub ended: Timestamp,
     /// Entries of the log.
     pub log_size: u64,
 }
@@ -131,6 +160,18 @@ impl Closing {
         if self.speed.steps > 0 {
             let _ = writeln!(text, "{}", self.speed.sentence());
         }
+        if let Some(estimate) = &self.estimate {
+            let _ = writeln!(
+                text,
+                "the estimate was {} for the work, which took {} ({:+} %)",
+                minutes(estimate.expected.as_secs_f64()),
+                minutes(estimate.took.as_secs_f64()),
+                estimate.error_percent()
+            );
+        }
+        for Erasure { path, reason, .. } in &self.erased {
+            let _ = writeln!(text, "erased: {path}: {reason}");
+        }
         for table in &self.kept {
             let _ = writeln!(text, "{table} was edited by a person and is left as it is");
         }
@@ -149,7 +190,18 @@ impl Closing {
             .into_iter()
             .map(|(word, count)| (word.to_owned(), count.into()))
             .collect();
+        let estimate = self.estimate.map(|estimate| {
+            serde_json::json!({
+                "expected_ms": estimate.expected.as_millis() as u64,
+                "took_ms": estimate.took.as_millis() as u64,
+                "error_percent": estimate.error_percent(),
+            })
+        });
         serde_json::json!({
+            "run": self.run,
+            "origin": self.origin,
+            "started": format!("{:.0}", self.started),
+            "ended": format!("{:.0}", self.ended),
             "exit_code": self.exit_code(),
             "counts": counts,
             "seconds": self.took.as_secs(),
@@ -165,6 +217,9 @@ impl Closing {
                 "steps": self.speed.steps,
                 "rows": self.speed.rows,
             },
+            "erased": self.erased,
+            "pace": self.pace,
+            "estimate": estimate,
             "documents": self.documents,
         })
     }

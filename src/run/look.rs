@@ -1,16 +1,22 @@
 //! The commands that look and change nothing: plan, text, status, model.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::admission::{effort, with_margin};
+use super::deadline::Deadline;
 use super::fit::{self, Fit};
 use super::night::{Choice, Stand, chosen, stand};
-use super::progress::Progress;
+use super::pace::{self, Effort, Pace};
+use super::progress::{Progress, minutes};
 use super::read::{self, Reading};
-use super::{Broken, STATE_FOLDER};
+use super::{Broken, STATE_FOLDER, model, pipeline};
+use crate::assemble::Work;
 use crate::audit::{Ledger, LogError, RunFacts};
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
@@ -84,7 +90,7 @@ impl Text {
 }
 
 /// What `run` would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct PlanSheet {
     pub documents: Vec<PlannedDocument>,
     pub due: usize,
@@ -93,9 +99,17 @@ pub struct PlanSheet {
     /// Of the documents that are due; none without the model's file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// By what the time is foretold: measured in the last run, or just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
+    /// Of what is due and in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Documents that are due and would be left to another night.
+    pub late: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct PlannedDocument {
     pub job: String,
     pub root: String,
@@ -107,17 +121,28 @@ pub struct PlannedDocument {
     pub pages: u64,
     pub chunks: u64,
     pub tokens: u64,
+    /// By the plan's pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// It would not be finished by the deadline.
+    pub late: bool,
+    #[serde(skip)]
+    effort: Effort,
+    /// Times in a row that it was left to another night.
+    #[serde(skip)]
+    deferred: u64,
 }
 
-/// Reads every document that is due, counts, and asks the model nothing.
+/// Reads every document that is due, counts, and asks the model nothing about them.
 ///
 /// # Errors
-/// `Broken` where inputs or log cannot be read.
+/// `Broken` where inputs, log or model cannot be read.
 pub fn plan_sheet(
     plan: &Plan,
     server: &mut ParseServer,
     clock: &dyn Clock,
     progress: &Progress,
+    deadline: Option<Deadline>,
 ) -> Result<PlanSheet, Broken> {
     let ledger = ledger(plan)?;
     let counter = match plan.model.locate() {
@@ -126,25 +151,23 @@ pub fn plan_sheet(
         }
         Err(_) => None,
     };
-    let mut sheet = PlanSheet { documents: Vec::new(), due: 0, pages: 0, chunks: 0, tokens: None };
+    let mut sheet = PlanSheet::default();
+    let mut questions = BTreeMap::new();
     for job in chosen(plan, &[])? {
         for source in intake::walk(plan, job, clock)?.sources {
             let mut document = PlannedDocument {
                 job: source.job.clone(),
                 root: source.root.clone(),
                 path: source.path.clone(),
-                state: String::new(),
-                reason: String::new(),
-                pages: 0,
-                chunks: 0,
-                tokens: 0,
+                deferred: ledger.doc(&source.id).map_or(0, |doc| doc.deferred),
+                ..PlannedDocument::default()
             };
             match stand(plan, job, &source, &Choice::default(), &ledger) {
                 Stand::Skip { outcome, reason, .. } => {
                     document.state = outcome.word().to_owned();
                     document.reason = reason;
                 }
-                Stand::Due(..) => {
+                Stand::Due(made_with, _) => {
                     progress.say(&format!("reading {}", source.path));
                     let known = ledger.doc(&source.id).is_some_and(|doc| doc.last.is_some());
                     document.state = if known { "changed" } else { "new" }.to_owned();
@@ -157,6 +180,13 @@ pub fn plan_sheet(
                             let budget =
                                 job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
                             count(&mut document, &read.output, budget, counter.as_deref());
+                            if let Some(counter) = counter.as_deref() {
+                                let source = pipeline::work_source(&source);
+                                let ids = &mut || 0;
+                                let (_, requests) =
+                                    Work::new(job, source, read, made_with, counter, ids);
+                                document.effort = effort(&requests, counter, &mut questions);
+                            }
                         }
                         Ok(Reading::Refused(refusal)) => {
                             document.state = Outcome::Refused.word().to_owned();
@@ -174,8 +204,25 @@ pub fn plan_sheet(
     progress.finish();
     sheet.pages = sheet.documents.iter().map(|document| document.pages).sum();
     sheet.chunks = sheet.documents.iter().map(|document| document.chunks).sum();
-    sheet.tokens = counter.map(|_| sheet.documents.iter().map(|document| document.tokens).sum());
+    if counter.is_some() {
+        sheet.tokens = Some(sheet.documents.iter().map(|document| document.tokens).sum());
+        if sheet.due > 0 {
+            sheet.pace = pace_of(plan, progress)?;
+        }
+    }
+    sheet.foretell(deadline.map(|deadline| deadline.left(clock)));
     Ok(sheet)
+}
+
+/// The pace of the last run, or one that is measured now.
+fn pace_of(plan: &Plan, progress: &Progress) -> Result<Option<Pace>, Broken> {
+    let engine = &plan.engine;
+    if let Some(pace) = pace::last(&plan.output, plan.model.sha256, engine.threads) {
+        return Ok(Some(pace));
+    }
+    let (path, _) = model::checked(plan, progress)?;
+    let mut loaded = model::load(&path, &super::settings(engine), progress)?;
+    Ok(pace::first(&mut loaded, engine.slots))
 }
 
 fn count(
@@ -193,16 +240,41 @@ fn count(
 }
 
 impl PlanSheet {
+    /// Says of every document how long it takes and whether it is in time, as `run` would take them in.
+    fn foretell(&mut self, left: Option<Duration>) {
+        let Some(pace) = self.pace else { return };
+        let mut order: Vec<&mut PlannedDocument> =
+            self.documents.iter_mut().filter(|document| document.chunks > 0).collect();
+        order.sort_by_key(|document| Reverse(document.deferred));
+        let mut taken = Effort::default();
+        for document in order {
+            document.seconds = Some(pace.time(document.effort).as_secs());
+            let with_it = taken.plus(document.effort);
+            document.late = left.is_some_and(|left| with_margin(pace.time(with_it)) > left);
+            match document.late {
+                true => self.late += 1,
+                false => taken = with_it,
+            }
+        }
+        self.seconds = Some(pace.time(taken).as_secs());
+    }
+
     /// For a person.
     pub fn table(&self) -> String {
         let mut text = String::new();
         for document in &self.documents {
-            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens } =
+            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens, .. } =
                 document;
             let _ = write!(text, "{state:<12}{job}/{root}/{path}");
             let _ = match (reason.as_str(), *pages) {
                 ("", 0) => writeln!(text),
-                ("", _) => writeln!(text, ": {pages} pages, {chunks} chunks, {tokens} tokens"),
+                ("", _) => {
+                    let time = document.seconds.map_or(String::new(), |seconds| {
+                        format!(", about {}", minutes(seconds as f64))
+                    });
+                    let late = if document.late { "; not in time" } else { "" };
+                    writeln!(text, ": {pages} pages, {chunks} chunks, {tokens} tokens{time}{late}")
+                }
                 (reason, _) => writeln!(text, ": {reason}"),
             };
         }
@@ -217,6 +289,18 @@ impl PlanSheet {
             self.due,
             self.pages
         );
+        if let (Some(seconds), Some(pace)) = (self.seconds, self.pace) {
+            let _ = writeln!(
+                text,
+                "about {} of work, at {:.0} prompt and {:.0} answer tokens a second",
+                minutes(seconds as f64),
+                pace.prompt_tokens_per_second,
+                pace.answer_tokens_per_second
+            );
+        }
+        if self.late > 0 {
+            let _ = writeln!(text, "{} would be left to another night", self.late);
+        }
         text
     }
 }

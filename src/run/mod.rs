@@ -1,17 +1,23 @@
 //! Wires the rooms: queues, threads, resume, signals, the closing table. Knows all of them but `cli`.
 
+mod admission;
 mod bench;
 mod closing;
+mod deadline;
 mod diff;
+mod erase;
 mod fit;
 mod isolation;
 mod look;
+mod model;
 mod night;
+mod pace;
 mod perplexity;
 mod pipeline;
 mod progress;
 mod proof;
 mod read;
+mod replay;
 mod report;
 mod review;
 mod score;
@@ -26,18 +32,22 @@ use std::path::Path;
 pub use bench::{
     Bench, BenchMemory, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench,
 };
+pub use deadline::Deadline;
 pub use diff::{DiffSheet, diff};
+pub use erase::{Erasure, erase};
 pub use fit::{BatchMemory, Fit, NightOf, night_of};
 pub use isolation::{Purpose, isolate_for_plan, isolate_to_read};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of,
 };
-pub use night::{Choice, Closing, DocumentEnd, Redo, Tools, run};
+pub use night::{Choice, Closing, DocumentEnd, Estimate, Redo, Tools, run};
+pub use pace::{Effort, Measured, Pace};
 pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Reading, start as start_parse_server};
+pub use replay::{Difference, NotReplayable, ReplayOptions, ReplaySheet, Replayed, Wanted, replay};
 pub use report::report;
 pub use review::{ReviewSheet, review};
 pub use score::{ScoreSheet, score_sheet};

@@ -1,30 +1,35 @@
 //! `nightclerk run`: what is due, the order of commitment, and one outcome for every input.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::admission::Admission;
+use super::deadline::Deadline;
+use super::erase::{self, Erasure};
+use super::pace::{self, Measured, Pace};
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
 use super::report;
 use super::shape;
 use super::signal::StopFlag;
 use super::transcript::Transcript;
-use super::{Broken, closing};
+use super::{Broken, closing, model};
 use crate::assemble::{self, MadeWith, Record};
 use crate::audit::{
     self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
     Inventory, Ledger, Log, ModelFile, OutputFile, RunStart, Shape, Tables,
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
-use crate::engine::{self, Engine};
+use crate::engine;
 use crate::intake::{self, Source, SourceState};
 use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan, TaskKind};
 use crate::output::{Row, TableFiles, Writer, WrittenFile};
 
-pub use closing::{Closing, DocumentEnd};
+pub use closing::{Closing, DocumentEnd, Estimate};
 
 /// What a person chose beside the plan.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,8 @@ pub struct Choice {
     /// At most so many documents.
     pub limit: Option<usize>,
     pub redo: Redo,
+    /// Only what is predicted to be finished by then.
+    pub deadline: Option<Deadline>,
 }
 
 /// Which documents are taken again.
@@ -77,9 +84,13 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
     let state = plan.output.join(super::STATE_FOLDER);
     tools.disk.create_folder(&state).map_err(|error| Broken::disk(&state, &error))?;
     let (disk, clock) = (tools.disk.clone(), tools.clock.clone());
-    let log = Log::open(disk, &state, &plan.audit.key_dir, &plan.audit.origin, clock)?;
+    let mut log = Log::open(disk, &state, &plan.audit.key_dir, &plan.audit.origin, clock)?;
     let writer = Writer::new(tools.disk.clone(), &plan.output);
     writer.sweep()?;
+    let erased = erase::expire(plan, &mut log, &writer, tools.clock.as_ref())?;
+    for Erasure { path, reason, .. } in &erased {
+        tools.progress.say(&format!("erased: {path}: {reason}"));
+    }
 
     tools.progress.say("looking through the input folders");
     let mut sources = Vec::new();
@@ -97,9 +108,12 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
         plan,
         sources: &sources,
         started: tools.clock.elapsed(),
+        started_at: tools.clock.now(),
         tools,
         writer,
         log,
+        deadline: choice.deadline,
+        erased,
         ends: Vec::new(),
         begun_at: vec![Duration::ZERO; sources.len()],
     };
@@ -138,6 +152,10 @@ pub(super) fn stand(
     let made_with = shape::made_with(plan, job, source.format);
     let shape = shape::digest(plan, &made_with);
     if choice.redo != Redo::All {
+        if let Some(erased) = ledger.erased(&source.id, &source.digest) {
+            let reason = "erased; taken again when its bytes change, or by run --redo all";
+            return skip(Outcome::Unchanged, reason, erased);
+        }
         match ledger.unchanged(&source.id, &source.digest, &shape) {
             Some(done) if done.is_intact(&plan.output) => {
                 let reason = match done.outcome {
@@ -169,6 +187,14 @@ fn defer_beyond(limit: Option<usize>, stands: &mut [Stand]) {
     }
 }
 
+/// What the engine did in a run.
+#[derive(Default)]
+struct Worked {
+    speed: closing::Speed,
+    estimate: Option<Estimate>,
+    pace: Option<Pace>,
+}
+
 /// A run under way.
 struct Night<'a> {
     plan: &'a Plan,
@@ -176,9 +202,12 @@ struct Night<'a> {
     tools: &'a mut Tools,
     writer: Writer,
     log: Log,
+    deadline: Option<Deadline>,
+    erased: Vec<Erasure>,
     /// By index in `sources`, in the order of ending.
     ends: Vec<(usize, DocumentEnd)>,
     started: Duration,
+    started_at: Timestamp,
     begun_at: Vec<Duration>,
 }
 
@@ -194,36 +223,25 @@ impl Night<'_> {
                 }
             }
         }
-        let model = if due.is_empty() { None } else { Some(self.model()?) };
+        // What was left for another night comes first, so that nothing is left for ever.
+        due.sort_by_key(|(index, _, _)| {
+            let doc = self.log.ledger().doc(&self.sources[*index].1.id);
+            std::cmp::Reverse(doc.map_or(0, |doc| doc.deferred))
+        });
+        let model = match due.is_empty() {
+            true => None,
+            false => Some(model::checked(self.plan, &self.tools.progress)?),
+        };
         self.log.append(&self.run_start(model.as_ref()))?;
         for (index, outcome, reason, rests_on) in skips {
             self.skip(index, outcome, reason, rests_on)?;
         }
-        let mut speed = closing::Speed::default();
+        let known = self.known_pace();
+        let mut worked = Worked { pace: known, ..Worked::default() };
         if let Some((path, _)) = model {
-            speed = self.night_shift(&path, due)?;
+            worked = self.night_shift(&path, due, known)?;
         }
-        self.close(jobs, speed)
-    }
-
-    /// The model's file and its size, once its digest is the one that the plan names.
-    fn model(&self) -> Result<(PathBuf, u64), Broken> {
-        let path =
-            self.plan.model.locate().map_err(|error| Broken::Model(error.to_string()))?.to_owned();
-        let unreadable = |error| Broken::Model(format!("{}: {error}", path.display()));
-        let mut file = File::open(&path).map_err(unreadable)?;
-        self.tools.progress.say("checking the model's SHA-256");
-        let (digest, bytes) = Digest::of_reader(&mut file).map_err(unreadable)?;
-        if digest != self.plan.model.sha256 {
-            return Err(Broken::Model(format!(
-                "{}: its SHA-256 is {digest}, but {} names {}; get the right file, or name this one's digest \
-                 if you trust it",
-                path.display(),
-                self.plan.file.display(),
-                self.plan.model.sha256
-            )));
-        }
-        Ok((path, bytes))
+        self.close(jobs, worked)
     }
 
     fn run_start(&self, model: Option<&(PathBuf, u64)>) -> Event {
@@ -268,20 +286,26 @@ impl Night<'_> {
         }))
     }
 
-    /// Loads the model and works off what is due.
+    fn known_pace(&self) -> Option<Pace> {
+        pace::last(&self.plan.output, self.plan.model.sha256, self.plan.engine.threads)
+    }
+
+    /// Loads the model and works off what is due; `known` is its pace as an earlier run left it.
     fn night_shift(
         &mut self,
         model: &Path,
         due: Vec<(usize, MadeWith, Digest)>,
-    ) -> Result<closing::Speed, Broken> {
+        known: Option<Pace>,
+    ) -> Result<Worked, Broken> {
         let before = self.tools.clock.elapsed();
         let settings = super::settings(&self.plan.engine);
         let progress = &self.tools.progress;
-        progress.say("loading the model");
-        let mut engine = Engine::load(model, &settings, &mut |done, total| {
-            progress.show(&format!("loading the model: {} of {} MiB", done >> 20, total >> 20));
-        })
-        .map_err(|error| Broken::Model(error.to_string()))?;
+        let mut engine = model::load(model, &settings, progress)?;
+        let slots = self.plan.engine.slots;
+        let known = match (known, self.deadline) {
+            (None, Some(_)) => pace::first(&mut engine, slots),
+            (known, _) => known,
+        };
         let loaded = self.tools.clock.elapsed();
         let facts = engine.facts();
         let (tokenizer, template) = (facts.tokenizer_digest, facts.template_digest);
@@ -297,6 +321,7 @@ impl Night<'_> {
         progress.update(|standing| (standing.documents, standing.bytes) = (work.len(), bytes));
 
         let Tools { server, clock, progress, stop, transcript, .. } = &mut *self.tools;
+        let admission = Admission::new(stop.clone(), self.deadline, clock.clone(), known);
         let mut books = Books {
             sources: self.sources,
             due: &due,
@@ -308,26 +333,33 @@ impl Night<'_> {
             clock: clock.as_ref(),
             progress,
         };
-        let (limits, slots) = (&self.plan.limits, self.plan.engine.slots);
         pipeline::work_off(
             &work,
-            limits,
+            &self.plan.limits,
             server,
             (&mut engine, transcript.as_mut(), slots),
             progress,
-            stop,
+            &admission,
             &mut |at, step| books.enter(at, step),
         )?;
         let progressed = engine.progress();
-        Ok(closing::Speed {
+        let (effort, pace) = admission.account();
+        let work = self.tools.clock.elapsed() - loaded;
+        // A stopped night says nothing about the estimate of the whole one.
+        let whole = admission.over().is_none();
+        let estimate = known
+            .filter(|_| whole)
+            .map(|known| Estimate { expected: known.time(effort), took: work });
+        let speed = closing::Speed {
             load: loaded - before,
-            work: self.tools.clock.elapsed() - loaded,
+            work,
             prompt_tokens: progressed.prompt_tokens_done,
             shared_tokens: progressed.shared_tokens,
             answer_tokens: progressed.answer_tokens,
             steps: progressed.steps,
             rows: progressed.rows,
-        })
+        };
+        Ok(Worked { speed, estimate, pace })
     }
 
     fn skip(
@@ -356,7 +388,7 @@ impl Night<'_> {
     }
 
     /// Tables, the log's last entry, and the facts for whoever watches.
-    fn close(mut self, jobs: &[&Job], speed: closing::Speed) -> Result<Closing, Broken> {
+    fn close(mut self, jobs: &[&Job], worked: Worked) -> Result<Closing, Broken> {
         self.tools.progress.say("writing the tables");
         self.ends.sort_by_key(|(index, _)| *index);
         let (mut tables, mut kept) = (Vec::new(), Vec::new());
@@ -379,7 +411,16 @@ impl Night<'_> {
             tables,
             kept,
             took,
-            speed,
+            speed: worked.speed,
+            estimate: worked.estimate,
+            erased: self.erased,
+            pace: worked
+                .pace
+                .map(|pace| Measured::here(pace, self.plan.model.sha256, self.plan.engine.threads)),
+            run: self.log.run().to_string(),
+            origin: self.plan.audit.origin.clone(),
+            started: self.started_at,
+            ended: self.tools.clock.now(),
             log_size: self.log.size() + 1,
         };
         self.log.end_run(took.as_secs(), u64::from(closing.exit_code()))?;

@@ -7,9 +7,9 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
+use super::admission::Admission;
 use super::progress::Progress;
 use super::read::{self, Reading};
-use super::signal::StopFlag;
 use super::transcript::Transcript;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
 use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX};
@@ -54,8 +54,20 @@ pub(super) enum Settled {
 
 /// What the reading thread hands on.
 enum FromReader {
-    Opened { index: usize, open: Box<Open>, requests: Vec<Request> },
-    Ended { index: usize, settled: Settled },
+    Opened {
+        index: usize,
+        open: Box<Open>,
+        requests: Vec<Request>,
+    },
+    Ended {
+        index: usize,
+        settled: Settled,
+    },
+    /// Not taken in: it would not be finished in time; why.
+    Passed {
+        index: usize,
+        reason: String,
+    },
 }
 
 /// A document whose questions are with the engine.
@@ -74,14 +86,14 @@ enum FromEngine {
 }
 
 /// Works off `due` in order of reading and tells `on` of each begin and each end, once. Stops early when
-/// `on` fails, or when `stop` is set: then what is nearly done is finished, and the rest is deferred.
+/// `on` fails, or when the night is over: then what is nearly done is finished, and the rest is deferred.
 pub(super) fn work_off<E>(
     due: &[Due<'_>],
     limits: &Limits,
     server: &mut ParseServer,
     (engine, transcript, slots): (&mut Engine, Option<&mut Transcript>, usize),
     progress: &Progress,
-    stop: &StopFlag,
+    admission: &Admission,
     on: &mut OnStep<'_, E>,
 ) -> Result<(), E> {
     let counter = engine.counter();
@@ -92,12 +104,15 @@ pub(super) fn work_off<E>(
     thread::scope(|scope| {
         let counter = counter.as_ref();
         let ids = &ids;
-        scope.spawn(move || read_all(due, limits, server, counter, ids, stop, &documents_in));
-        scope.spawn(move || infer(engine, transcript, progress, stop, &requests_out, &answers_in));
+        scope.spawn(move || read_all(due, limits, server, counter, ids, admission, &documents_in));
+        scope.spawn(move || {
+            infer(engine, transcript, progress, admission, &requests_out, &answers_in)
+        });
         // Its ends of the queues go with it, so that the threads end whenever it does.
         Collector {
             counter,
             ids,
+            admission,
             documents: Some(documents),
             requests,
             answers,
@@ -118,15 +133,18 @@ fn read_all(
     server: &mut ParseServer,
     counter: &dyn TokenCounter,
     ids: &AtomicU64,
-    stop: &StopFlag,
+    admission: &Admission,
     documents: &Sender<FromReader>,
 ) {
     for (index, due) in due.iter().enumerate() {
-        if stop.is_set() {
+        if admission.over().is_some() {
             return;
         }
         let message = match read_one(due, limits, server, counter, ids) {
-            Ok((open, requests)) => FromReader::Opened { index, open: Box::new(open), requests },
+            Ok((open, requests)) => match admission.take(&requests, counter) {
+                Ok(()) => FromReader::Opened { index, open: Box::new(open), requests },
+                Err(reason) => FromReader::Passed { index, reason },
+            },
             Err(settled) => FromReader::Ended { index, settled },
         };
         if documents.send(message).is_err() {
@@ -184,7 +202,7 @@ fn infer(
     engine: &mut Engine,
     mut transcript: Option<&mut Transcript>,
     progress: &Progress,
-    stop: &StopFlag,
+    admission: &Admission,
     requests: &Receiver<Vec<Request>>,
     answers: &Sender<FromEngine>,
 ) {
@@ -192,27 +210,32 @@ fn infer(
     loop {
         if engine.idle() {
             let Ok(asked) = requests.recv() else { return };
-            if submit(engine, asked, transcript.as_deref_mut(), answers).is_err() {
+            if submit(engine, asked, transcript.as_deref_mut(), admission, answers).is_err() {
                 return;
             }
         }
         while let Ok(asked) = requests.try_recv() {
-            if submit(engine, asked, transcript.as_deref_mut(), answers).is_err() {
+            if submit(engine, asked, transcript.as_deref_mut(), admission, answers).is_err() {
                 return;
             }
         }
         let mut out = Vec::new();
-        if stop.is_set() && !emptied {
+        if !emptied && admission.over().is_some() {
             emptied = true;
             out.extend(engine.cancel_waiting().into_iter().map(FromEngine::Dropped));
         }
+        let (before, began) = (engine.progress(), admission.now());
         let completed = engine.step();
+        let now = engine.progress();
+        let prompt_tokens = now.prompt_tokens_done - before.prompt_tokens_done;
+        let answer_tokens = now.answer_tokens - before.answer_tokens;
+        admission.stepped(prompt_tokens, answer_tokens, admission.now().saturating_sub(began));
         let questions = completed.len() as u64;
         for completion in &completed {
+            admission.answered(completion);
             transcript.iter_mut().for_each(|transcript| transcript.answered(completion));
         }
         out.extend(completed.into_iter().map(FromEngine::Completed));
-        let now = engine.progress();
         progress.update(|standing| {
             standing.prompt_tokens = now.prompt_tokens_done;
             standing.answer_tokens = now.answer_tokens;
@@ -234,9 +257,11 @@ fn submit(
     engine: &mut Engine,
     asked: Vec<Request>,
     mut transcript: Option<&mut Transcript>,
+    admission: &Admission,
     answers: &Sender<FromEngine>,
 ) -> Result<(), ()> {
     for request in asked {
+        admission.asked(&request);
         transcript.iter_mut().for_each(|transcript| transcript.asked(&request));
         let id = request.id;
         if let Err(error) = engine.submit(request) {
@@ -250,6 +275,7 @@ fn submit(
 struct Collector<'a> {
     counter: &'a dyn TokenCounter,
     ids: &'a AtomicU64,
+    admission: &'a Admission,
     /// None once the reader has ended.
     documents: Option<Receiver<FromReader>>,
     requests: Sender<Vec<Request>>,
@@ -306,14 +332,19 @@ impl Collector<'_> {
             .map(|(i, _)| i)
             .collect();
         for index in left {
-            let reason = "the run was asked to stop before it was read";
-            on(index, Step::Ended(Settled::Deferred(reason.into())))?;
+            let reason = format!("{} before it was read", self.why_over());
+            on(index, Step::Ended(Settled::Deferred(reason)))?;
         }
         Ok(())
     }
 
+    fn why_over(&self) -> &'static str {
+        self.admission.over().unwrap_or("the run ended")
+    }
+
     fn document<E>(&mut self, message: FromReader, on: &mut OnStep<'_, E>) -> Result<(), E> {
         match message {
+            FromReader::Passed { index, reason } => self.end(index, Settled::Deferred(reason), on),
             FromReader::Ended { index, settled } => {
                 on(index, Step::Begun)?;
                 self.end(index, settled, on)
@@ -338,7 +369,8 @@ impl Collector<'_> {
                 return self.close_if_finished(index, on);
             }
             FromEngine::Dropped(id) => {
-                (id, Settled::Deferred("the run was asked to stop before it was finished".into()))
+                let reason = format!("{} before it was finished", self.why_over());
+                (id, Settled::Deferred(reason))
             }
             FromEngine::Unfit(id, message) => {
                 (id, Settled::Failed { class: "context_overflow", message })
@@ -382,8 +414,12 @@ impl Collector<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::base::Clock;
     use crate::engine::{Part, Sampling, Settings, tiny};
+    use crate::run::StopFlag;
 
     #[test]
     fn what_is_asked_of_one_document_is_known_before_any_of_it_is_begun() {
@@ -406,8 +442,10 @@ mod tests {
         let (requests, requests_out) = bounded(1);
         requests.send((0..3).map(request).collect::<Vec<_>>()).unwrap();
         drop(requests);
-        let progress = Progress::new(std::sync::Arc::new(crate::base::SystemClock::new()), true);
-        infer(&mut engine, None, &progress, &StopFlag::default(), &requests_out, &answers_in);
+        let clock: Arc<dyn Clock> = Arc::new(crate::base::SystemClock::new());
+        let progress = Progress::new(clock.clone(), true);
+        let admission = Admission::new(StopFlag::default(), None, clock, None);
+        infer(&mut engine, None, &progress, &admission, &requests_out, &answers_in);
         let completed: Vec<Completion> = answers
             .try_iter()
             .map(|answer| match answer {

@@ -83,7 +83,21 @@ settle = "0s"
     folder
 }
 
-fn contract(number: usize) -> String {
+/// An office whose tasks always end in answers: a model of random weights writes on to the limit of a
+/// summary, and a field's answer is short. Its documents are short as well.
+pub fn clerical_office(name: &str, documents: usize) -> Folder {
+    let folder = office(name, 0);
+    let jobs = folder.read("jobs.toml");
+    folder.write("jobs.toml", jobs.replace("\"prompts/summary.toml\", ", ""));
+    let terms = TERMS.replace("answer_tokens_max = 40", "answer_tokens_max = 600");
+    folder.write("prompts/terms.toml", terms);
+    for number in 0..documents {
+        folder.write(&format!("in/{number:02}/lease {number}.txt"), contract(4 * number));
+    }
+    folder
+}
+
+pub fn contract(number: usize) -> String {
     format!(
         "LEASE {number}\n\nThis lease is made on {} March 2024 between Harbour Mills Ltd and Tenant {number}.\n\n\
          The rent is {} EUR a month.\n\n{}",
@@ -106,11 +120,11 @@ pub fn begin(folder: &Folder, more: &[&str]) -> Child {
 }
 
 /// The facts that a run with `--format json` ends with.
-fn facts(output: &Output) -> Value {
+pub fn facts(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no facts: {}", told(output)))
 }
 
-fn outcomes(facts: &Value) -> BTreeMap<String, String> {
+pub fn outcomes(facts: &Value) -> BTreeMap<String, String> {
     let documents = facts["documents"].as_array().expect("a list");
     let pair = |end: &Value| {
         let word = |key: &str| end[key].as_str().expect("a text").to_owned();
@@ -356,4 +370,63 @@ fn a_transcript_holds_every_question_word_for_word_with_its_answer() {
     let again = run(&folder, &["--transcript", "said.jsonl"]);
     assert_eq!(again.status.code(), Some(1), "{}", told(&again));
     assert_eq!(folder.read("said.jsonl"), said, "nothing is written over");
+}
+
+#[test]
+fn a_night_with_a_deadline_leaves_what_would_not_be_finished_and_takes_it_first_the_next_time() {
+    let folder = clerical_office("deadline", 2);
+    // Longer than the others together: hundreds of chunks.
+    folder.write("in/00/a long lease.txt", contract(3).repeat(40));
+    let plan = |more: &[&str]| -> Value {
+        let all = ["plan", "-c", "jobs.toml", "--format", "json"];
+        let output = nightclerk(folder.path(), all.iter().chain(more)).output().expect("starts");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(&output)))
+    };
+    let sheet = plan(&[]);
+    let seconds = |path: &str| {
+        let documents = sheet["documents"].as_array().expect("a list");
+        let document = documents.iter().find(|document| document["path"] == path).expect("there");
+        document["seconds"].as_u64().expect("a pace was measured")
+    };
+    let long = seconds("00/a long lease.txt");
+    assert!(long >= 1, "{sheet}");
+    assert_eq!(sheet["late"], 0);
+    let night = run(&folder, &["--for", "1ms", "--format", "json"]);
+    assert_eq!(night.status.code(), Some(75), "{}", told(&night));
+    assert!(outcomes(&facts(&night)).values().all(|end| end == "deferred"), "{}", told(&night));
+    check_verifies(&folder);
+
+    // A pace at which the long one takes most of an hour, and the others a minute.
+    let mut last = facts(&night);
+    last["pace"]["prompt_tokens_per_second"] = 20.0.into();
+    last["pace"]["answer_tokens_per_second"] = 20.0.into();
+    folder.write("out/last-run.json", last.to_string());
+    assert_eq!(plan(&["--for", "10m"])["late"], 1);
+    let night = run(&folder, &["--for", "10m", "--format", "json"]);
+    assert_eq!(night.status.code(), Some(75), "{}", told(&night));
+    let ends = outcomes(&facts(&night));
+    let left: Vec<_> = ends.iter().filter(|(_, end)| *end == "deferred").collect();
+    assert_eq!(left.len(), 1, "{ends:?}");
+    assert_eq!(left[0].0, "00/a long lease.txt");
+    assert!(told(&night).contains("longer than the whole night"), "{}", told(&night));
+    check_verifies(&folder);
+    let logs = folder.files().into_iter().filter(|name| name.starts_with("out/.nightclerk/log/"));
+    let log: String = logs.map(|name| folder.read(&name)).collect();
+    let begun = |line: &str| line.contains("a long lease.txt") && line.contains("\"doc_start\"");
+    assert!(!log.lines().any(begun), "it was never begun");
+
+    // The next night there is time for it alone; the others, new again, wait.
+    for number in 0..2 {
+        folder.write(&format!("in/{number:02}/lease {number}.txt"), contract(4 * number + 20));
+    }
+    folder.write("out/last-run.json", last.to_string());
+    let documents = plan(&[])["documents"].as_array().expect("a list").clone();
+    let long = documents.iter().find(|document| document["path"] == "00/a long lease.txt");
+    let long = long.expect("it is due")["seconds"].as_u64().expect("a pace is known");
+    let sheet = plan(&["--for", &format!("{}s", long * 12 / 10 + 2)]);
+    let late = |document: &&Value| document["late"] == true;
+    let late = sheet["documents"].as_array().expect("a list").iter().filter(late);
+    let late: Vec<&str> = late.filter_map(|document| document["path"].as_str()).collect();
+    assert_eq!(late.len(), 2, "{late:?}");
+    assert!(!late.contains(&"00/a long lease.txt"));
 }
