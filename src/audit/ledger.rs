@@ -27,6 +27,9 @@ pub struct Ledger {
     last_run: Option<RunFacts>,
     /// By document and field, the last one.
     judgements: BTreeMap<(DocId, String), Judgement>,
+    /// All that was written in reviews of a document, and what of that was erased with its outputs.
+    words: BTreeMap<DocId, BTreeSet<Digest>>,
+    erased_words: BTreeSet<Digest>,
     /// Torn bytes that a `recovered` entry already names, by `good_entries` and digest.
     pub(super) torn: BTreeSet<(u64, Digest)>,
 }
@@ -205,6 +208,11 @@ impl Ledger {
         self.erased.iter().map(|(path, sha256)| (path.as_str(), sha256))
     }
 
+    /// What was written in reviews of erased outputs, and may still stand as `erased_files` may.
+    pub fn erased_words(&self) -> impl Iterator<Item = &Digest> {
+        self.erased_words.iter()
+    }
+
     /// What the log vouches for of this document and as tables of this job, each sorted by path.
     pub fn files_with(&self, doc: &DocId, job: &str) -> (Vec<OutputFile>, Vec<OutputFile>) {
         let vouched = |paths: Option<&Vec<String>>| {
@@ -324,6 +332,8 @@ impl Ledger {
                 if let Some((written, _)) = self.tables.get_mut(&erase.job) {
                     written.clear();
                 }
+                self.erased_words.extend(self.words.remove(&erase.doc).into_iter().flatten());
+                self.judgements.retain(|(doc, _), _| *doc != erase.doc);
                 if let Some(state) = self.docs.get_mut(&erase.doc) {
                     state.files.clear();
                     state.done = None;
@@ -347,6 +357,8 @@ impl Ledger {
                     words: review.words_sha256,
                 };
                 self.judgements.insert((review.doc, review.field.clone()), judgement);
+                self.words.entry(review.doc).or_default().insert(review.words_sha256);
+                self.erased_words.remove(&review.words_sha256);
             }
             Event::Recovered(recovered) => {
                 self.torn.insert((recovered.good_entries, recovered.torn_sha256));

@@ -46,7 +46,7 @@ fn next(time: Time, now: Timestamp, zone: &TimeZone) -> Timestamp {
         [Some(today), today.tomorrow().ok(), today.tomorrow().and_then(|day| day.tomorrow()).ok()];
     let moments = days.into_iter().flatten().flat_map(|day| {
         let shown = zone.to_ambiguous_timestamp(day.to_datetime(time));
-        let both = [shown.clone().earlier(), shown.clone().later()];
+        let both = [shown.earlier(), shown.later()];
         match (shown.offset(), both) {
             // The clocks jump over it: the moment of the jump lies between the two readings.
             (jiff::tz::AmbiguousOffset::Gap { .. }, [Ok(before), _]) => {

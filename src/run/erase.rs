@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Broken, STATE_FOLDER};
+use super::{Broken, STATE_FOLDER, review};
 use crate::audit::{DocState, Erase, Event, Ledger, Log};
 use crate::base::{Clock, Digest, Disk, DocId};
 use crate::jobs::{Job, Keep, Plan};
@@ -125,9 +125,15 @@ fn give_up(log: &mut Log, doc: &DocId, reason: &str) -> Result<Option<Erasure>, 
     Ok(Some(Erasure { path, reason, files }))
 }
 
-/// Removes what the log names as erased and is still there, and the report, which shows all documents.
+/// Removes what the log names as erased and is still there, with what reviewers wrote about it, and the
+/// report, which shows all documents.
 fn finish(ledger: &Ledger, writer: &Writer) -> Result<(), Broken> {
-    let files: Vec<(&str, &Digest)> = ledger.erased_files().collect();
+    let words: Vec<(String, &Digest)> = ledger
+        .erased_words()
+        .map(|words| (format!("{STATE_FOLDER}/{}/{words}.json", review::FOLDER), words))
+        .collect();
+    let words = words.iter().map(|(path, words)| (path.as_str(), *words));
+    let files: Vec<(&str, &Digest)> = ledger.erased_files().chain(words).collect();
     Ok(writer.erase(&files)?)
 }
 

@@ -149,6 +149,17 @@ fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     save(&unknown, &mine);
     let refused = ask(&folder, &["review", "mine.xlsx", "--reviewer", "Anna"]);
     assert!(told(&refused).contains("row 4: \"fine\" is none of signed-off"), "{}", told(&refused));
+
+    // What was written about an output goes with it.
+    let words = |folder: &Folder| {
+        let files = folder.files().into_iter();
+        files.filter(|name| name.contains("/reviews/")).count()
+    };
+    assert_eq!(words(&folder), 2);
+    said(&folder, &["erase", "lease 0.txt", "lease 1.txt"]);
+    assert_eq!(words(&folder), 0);
+    let verified = ask(&folder, &["verify"]);
+    assert_eq!(verified.status.code(), Some(0), "{}", told(&verified));
 }
 
 #[test]
