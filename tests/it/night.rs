@@ -423,7 +423,7 @@ fn a_night_with_a_deadline_leaves_what_would_not_be_finished_and_takes_it_first_
     let documents = plan(&[])["documents"].as_array().expect("a list").clone();
     let long = documents.iter().find(|document| document["path"] == "00/a long lease.txt");
     let long = long.expect("it is due")["seconds"].as_u64().expect("a pace is known");
-    let sheet = plan(&["--for", &format!("{}s", long * 12 / 10 + 2)]);
+    let sheet = plan(&["--for", &format!("{}s", long * 12 / 10 + 20)]);
     let late = |document: &&Value| document["late"] == true;
     let late = sheet["documents"].as_array().expect("a list").iter().filter(late);
     let late: Vec<&str> = late.filter_map(|document| document["path"].as_str()).collect();
