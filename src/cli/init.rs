@@ -19,10 +19,10 @@ pub(super) const UNITS: &str =
 /// What differs in a folder that is not the repository: from, to.
 const OTHERWISE: [(&str, &str); 3] = [
     (
-        "# The first night: the documents of fixtures/inbox, summarized and searched for five contract terms.\n",
+        "# The first night: the documents of fixtures/inbox, summarized and searched for twenty contract terms.\n",
         "#:schema ./jobs.schema.json\n\
          # Put documents into inbox/, then: nightclerk plan, nightclerk run, and open out/report.html.\n\
-         # They are summarized and searched for five contract terms; change prompts/ to what you ask.\n",
+         # They are summarized and searched for twenty contract terms; change prompts/ to what you ask.\n",
     ),
     ("inbox = \"fixtures/inbox\"", "inbox = \"inbox\""),
     ("\"example.com/first-night\"", "\"example.com/my-documents\""),

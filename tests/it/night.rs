@@ -229,9 +229,11 @@ fn a_killed_night_ends_in_the_records_of_an_undisturbed_one() {
             "out/contracts/",
             "out/tables/",
             "out/report/",
+            "out/.nightclerk/checkpoints/",
             "out/.nightclerk/log/",
             "out/.nightclerk/torn/",
             "out/.nightclerk/tables/",
+            "keys/",
         ]
         .iter()
         .any(|folder| name.starts_with(folder))
@@ -247,6 +249,9 @@ fn a_killed_night_ends_in_the_records_of_an_undisturbed_one() {
     let strays: Vec<String> = folder.files().into_iter().filter(|name| !known(name)).collect();
     assert_eq!(strays, Vec::<String>::new());
     assert!(!folder.files().iter().any(|name| name.ends_with(".tmp")));
+    // Of the runs' keys only the last one's is left; the log's own lies a folder higher.
+    let is_runs = |name: &&String| name.ends_with(".key") && name.matches('/').count() == 3;
+    assert_eq!(folder.files().iter().filter(is_runs).count(), 1);
 }
 
 #[test]
