@@ -150,7 +150,7 @@ fn parse_every(text: &str) -> Result<Duration, String> {
 pub(super) enum CheckpointCommand {
     /// Write the last checkpoint for another place: note, key, fingerprint, proofs and leaves
     Export(ExportArgs),
-    /// Put the signatures of [audit] witnesses that a folder brings back under the log's note
+    /// Put the signatures of `[audit] witnesses` that a folder brings back under the log's note
     Import(ExportArgs),
 }
 
