@@ -5,6 +5,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use super::sheet::{Budget, COLUMNS_MAX, Cells, iso};
+use super::xml::referenced;
 
 /// A comment on a cell.
 #[derive(Debug, Default)]
@@ -62,17 +63,9 @@ pub(super) fn read(content: &[u8], budget: &mut Budget) -> Ods {
             Ok(Event::End(end)) => walk.close(end.local_name().as_ref(), budget),
             Ok(Event::Text(text)) => walk.text(&text.xml10_content()),
             Ok(Event::CData(text)) => walk.text(&text.xml10_content()),
-            Ok(Event::GeneralRef(reference)) => match reference.resolve_char_ref() {
-                Ok(Some(c)) => walk.text(c.encode_utf8(&mut [0; 4])),
-                _ => walk.text(match &*reference.xml10_content() {
-                    "amp" => "&",
-                    "lt" => "<",
-                    "gt" => ">",
-                    "quot" => "\"",
-                    "apos" => "'",
-                    _ => "\u{FFFD}",
-                }),
-            },
+            Ok(Event::GeneralRef(reference)) => {
+                walk.text(referenced(&reference).encode_utf8(&mut [0; 4]));
+            }
             Ok(Event::Eof) => break,
             Ok(_) => {}
             Err(error) => {

@@ -9,7 +9,7 @@ use quick_xml::events::Event;
 use super::Refusal;
 use super::document::{Remark, RemarkKind};
 use super::docx::Package;
-use super::xml::{Element, Ns};
+use super::xml::{Element, Ns, referenced};
 use crate::base::limits::SHEET_FACTS_MAX;
 
 /// The formulas of a worksheet part. Of one that several cells share, the first cell has it.
@@ -36,16 +36,9 @@ pub(super) fn formulas(part: &[u8]) -> Vec<Remark> {
                     formula.push_str(&text);
                 }
             }
-            Event::GeneralRef(entity) => {
+            Event::GeneralRef(reference) => {
                 if let Some(formula) = &mut formula {
-                    formula.push_str(match &*entity {
-                        "amp" => "&",
-                        "lt" => "<",
-                        "gt" => ">",
-                        "quot" => "\"",
-                        "apos" => "'",
-                        _ => "\u{FFFD}",
-                    });
+                    formula.push(referenced(&reference));
                 }
             }
             Event::End(end) if end.local_name().as_ref() == "f" => {
@@ -126,4 +119,17 @@ pub(super) fn people(package: &mut Package<'_>) -> Result<BTreeMap<String, Strin
         }
     }
     Ok(people)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formula_keeps_the_characters_that_it_refers_to_by_name_or_number() {
+        let sheet = b"<c r=\"B2\"><f>IF(A1&lt;2,&quot;a&#10;b&quot;,&#x27;Q1&apos;!A1)</f></c>";
+        let found = formulas(sheet);
+        assert_eq!(found.len(), 1);
+        assert_eq!((&*found[0].anchor, &*found[0].text), ("B2", "=IF(A1<2,\"a\nb\",'Q1'!A1)"));
+    }
 }

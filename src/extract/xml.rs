@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
 
@@ -192,17 +192,9 @@ pub(super) fn parse(name: &str, bytes: &[u8], limits: &Limits) -> Result<Parsed,
             }
             Ok(Event::Text(text)) => tree.text(&text.xml10_content()),
             Ok(Event::CData(text)) => tree.text(&text.xml10_content()),
-            Ok(Event::GeneralRef(reference)) => match reference.resolve_char_ref() {
-                Ok(Some(c)) => tree.text(c.encode_utf8(&mut [0; 4])),
-                _ => tree.text(match &*reference.xml10_content() {
-                    "amp" => "&",
-                    "lt" => "<",
-                    "gt" => ">",
-                    "quot" => "\"",
-                    "apos" => "'",
-                    _ => "\u{FFFD}",
-                }),
-            },
+            Ok(Event::GeneralRef(reference)) => {
+                tree.text(referenced(&reference).encode_utf8(&mut [0; 4]));
+            }
             Ok(Event::DocType(_)) => {
                 return Err(Refusal::damaged(format!(
                     "{name}: a document type declaration, which Office files never hold"
@@ -303,5 +295,21 @@ fn namespace(resolved: &ResolveResult<'_>) -> Ns {
         ResolveResult::Bound(Namespace(uri)) => Ns::of(uri),
         ResolveResult::Unbound => Ns::Bare,
         ResolveResult::Unknown(_) => Ns::Other,
+    }
+}
+
+/// The character that a reference stands for (XML 1.0, 4.1 and 4.6): by number, or one of the five names
+/// that need no declaration. Others have one in a document type, which is refused; they become U+FFFD.
+pub(super) fn referenced(reference: &BytesRef<'_>) -> char {
+    if let Ok(Some(by_number)) = reference.resolve_char_ref() {
+        return by_number;
+    }
+    match &*reference.xml10_content() {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => char::REPLACEMENT_CHARACTER,
     }
 }
