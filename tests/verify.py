@@ -222,9 +222,8 @@ def check_fields(entry):
         raise Bad("fields", "ts is not a time")
 
 
-@functools.lru_cache(maxsize=1 << 14)
 def parsed(line):
-    """The entry in a line that follows sections 2 and 4. Not to be changed: it is kept for the next log."""
+    """The entry in a line that follows sections 2 and 4. Not to be changed: with --each it is kept for the next."""
     entry = parse(line)
     if canonical(entry).encode() != line:
         raise Bad("canonical", "written another way")
@@ -421,7 +420,7 @@ class Run:
 class Chain:
     def __init__(self):
         self.tree, self.last, self.last_leaf, self.origin = Tree(), None, None, ""
-        self.run, self.runs, self.cut_off = None, set(), 0
+        self.run, self.runs, self.cut_off, self.steps = None, set(), 0, []
         self.keys, self.signed, self.signed_text = None, 0, None
         self.answers, self.done, self.failed, self.files = {}, {}, {}, {}  # by doc
         self.tables = {}  # outputs and kept, by job
@@ -598,6 +597,8 @@ class Chain:
                 self.tables[e["job"]] = {**self.tables[e["job"]], "outputs": []}
             self.answers.pop(doc, None)
             self.erased[doc] = (e["seq"], self.inputs[doc])
+        elif event == "clock_step":
+            self.steps.append((e["seq"], e["before"], e["ts"]))
         elif event == "doc_start":
             self.paths.setdefault(e["doc"], e["path"])
             self.run.started[e["doc"]] = (e["input_sha256"], e["shape"])
@@ -660,6 +661,15 @@ def verify_note(state, chain, watch):
     return None
 
 
+def lines_of(file):
+    """Number, bytes and end of each line."""
+    end = 0
+    with open(file, "rb") as opened:
+        for number, line in enumerate(opened, 1):
+            end += len(line)
+            yield number, line, end
+
+
 def verify_entries(state, chain, notes, watch):
     """(first bad entry or None, torn bytes)"""
     folder = os.path.join(state, "log")
@@ -668,16 +678,13 @@ def verify_entries(state, chain, notes, watch):
         if int(name[:6]) != index + 1:
             missing = "%06d.jsonl" % (index + 1)
             return (chain.tree.size, missing, 1, "segment", missing + " is missing"), 0
-        with open(os.path.join(folder, name), "rb") as file:
-            lines = file.read().split(b"\n")
-        is_last = index + 1 == len(names)
-        if lines == [b""] and not is_last:
+        file, is_last = os.path.join(folder, name), index + 1 == len(names)
+        length = os.path.getsize(file)
+        if not length and not is_last:
             return (chain.tree.size, name, 1, "segment", "an empty segment"), 0
-        for number, line in enumerate(lines, 1):
-            has_end = number < len(lines)
-            if not has_end and not line:
-                break
-            at_end = is_last and (not has_end or (number + 1 == len(lines) and not lines[-1]))
+        for number, line, end in lines_of(file):
+            has_end = line.endswith(b"\n")
+            line, at_end = line[:-1] if has_end else line, is_last and end == length
             try:
                 if len(line) > LINE_MAX:
                     raise Bad("canonical", "the line is too long")
@@ -715,10 +722,14 @@ class Watch:
     def __init__(self, known, witnesses):
         self.known, self.witnesses = known, witnesses
         self.roots, self.anchored = {}, 0
+        self.superseded, self.named = {}, set()  # by seq: paths that are kept; (seq, path, digest) of entries
 
     def entry(self, chain):
         if chain.tree.size == 1 or any(size == chain.tree.size for _, size, _ in self.known):
             self.roots[chain.tree.size] = chain.tree.root()
+        entry = chain.last
+        if entry["seq"] in self.superseded and entry["event"] == "doc_done":
+            self.named |= {(entry["seq"], file["path"], file["sha256"]) for file in entry["outputs"]}
 
     def note(self, chain, note):
         if any([note.cosigned(witness) for witness in self.witnesses]):
@@ -747,6 +758,29 @@ def unpinned(chain, pin, watch):
 
 
 # Section 8.
+
+def superseded(state):
+    """Earlier outputs that are kept: paths by seq."""
+    root, kept = os.path.join(state, "superseded"), {}
+    for folder, _, files in os.walk(root):
+        for name in files:
+            if re.fullmatch("0|[1-9][0-9]*", name):
+                path = os.path.relpath(folder, root).replace(os.sep, "/")
+                kept.setdefault(int(name), []).append(path)
+    return kept
+
+
+def verify_superseded(watch, state, output):
+    found = []
+    for seq, paths in sorted(watch.superseded.items()):
+        for path in paths:
+            file = os.path.join(state, "superseded", path, str(seq))
+            with open(file, "rb") as opened:
+                digest = sha256(opened.read()).hex()
+            if (seq, path, digest) not in watch.named:
+                found.append(("changed", os.path.relpath(file, output).replace(os.sep, "/")))
+    return found
+
 
 def verify_files(chain, state, output):
     vouched, found = chain.vouched(), []
@@ -779,6 +813,8 @@ def main(arguments):
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)
     if arguments[:1] == ["--each"]:
+        global parsed
+        parsed = functools.lru_cache(maxsize=1 << 14)(parsed)
         for state in arguments[1:]:
             chain, bad, torn = verify_log(state)
             rest = bad[:4] if bad else (chain.tree.size, torn)
@@ -798,6 +834,8 @@ def main(arguments):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     watch = Watch(known, witnesses)
+    if len(arguments) == 2:
+        watch.superseded = superseded(arguments[0])
     chain, bad, torn = verify_log(arguments[0], watch)
     if pin and chain.tree.size and unpinned(chain, pin, watch):
         bad = 0, "000001.jsonl", 1, "pin", unpinned(chain, pin, watch)
@@ -815,13 +853,17 @@ def main(arguments):
                                   (signed, chain.tree.size, "UNSIGNED")):
         if first < last:
             print("entries %d to %d: %s" % (first, last - 1, standing))
+    for step in chain.steps:
+        print("clock set at entry %d: from %s to %s" % step)
     if chain.keys is not None and pin is None:
         print("key as the log names it, not known beforehand: " + chain.keys.log.text)
     if bad:
         print("first bad entry: %d (%s line %d) [%s] %s" % bad)
     if torn:
         print("torn tail: %d bytes" % torn)
-    found = verify_files(chain, *arguments) if len(arguments) == 2 else []
+    found = []
+    if len(arguments) == 2:
+        found = verify_files(chain, *arguments) + verify_superseded(watch, *arguments)
     for what, path in found:
         print("%s: %s" % (what, path))
     return 0 if word == "ok" and not found else 1

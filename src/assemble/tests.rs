@@ -128,6 +128,7 @@ fn job(tasks: Vec<Arc<Task>>) -> Job {
         attempts_max: 3,
         password: None,
         keep: Keep::Always,
+        keep_superseded: false,
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Event {
     DocSkip(DocSkip),
     /// Something that a killed run left was put right.
     Recovered(Recovered),
-    /// The wall clock was set back (written by the log itself).
+    /// The wall clock was set back or forward (written by the log itself).
     ClockStep(ClockStep),
     /// A job's tables are durable.
     Tables(Tables),
@@ -98,12 +98,18 @@ impl Inventory {
     pub fn of(inputs: impl IntoIterator<Item = (DocId, Digest, u64)>) -> Inventory {
         let mut inputs: Vec<_> = inputs.into_iter().collect();
         inputs.sort_unstable();
-        let leaves = inputs.iter().map(|(doc, digest, bytes)| format!("{doc} {digest} {bytes}"));
-        Inventory {
-            count: inputs.len() as u64,
-            bytes: inputs.iter().fold(0, |sum, input| sum.saturating_add(input.2)),
-            root: tree::root_of(leaves),
-        }
+        Inventory::of_sorted(inputs)
+    }
+
+    /// The inventory of inputs that come sorted by document.
+    pub(super) fn of_sorted(inputs: impl IntoIterator<Item = (DocId, Digest, u64)>) -> Inventory {
+        let (mut count, mut sum) = (0, 0u64);
+        let leaves = inputs.into_iter().map(|(doc, digest, bytes)| {
+            (count, sum) = (count + 1, sum.saturating_add(bytes));
+            format!("{doc} {digest} {bytes}")
+        });
+        let root = tree::root_of(leaves);
+        Inventory { count, bytes: sum, root }
     }
 }
 

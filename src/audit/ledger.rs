@@ -1,12 +1,14 @@
 //! What the log says about documents and files, folded entry by entry. The log is the only store of
 //! what was done; this is its reading. It judges nothing: that is `rules`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::LogError;
+use super::disk_map::DiskMap;
 use super::event::{Counts, Event, Inventory, Judged, OutputFile, RunEnd, RunStart};
 use super::line::{Entry, RunId};
 use super::segments::{self, Watch};
@@ -15,16 +17,16 @@ use crate::base::{Digest, DocId, Outcome};
 /// The state of all documents after the last entry.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    docs: BTreeMap<DocId, DocState>,
-    /// Failures by document, input digest and shape.
-    failures: BTreeMap<(DocId, Digest, Digest), u64>,
+    docs: DiskMap<DocId, DocState>,
     /// Files that the log vouches for.
-    outputs: BTreeMap<String, Digest>,
+    outputs: DiskMap<String, Digest>,
     /// Tables of each job: vouched for, and kept as a person's.
     tables: BTreeMap<String, (Vec<String>, Vec<String>)>,
     /// Files that were erased, and are not vouched for again since.
-    erased: BTreeMap<String, Digest>,
+    erased: DiskMap<String, Digest>,
     last_run: Option<RunFacts>,
+    /// Of the last run, by entry.
+    answers: DiskMap<u64, Answer>,
     /// By document and field, the last one.
     judgements: BTreeMap<(DocId, String), Judgement>,
     /// All that was written in reviews of a document, and what of that was erased with its outputs.
@@ -35,7 +37,7 @@ pub struct Ledger {
 }
 
 /// What the log last said of one document.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DocState {
     /// Job, root and path, joined by `/`.
     pub path: String,
@@ -57,9 +59,11 @@ pub struct DocState {
     pub files_at: String,
     /// Its files that the log vouches for.
     files: Vec<String>,
+    /// Times that an input failed under a shape; an answer clears them.
+    failures: Vec<(Digest, Digest, u64)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LastOutcome {
     pub seq: u64,
     pub outcome: Outcome,
@@ -76,14 +80,14 @@ impl DocState {
 }
 
 /// An `erase` entry that still holds: the document is not taken again while its input is this one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Erased {
     pub seq: u64,
     pub input: Digest,
 }
 
 /// A `doc_done` entry whose files are the current ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub seq: u64,
     pub outcome: Outcome,
@@ -124,9 +128,6 @@ pub struct RunFacts {
     pub end: Option<RunEnd>,
     #[serde(skip)]
     pub start: RunStart,
-    /// In the order of the log.
-    #[serde(skip)]
-    pub answers: Vec<Answer>,
 }
 
 /// What a person said of a field.
@@ -144,7 +145,7 @@ pub struct Judgement {
 }
 
 /// When a document was answered, and what it took.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Answer {
     /// The entry's time.
     pub ts: String,
@@ -175,16 +176,27 @@ impl Ledger {
         }
     }
 
-    pub fn doc(&self, doc: &DocId) -> Option<&DocState> {
+    /// An empty one that holds only so many entries of each of its maps in memory.
+    pub(super) fn bounded(entries_max: usize) -> Ledger {
+        Ledger {
+            docs: DiskMap::bounded(entries_max),
+            outputs: DiskMap::bounded(entries_max),
+            erased: DiskMap::bounded(entries_max),
+            answers: DiskMap::bounded(entries_max),
+            ..Ledger::default()
+        }
+    }
+
+    pub fn doc(&self, doc: &DocId) -> Option<Cow<'_, DocState>> {
         self.docs.get(doc)
     }
 
-    pub fn docs(&self) -> impl Iterator<Item = (&DocId, &DocState)> {
+    pub fn docs(&self) -> impl Iterator<Item = (DocId, Cow<'_, DocState>)> {
         self.docs.iter()
     }
 
     /// Documents whose path (job, root and path) is `name` or ends with it after a `/`.
-    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a DocId, &'a DocState)> {
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (DocId, Cow<'a, DocState>)> {
         self.docs.iter().filter(move |(_, state)| {
             let front = state.path.strip_suffix(name);
             front.is_some_and(|front| front.is_empty() || front.ends_with('/'))
@@ -192,25 +204,27 @@ impl Ledger {
     }
 
     /// The answer that still holds for this input and shape, if any.
-    pub fn unchanged(&self, doc: &DocId, input: &Digest, shape: &Digest) -> Option<&Done> {
-        let done = self.docs.get(doc)?.done.as_ref()?;
-        (done.input == *input && done.shape == *shape).then_some(done)
+    pub fn unchanged(&self, doc: &DocId, input: &Digest, shape: &Digest) -> Option<Done> {
+        let state = self.docs.get(doc)?;
+        let done = state.done.as_ref()?;
+        (done.input == *input && done.shape == *shape).then(|| done.clone())
     }
 
     /// The `erase` entry that keeps this input from being taken again, if any.
     pub fn erased(&self, doc: &DocId, input: &Digest) -> Option<u64> {
-        let erased = self.docs.get(doc)?.erased.as_ref()?;
+        let state = self.docs.get(doc)?;
+        let erased = state.erased.as_ref()?;
         (erased.input == *input).then_some(erased.seq)
     }
 
     /// Files that were erased and may still stand where the one who erased them was killed.
-    pub fn erased_files(&self) -> impl Iterator<Item = (&str, &Digest)> {
-        self.erased.iter().map(|(path, sha256)| (path.as_str(), sha256))
+    pub fn erased_files(&self) -> impl Iterator<Item = (String, Digest)> {
+        self.erased.iter().map(|(path, sha256)| (path, *sha256))
     }
 
     /// What was written in reviews of erased outputs, and may still stand as `erased_files` may.
-    pub fn erased_words(&self) -> impl Iterator<Item = &Digest> {
-        self.erased_words.iter()
+    pub fn erased_words(&self) -> impl Iterator<Item = Digest> {
+        self.erased_words.iter().copied()
     }
 
     /// What the log vouches for of this document and as tables of this job, each sorted by path.
@@ -218,18 +232,23 @@ impl Ledger {
         let vouched = |paths: Option<&Vec<String>>| {
             let paths: BTreeSet<&String> = paths.into_iter().flatten().collect();
             let file = |path: &String| {
-                let sha256 = *self.outputs.get(path)?;
+                let sha256 = self.output(path)?;
                 Some(OutputFile { path: path.clone(), sha256 })
             };
             paths.into_iter().filter_map(file).collect()
         };
-        let of_doc = self.docs.get(doc).map(|state| &state.files);
+        let state = self.docs.get(doc);
+        let of_doc = state.as_ref().map(|state| &state.files);
         (vouched(of_doc), vouched(self.tables.get(job).map(|(written, _)| written)))
     }
 
     /// Failures of this input under this shape; an answer clears them.
     pub fn attempts(&self, doc: &DocId, input: &Digest, shape: &Digest) -> u64 {
-        self.failures.get(&(*doc, *input, *shape)).copied().unwrap_or(0)
+        let failed = |state: &DocState| {
+            let of = state.failures.iter().find(|(i, s, _)| (i, s) == (input, shape));
+            of.map_or(0, |(_, _, count)| *count)
+        };
+        self.docs.get(doc).map_or(0, |state| failed(&state))
     }
 
     /// What `DocDone::supersedes` must say for the next answer of this document.
@@ -237,9 +256,20 @@ impl Ledger {
         self.docs.get(doc).map_or(0, |state| state.done_seq)
     }
 
-    /// Every file that the log vouches for: path below the output folder → digest.
-    pub fn outputs(&self) -> &BTreeMap<String, Digest> {
-        &self.outputs
+    /// Every file that the log vouches for: path below the output folder and digest, sorted by the bytes of
+    /// the path.
+    pub fn outputs(&self) -> impl Iterator<Item = (String, Digest)> {
+        self.outputs.iter().map(|(path, sha256)| (path, *sha256))
+    }
+
+    /// The digest of the file at `path`, if the log vouches for it.
+    pub fn output(&self, path: &str) -> Option<Digest> {
+        self.outputs.get(path).map(|sha256| *sha256)
+    }
+
+    /// Of the last run, in the order of the log.
+    pub fn answers(&self) -> impl Iterator<Item = Cow<'_, Answer>> {
+        self.answers.iter().map(|(_, answer)| answer)
     }
 
     /// The last judgement of each field of this document, by field.
@@ -261,12 +291,12 @@ impl Ledger {
 
     /// Whether the log vouches for `path` as a file of another document or job than the one given.
     pub(super) fn is_anothers(&self, path: &str, owner: Owner) -> bool {
-        let own = match owner {
-            Owner::Doc(doc) => self.docs.get(doc).map(|state| &state.files),
-            Owner::Tables(job) => self.tables.get(job).map(|(written, _)| written),
+        let among = |files: &[String]| files.iter().any(|file| file == path);
+        let is_own = || match owner {
+            Owner::Doc(doc) => self.docs.get(doc).is_some_and(|state| among(&state.files)),
+            Owner::Tables(job) => self.tables.get(job).is_some_and(|(written, _)| among(written)),
         };
-        let is_own = own.is_some_and(|files| files.iter().any(|file| file == path));
-        self.outputs.contains_key(path) && !is_own
+        self.outputs.contains(path) && !is_own()
     }
 
     /// Takes in an entry that the rules have let pass.
@@ -280,8 +310,9 @@ impl Ledger {
             Event::DocDone(done) => {
                 let files = done.outputs.clone();
                 self.replace_files(&done.doc, &done.path, entry, &done.outputs);
-                self.failures.remove(&(done.doc, done.input_sha256, done.shape));
                 let state = self.state(&done.doc, &done.path);
+                let this = (done.input_sha256, done.shape);
+                state.failures.retain(|(input, shape, _)| (*input, *shape) != this);
                 state.done_seq = seq;
                 state.erased = None;
                 state.done = Some(Done {
@@ -297,15 +328,19 @@ impl Ledger {
                 if let Some(run) = &mut self.last_run {
                     run.prompt_tokens = run.prompt_tokens.saturating_add(done.prompt_tokens);
                     run.answer_tokens = run.answer_tokens.saturating_add(done.answer_tokens);
-                    let tokens = done.prompt_tokens.saturating_add(done.answer_tokens);
-                    run.answers.push(Answer { ts: entry.ts.clone(), ms: done.ms, tokens });
                 }
+                let tokens = done.prompt_tokens.saturating_add(done.answer_tokens);
+                self.answers.insert(seq, Answer { ts: entry.ts.clone(), ms: done.ms, tokens });
             }
             Event::DocFail(fail) => {
-                *self.failures.entry((fail.doc, fail.input_sha256, fail.shape)).or_default() += 1;
                 self.replace_files(&fail.doc, &fail.path, entry, &fail.outputs);
                 let state = self.state(&fail.doc, &fail.path);
                 (state.failed_seq, state.erased) = (seq, None);
+                let this = (fail.input_sha256, fail.shape);
+                match state.failures.iter_mut().find(|(input, shape, _)| (*input, *shape) == this) {
+                    Some((_, _, count)) => *count += 1,
+                    None => state.failures.push((this.0, this.1, 1)),
+                }
                 let reason = format!("{}: {}", fail.class, fail.detail);
                 self.end_doc(&fail.doc, entry, Outcome::Failed, fail.input_sha256, reason);
             }
@@ -384,12 +419,12 @@ impl Ledger {
             answer_tokens: 0,
             end: None,
             start: start.clone(),
-            answers: Vec::new(),
         });
+        self.answers.clear();
     }
 
     fn state(&mut self, doc: &DocId, path: &str) -> &mut DocState {
-        self.docs.entry(*doc).or_insert_with(|| DocState {
+        self.docs.get_or_insert(doc, || DocState {
             path: path.into(),
             last: None,
             done: None,
@@ -400,6 +435,7 @@ impl Ledger {
             erased: None,
             files_at: String::new(),
             files: Vec::new(),
+            failures: Vec::new(),
         })
     }
 

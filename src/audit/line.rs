@@ -110,8 +110,8 @@ impl Entry {
             if !RESERVED.contains(&word) {
                 return Err(LineError::Fields(format!("no kind of entry is called {word:?}")));
             }
-        } else {
-            // serde takes lists for structs; the format does not.
+        } else if !is_plain(&value) {
+            // serde takes lists for structs and numbers for names; the format does not.
             let understood =
                 serde_json::to_value(&entry).map_err(|e| LineError::Fields(e.to_string()))?;
             if !covers(&value, &understood) {
@@ -198,6 +198,22 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
+}
+
+/// Whether nothing in the entry can be taken for something else: strings, integers, and lists of objects of
+/// these. Most entries are so, and need not be written again to be compared.
+fn is_plain(entry: &Value) -> bool {
+    let is_scalar = |value: &Value| value.is_string() || value.is_i64();
+    let of_scalars = |value: &Value| match value {
+        Value::Object(map) => map.values().all(is_scalar),
+        _ => false,
+    };
+    let Value::Object(map) = entry else { return false };
+    map.get("event").is_some_and(Value::is_string)
+        && map.values().all(|value| match value {
+            Value::Array(items) => items.iter().all(of_scalars),
+            value => is_scalar(value),
+        })
 }
 
 /// Whether everything in `part` stands in `whole` alike; objects of `whole` may hold more.

@@ -23,7 +23,8 @@ use super::segments::{self, CHECKPOINT_FOLDER, LOG_FOLDER, Torn, Watch, note_nam
 use super::signing::run_key_name;
 use super::tree;
 use crate::base::limits::{
-    CHECKPOINT_ENTRIES, CHECKPOINT_INTERVAL, LOG_LINE_BYTES_MAX, LOG_SEGMENT_BYTES_MAX,
+    CHECKPOINT_ENTRIES, CHECKPOINT_INTERVAL, CLOCK_STEP_MIN, LOG_LINE_BYTES_MAX,
+    LOG_SEGMENT_BYTES_MAX,
 };
 use crate::base::{Appender, Clock, Digest, Disk, replace_file};
 
@@ -49,6 +50,8 @@ pub struct Log {
     log_key: Key,
     /// When the last checkpoint was signed, by the steady clock.
     signed_at: Duration,
+    /// Both clocks at the last entry of this process; at first, when the log was opened.
+    read_at: (Timestamp, Duration),
     run: RunId,
     chain: Chain,
     segment: Option<Segment>,
@@ -120,6 +123,7 @@ impl Log {
             keys,
             log_key,
             signed_at: clock.elapsed(),
+            read_at: (clock.now(), clock.elapsed()),
             // An empty last segment is what a run left that was killed as it began; it is used.
             next_number: match walk.last_segment {
                 None => 1,
@@ -197,11 +201,7 @@ impl Log {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
-        let ts = stamp(self.clock.now());
-        let before = self.chain.last_ts().filter(|before| *before > ts.as_str());
-        if let Some(before) = before.map(str::to_string) {
-            self.write(&ts, Event::ClockStep(ClockStep { before }))?;
-        }
+        let ts = self.settled_time()?;
         let Event::RunStart(start) = event else {
             let seq = self.write(&ts, clipped(event.clone()))?;
             if self.is_checkpoint_due() {
@@ -214,6 +214,23 @@ impl Log {
         let seq = self.write(&ts, Event::RunStart(start))?;
         self.checkpoint()?;
         Ok(seq)
+    }
+
+    /// The time of the next entry. Where the wall clock has not gone on as the steady one has, or has gone back
+    /// behind the last entry, an entry says so first.
+    fn settled_time(&mut self) -> Result<String, LogError> {
+        let (now, elapsed) = (self.clock.now(), self.clock.elapsed());
+        let (then, before) = std::mem::replace(&mut self.read_at, (now, elapsed));
+        let steady =
+            i128::try_from(elapsed.saturating_sub(before).as_millis()).unwrap_or(i128::MAX);
+        let shown = i128::from(now.as_millisecond()) - i128::from(then.as_millisecond());
+        let ts = stamp(now);
+        let Some(last) = self.chain.last_ts().map(str::to_string) else { return Ok(ts) };
+        let stepped = (shown - steady).unsigned_abs() >= CLOCK_STEP_MIN.as_millis();
+        if stepped || last > ts {
+            self.write(&ts, Event::ClockStep(ClockStep { before: last }))?;
+        }
+        Ok(ts)
     }
 
     /// What the log itself adds to a `run_start`.
@@ -282,15 +299,11 @@ impl Log {
     /// # Errors
     /// As `append`; `Refused` where an input of the inventory has no outcome yet.
     pub fn end_run(&mut self, seconds: u64, exit_code: u64) -> Result<RunEnd, LogError> {
-        // `log_size` counts a clock_step that `append` may put in between: settle the clock first.
-        let ts = stamp(self.clock.now());
-        if self.chain.last_ts().is_some_and(|before| before > ts.as_str()) && !self.poisoned {
-            let before = self.chain.last_ts().unwrap_or_default().to_string();
-            self.write(&ts, Event::ClockStep(ClockStep { before }))?;
-        }
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
+        // Before the end is made: its `log_size` counts a clock_step that this may write.
+        let ts = self.settled_time()?;
         let end = self.chain.run_end(seconds, exit_code);
         self.write(&ts, Event::RunEnd(end.clone()))?;
         self.checkpoint()?;

@@ -4,6 +4,7 @@
 //! the work of a forger who has no key; a checkpoint that lies elsewhere, or that a witness has signed,
 //! shows that of one who has.
 
+mod disk_map;
 mod error;
 mod event;
 mod export;
@@ -35,6 +36,7 @@ pub use log::Log;
 pub use note::{Checkpoint, Key, KeyKind, NotAKey, Note, Vkey};
 pub use proof::{Forest, Head, includes, is_consistent};
 pub use prove::{Proof, prove};
+pub use rules::Step;
 pub use tree::{Tree, leaf, root_of};
 pub use verify::{
     Expectations, FileFindings, Fit, Gap, KeyFinding, Known, KnownFinding, Pin, Range, Report,

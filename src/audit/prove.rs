@@ -46,8 +46,8 @@ pub fn prove(
         return Err(bad.refusal());
     }
     let known = walk.chain.ledger().doc(doc);
-    let last = known.and_then(|doc| doc.last.as_ref()).map(|last| last.seq);
-    let seq = known.and_then(|doc| doc.done.as_ref()).map(|done| done.seq).or(last);
+    let last = known.as_ref().and_then(|doc| doc.last.as_ref()).map(|last| last.seq);
+    let seq = known.as_ref().and_then(|doc| doc.done.as_ref()).map(|done| done.seq).or(last);
     let seq = seq.ok_or_else(|| refused("the log gives this document no outcome"))?;
     let (size, key) = match walk.chain.signing().log_key() {
         Some(key) if walk.chain.signing().signed() > seq => (walk.chain.signing().signed(), key),

@@ -1,13 +1,17 @@
 //! The rules of the log: what each entry must say, given all entries before it. Writing, opening and
 //! verifying go through here alike, so that nothing can be written that does not verify.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use serde::Serialize;
+
+use super::disk_map::DiskMap;
 use super::event::{Counts, DocDone, DocSkip, Erase, Event, Inventory, OutputFile, RunEnd};
 use super::ledger::{Ledger, Owner};
 use super::line::{Entry, RunId, is_time};
 use super::signing::{Head, Signing};
 use super::tree::{self, Tree};
+use crate::base::limits::CLOCK_STEPS_NAMED_MAX;
 use crate::base::{Digest, DocId, Outcome};
 
 /// A rule that an entry breaks: the rule's name in FORMAT.md, and what is wrong.
@@ -27,7 +31,7 @@ pub fn genesis_prev(origin: &str, log_vkey: &str) -> Digest {
 }
 
 /// A chain walked so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Chain {
     tree: Tree,
     origin: String,
@@ -36,11 +40,25 @@ pub struct Chain {
     signing: Signing,
     /// When each run began.
     begun: Vec<String>,
+    /// Where the clock was set, up to `CLOCK_STEPS_NAMED_MAX`, and how often in all.
+    steps: Vec<Step>,
+    stepped: u64,
     last: Option<Last>,
     open: Option<OpenRun>,
     runs: BTreeSet<RunId>,
     cut_off: u64,
     ledger: Ledger,
+    /// How much of what grows with the documents is held in memory.
+    entries_max: usize,
+}
+
+/// A `clock_step`: the wall clock was set between two entries, or the machine slept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    pub seq: u64,
+    /// Times of the entry before and of this one.
+    pub before: String,
+    pub after: String,
 }
 
 /// What the next entry must follow.
@@ -59,15 +77,42 @@ struct OpenRun {
     inventory: Inventory,
     shapes: BTreeSet<Digest>,
     /// Begun in this run: input and shape.
-    started: BTreeMap<DocId, (Digest, Digest)>,
+    started: DiskMap<DocId, (Digest, Digest)>,
     /// With their outcome: input and bytes, as the inventory counts them.
-    ended: BTreeMap<DocId, (Digest, u64)>,
+    ended: DiskMap<DocId, (Digest, u64)>,
     counts: Counts,
     prompt_tokens: u64,
     answer_tokens: u64,
 }
 
+impl Default for Chain {
+    /// All in memory.
+    fn default() -> Chain {
+        Chain::bounded(usize::MAX)
+    }
+}
+
 impl Chain {
+    /// A chain without entries, which holds of what grows with the documents only so many entries of each map
+    /// in memory, and the rest in temporary files.
+    pub(super) fn bounded(entries_max: usize) -> Chain {
+        Chain {
+            tree: Tree::default(),
+            origin: String::new(),
+            id: None,
+            signing: Signing::default(),
+            begun: Vec::new(),
+            steps: Vec::new(),
+            stepped: 0,
+            last: None,
+            open: None,
+            runs: BTreeSet::new(),
+            cut_off: 0,
+            ledger: Ledger::bounded(entries_max),
+            entries_max,
+        }
+    }
+
     /// Entries so far; the next one's `seq`.
     pub fn size(&self) -> u64 {
         self.tree.size()
@@ -95,6 +140,11 @@ impl Chain {
     /// The `ts` of every `run_start`.
     pub fn begun(&self) -> &[String] {
         &self.begun
+    }
+
+    /// The first steps of the clock, and how many there are in all.
+    pub fn clock_steps(&self) -> (&[Step], u64) {
+        (&self.steps, self.stepped)
     }
 
     /// Leaf of the last entry.
@@ -147,9 +197,7 @@ impl Chain {
     }
 
     fn outputs_root(&self) -> Digest {
-        tree::root_of(
-            self.ledger.outputs().iter().map(|(path, sha256)| format!("{sha256}  {path}")),
-        )
+        tree::root_of(self.ledger.outputs().map(|(path, sha256)| format!("{sha256}  {path}")))
     }
 
     /// Whether `entry` may follow.
@@ -245,7 +293,8 @@ impl Chain {
         if !matches!(done.outcome, Outcome::Done | Outcome::Partial) {
             return breach("outcome", format!("doc_done with outcome {}", done.outcome));
         }
-        if open.started.get(&done.doc) != Some(&(done.input_sha256, done.shape)) {
+        let started = open.started.get(&done.doc);
+        if started.as_deref() != Some(&(done.input_sha256, done.shape)) {
             return breach("outcome", "doc_done without a doc_start of this input and shape");
         }
         let before = self.ledger.supersedes(&done.doc);
@@ -261,6 +310,7 @@ impl Chain {
         let known = self.ledger.doc(&skip.doc);
         match skip.outcome {
             Outcome::Unchanged => {
+                let known = known.as_deref();
                 let erased = known.and_then(|state| state.erased.as_ref()).is_some_and(|erased| {
                     erased.seq == skip.rests_on && erased.input == skip.input_sha256
                 });
@@ -312,8 +362,8 @@ impl Chain {
     }
 
     fn check_end(&self, open: &OpenRun, end: &RunEnd) -> Result<(), Breach> {
-        let inputs = open.ended.iter().map(|(&doc, &(input, bytes))| (doc, input, bytes));
-        let inventory = Inventory::of(inputs);
+        let ended = open.ended.iter().map(|(doc, ended)| (doc, ended.0, ended.1));
+        let inventory = Inventory::of_sorted(ended);
         if inventory != open.inventory {
             return breach(
                 "complete",
@@ -373,14 +423,21 @@ impl Chain {
                     run: entry.run.clone(),
                     inventory: start.inventory.clone(),
                     shapes: start.shapes.iter().map(|shape| shape.sha256).collect(),
-                    started: BTreeMap::new(),
-                    ended: BTreeMap::new(),
+                    started: DiskMap::bounded(self.entries_max),
+                    ended: DiskMap::bounded(self.entries_max),
                     counts: Counts::default(),
                     prompt_tokens: 0,
                     answer_tokens: 0,
                 });
             }
             Event::RunEnd(_) => self.open = None,
+            Event::ClockStep(step) => {
+                self.stepped += 1;
+                if self.steps.len() < CLOCK_STEPS_NAMED_MAX {
+                    let (before, after) = (step.before.clone(), entry.ts.clone());
+                    self.steps.push(Step { seq: entry.seq, before, after });
+                }
+            }
             event => {
                 if let Some(open) = &mut self.open {
                     open.apply(event);
@@ -400,7 +457,7 @@ impl Chain {
 
 impl OpenRun {
     fn check_unended(&self, doc: &DocId) -> Result<(), Breach> {
-        match self.ended.contains_key(doc) {
+        match self.ended.contains(doc) {
             true => breach("outcome", format!("document {doc} already has its outcome")),
             false => Ok(()),
         }

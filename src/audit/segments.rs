@@ -29,6 +29,8 @@ pub(super) struct Watch {
     pub sizes: BTreeSet<u64>,
     /// Their signatures on checkpoints are looked for.
     pub witnesses: Vec<Vkey>,
+    /// How many entries of each map that grows with the documents are held in memory; 0 for all.
+    pub entries_max: usize,
 }
 
 /// A log as far as it holds.
@@ -75,6 +77,9 @@ pub(super) fn walk(state: &Path, watch: &Watch) -> Result<Walk, LogError> {
     let folder = state.join(LOG_FOLDER);
     let numbers = segment_numbers(&folder)?;
     let mut walk = Walk { notes: note_sizes(state)?, ..Walk::default() };
+    if watch.entries_max > 0 {
+        walk.chain = Chain::bounded(watch.entries_max);
+    }
     let mut notes = Notes { state, watch, next: 0 };
     for (index, &number) in numbers.iter().enumerate() {
         let expected = index as u32 + 1;

@@ -1,6 +1,6 @@
 //! Walks a log and the files that it vouches for, and says what holds. Reads only; takes no lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,12 +11,15 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use super::error::{BadEntry, LogError};
+use super::event::{Event, OutputFile};
 use super::keys::{KeyStore, known_log_key};
 use super::ledger::Ledger;
+use super::line::Entry;
 use super::note::{Checkpoint, NotAKey, Note, Vkey};
-use super::rules::Chain;
+use super::rules::{Chain, Step};
 use super::segments::{self, LOG_FOLDER, Walk, Watch};
 use super::tree::{self, Tree};
+use crate::base::limits::VERIFY_ENTRIES_MAX;
 use crate::base::{Digest, RealDisk};
 
 /// What the verifier knows from elsewhere.
@@ -151,6 +154,9 @@ pub struct Report {
     pub witnesses: Vec<Witnessed>,
     /// Times without a run, where one was expected.
     pub missing_nights: Vec<Gap>,
+    /// Where the clock was set while a run was at work, or back between two of them; and how often in all.
+    pub clock_steps: Vec<Step>,
+    pub clock_steps_total: u64,
     /// How far each range can be trusted.
     pub ranges: Vec<Range>,
     pub files: FileFindings,
@@ -273,6 +279,8 @@ pub struct FileFindings {
     pub orphans: Vec<String>,
     /// Tables that people have edited, known as such to the log.
     pub kept: Vec<String>,
+    /// Earlier outputs that a job keeps, with the digest that the log has.
+    pub superseded: u64,
 }
 
 impl FileFindings {
@@ -280,6 +288,9 @@ impl FileFindings {
         self.missing.is_empty() && self.changed.is_empty() && self.orphans.is_empty()
     }
 }
+
+/// Earlier outputs, below the state folder: `<path>/<seq>` is what entry `seq` names at `path`.
+const SUPERSEDED_FOLDER: &str = "superseded";
 
 /// Verifies the log under `state` and the files under `output`.
 ///
@@ -296,7 +307,8 @@ pub fn verify(
         return Err(LogError::Missing { folder });
     }
     let sizes = expectations.known.iter().map(|known| known.checkpoint.size).chain([1]).collect();
-    let watch = Watch { sizes, witnesses: expectations.witnesses.clone() };
+    let watch =
+        Watch { sizes, witnesses: expectations.witnesses.clone(), entries_max: VERIFY_ENTRIES_MAX };
     let mut walk = segments::walk(state, &watch)?;
     if let Some(message) = unexpected(&walk, expectations) {
         let (file, rule) = (segments::segment_name(1), "pin".into());
@@ -348,8 +360,14 @@ pub fn verify(
             Some((every, now)) => gaps(chain.begun(), every, now),
             None => Vec::new(),
         },
+        clock_steps: chain.clock_steps().0.to_vec(),
+        clock_steps_total: chain.clock_steps().1,
         ranges: ranges(chain, anchored),
-        files: check_files(chain.ledger(), state, output)?,
+        files: {
+            let mut files = check_files(chain.ledger(), state, output)?;
+            check_superseded(state, output, &mut files)?;
+            files
+        },
         first_bad: walk.bad,
     })
 }
@@ -467,32 +485,32 @@ const UNLOGGED: [&str; 3] = ["last-run.json", "report.html", "report"];
 fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindings, LogError> {
     let mut findings = FileFindings::default();
     for (path, sha256) in ledger.outputs() {
-        let file = output.join(path);
+        let file = output.join(&path);
         match fs::symlink_metadata(&file) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                findings.missing.push(path.clone());
+                findings.missing.push(path);
                 continue;
             }
             Err(e) => return Err(LogError::io(&file, "cannot look at an output")(e)),
             Ok(found) if !found.is_file() => {
-                findings.changed.push(path.clone());
+                findings.changed.push(path);
                 continue;
             }
             Ok(_) => {}
         }
         let digest = fs::File::open(&file).and_then(|mut file| Digest::of_reader(&mut file));
         let (digest, _) = digest.map_err(LogError::io(&file, "cannot read an output"))?;
-        if digest == *sha256 {
+        if digest == sha256 {
             findings.equal += 1;
         } else {
-            findings.changed.push(path.clone());
+            findings.changed.push(path);
         }
     }
     if !output.exists() {
         return Ok(findings); // then all files are missing, and none is an orphan
     }
     let kept: BTreeSet<&str> = ledger.kept().collect();
-    let mut entries = WalkDir::new(output).sort_by_file_name().into_iter();
+    let mut entries = WalkDir::new(output).into_iter();
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(|e| LogError::io(output, "cannot walk the outputs")(e.into()))?;
         let relative = entry.path().strip_prefix(output).unwrap_or(entry.path());
@@ -503,11 +521,58 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
             }
         } else if kept.contains(path.as_ref()) {
             findings.kept.push(path.into_owned());
-        } else if !ledger.outputs().contains_key(path.as_ref())
-            && !UNLOGGED.contains(&path.as_ref())
-        {
+        } else if ledger.output(path.as_ref()).is_none() && !UNLOGGED.contains(&path.as_ref()) {
             findings.orphans.push(path.into_owned());
         }
     }
+    findings.kept.sort_unstable();
+    findings.orphans.sort_unstable();
     Ok(findings)
+}
+
+/// Holds what jobs keep of earlier outputs against the entries that name them.
+fn check_superseded(
+    state: &Path,
+    output: &Path,
+    findings: &mut FileFindings,
+) -> Result<(), LogError> {
+    let folder = state.join(SUPERSEDED_FOLDER);
+    let mut kept: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for entry in WalkDir::new(&folder).into_iter().filter(|_| folder.is_dir()) {
+        let entry = entry.map_err(|e| LogError::io(&folder, "cannot walk it")(e.into()))?;
+        let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
+        let seq = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let of = path.parent().and_then(Path::to_str);
+        if let (false, Some(seq), Some(of)) = (entry.file_type().is_dir(), seq, of) {
+            kept.entry(seq).or_default().push(of.to_owned());
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let (mut unread, mut changed) = (None, Vec::new());
+    segments::each_line(state, |seq, line| {
+        let Some(paths) = kept.remove(&seq) else { return };
+        let outputs = match Entry::from_line(line) {
+            Ok(Entry { event: Event::DocDone(done), .. }) => done.outputs,
+            _ => Vec::new(),
+        };
+        for of in paths {
+            let file = folder.join(&of).join(seq.to_string());
+            let digest = fs::File::open(&file).and_then(|mut file| Digest::of_reader(&mut file));
+            match digest {
+                Ok((sha256, _)) if outputs.contains(&OutputFile { path: of, sha256 }) => {
+                    findings.superseded += 1;
+                }
+                Ok(_) => changed.push(file),
+                Err(error) => unread = Some(LogError::io(&file, "cannot read it")(error)),
+            }
+        }
+    })?;
+    let unknown =
+        kept.into_iter().flat_map(|(seq, paths)| paths.into_iter().map(move |path| (path, seq)));
+    changed.extend(unknown.map(|(path, seq)| folder.join(path).join(seq.to_string())));
+    let relative = |file: &PathBuf| file.strip_prefix(output).unwrap_or(file).display().to_string();
+    findings.changed.extend(changed.iter().map(relative));
+    unread.map_or(Ok(()), Err)
 }

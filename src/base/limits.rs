@@ -50,10 +50,21 @@ pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the log that are parsed at once when it is read: enough work for every core.
 pub const LOG_READ_BYTES: usize = 2 << 20;
 
+/// Entries of each map that `verify` holds in memory, the rest in temporary files: some 50 MB, whatever the
+/// size of the log. Few offices have as many documents.
+pub const VERIFY_ENTRIES_MAX: usize = 1 << 15;
+
 /// Entries and time after which the log is signed again, so that little of a night stands unsigned if
 /// the machine dies; each costs two small files made durable.
 pub const CHECKPOINT_ENTRIES: u64 = 1000;
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(600);
+
+/// So far the wall clock may go on otherwise than the steady one between two entries of a run before the log
+/// says that it was set: correcting a clock slowly (500 millionths) takes more than five hours for it.
+pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(10);
+
+/// Steps of the clock that `verify` names one by one.
+pub const CLOCK_STEPS_NAMED_MAX: usize = 1000;
 
 /// A signed note: three lines, the log's two or three signatures, and room for a hundred witnesses.
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;

@@ -146,8 +146,12 @@ fn load(jobs_file: &JobsFile, model: &ModelChoice) -> Result<Plan, Failure> {
 
 /// The parse server, before any thread.
 fn parse_server() -> Result<run::ParseServer, Failure> {
+    started(run::start_parse_server())
+}
+
+fn started(server: io::Result<run::ParseServer>) -> Result<run::ParseServer, Failure> {
     let broken = |error| Broken::Disk(format!("the parse server cannot be started: {error}"));
-    Ok(run::start_parse_server().map_err(broken)?)
+    Ok(server.map_err(broken)?)
 }
 
 fn told(text: &str) -> Result<Exit, Failure> {
@@ -427,9 +431,12 @@ fn diff(args: &DiffArgs, style: Style) -> Result<Exit, Failure> {
 }
 
 fn review(args: &ReviewArgs, style: Style) -> Result<Exit, Failure> {
+    let mut server = started(run::start_review_server())?;
     let plan = load_plain(&args.jobs)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let sheet = run::review(&plan, &args.workbook, &args.reviewer, Arc::new(RealDisk), clock)?;
+    let workbook = run::ReviewedBook::open(&args.workbook)?;
+    run::isolate_for_plan(&mut server, &plan, Purpose::Night)?;
+    let (disk, clock) = (Arc::new(RealDisk), Arc::new(SystemClock::new()));
+    let sheet = run::review(&plan, workbook, &mut server, &args.reviewer, disk, clock)?;
     match style {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", show::review(&sheet))?,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::audit::{
-    Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Verdict, Witnessed,
+    Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Step, Verdict, Witnessed,
 };
 use crate::run::{
     self, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure, ModelSheet,
@@ -94,6 +94,14 @@ pub(super) fn report(report: &Report) -> String {
     for Gap { after, before, missing } in &report.missing_nights {
         let _ = writeln!(text, "no run between {after} and {before}: {missing} missing");
     }
+    for Step { seq, before, after } in report.clock_steps.iter().take(NAMED_MAX) {
+        let way = if after < before { "set back" } else { "set forward, or the machine slept" };
+        let _ = writeln!(text, "clock {way} at entry {seq}: from {before} to {after}");
+    }
+    let steps = (report.clock_steps_total as usize).saturating_sub(NAMED_MAX);
+    if steps > 0 {
+        let _ = writeln!(text, "  and {steps} more steps of the clock");
+    }
     for range in &report.ranges {
         let standing = match range.standing {
             Standing::Anchored => "ANCHORED: nobody can have changed them since that checkpoint",
@@ -107,6 +115,9 @@ pub(super) fn report(report: &Report) -> String {
         let _ = writeln!(text, "entries {} to {}: {standing}", range.from, range.to);
     }
     let _ = writeln!(text, "files as logged: {}", report.files.equal);
+    if report.files.superseded > 0 {
+        let _ = writeln!(text, "earlier ones kept, as logged: {}", report.files.superseded);
+    }
     let lists = [
         ("missing", &report.files.missing),
         ("changed", &report.files.changed),

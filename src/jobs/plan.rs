@@ -104,6 +104,8 @@ pub struct Job {
     pub password: Option<String>,
     /// How long outputs stay.
     pub keep: Keep,
+    /// Whether the files of an answer are kept beside the log when another takes their place.
+    pub keep_superseded: bool,
 }
 
 /// When a document's outputs are erased; at the start of the next run.

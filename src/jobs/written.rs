@@ -76,6 +76,7 @@ pub(super) struct JobTable {
     pub(super) password: Option<Spanned<String>>,
     pub(super) keep: Option<Spanned<String>>,
     pub(super) keep_until: Option<Spanned<String>>,
+    pub(super) keep_superseded: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize, Default)]

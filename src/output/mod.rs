@@ -11,6 +11,6 @@ mod writer;
 
 pub use paths::record_paths;
 pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
-pub use review::{Reviewed, read_review};
+pub use review::{Mark, Reviewed, read_review};
 pub use table::{Row, TableFiles};
 pub use writer::{LAST_RUN, OutputError, Writer, WrittenFile, rendered};

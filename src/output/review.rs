@@ -4,14 +4,29 @@
 use std::io::Cursor;
 
 use calamine::{Data, Reader, Xlsx};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::workbook::{BY_A_PERSON, REVIEW_COLUMNS, REVIEW_SHEET, VERDICTS, cell, given};
 use crate::assemble::Record;
 use crate::base::{Digest, DocId};
 
+/// What stands in the column `review`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    SignedOff,
+    Corrected,
+    Rejected,
+}
+
+impl Mark {
+    /// In the order of `VERDICTS`.
+    const ALL: [Mark; 3] = [Mark::SignedOff, Mark::Corrected, Mark::Rejected];
+}
+
 /// One judged row of a workbook.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reviewed {
     /// Row of the sheet, counted from 1 as spreadsheets do.
     pub line: usize,
@@ -19,9 +34,8 @@ pub struct Reviewed {
     /// Of the record that was judged.
     pub record: Digest,
     /// From `field` to `quote`, as they stand in the workbook.
-    shown: Vec<String>,
-    /// One of `signed-off`, `corrected`, `rejected`.
-    pub verdict: &'static str,
+    shown: [String; BY_A_PERSON.start - 1],
+    pub verdict: Mark,
     /// The value that is right; empty unless corrected.
     pub corrected: String,
     /// Empty where the row does not say.
@@ -92,13 +106,13 @@ fn reviewed(row: &[String], line: usize) -> Result<Option<Reviewed>, String> {
     let [word, corrected, reviewer, comment] =
         [0, 1, 2, 3].map(|at| column(BY_A_PERSON.start + at));
     let normal = word.to_lowercase().replace([' ', '_'], "-");
-    let verdict = match VERDICTS.into_iter().find(|verdict| *verdict == normal) {
-        Some(verdict) => verdict,
+    let verdict = match VERDICTS.into_iter().position(|verdict| verdict == normal) {
+        Some(at) => Mark::ALL[at],
         None if word.is_empty() && corrected.is_empty() => return Ok(None),
         None if word.is_empty() => return Err("a corrected value without a review".to_owned()),
         None => return Err(format!("{word:?} is none of {}", VERDICTS.join(", "))),
     };
-    if (verdict == "corrected") == corrected.is_empty() {
+    if (verdict == Mark::Corrected) == corrected.is_empty() {
         return Err(
             "a corrected value goes with the review \"corrected\", and with no other".into()
         );
@@ -108,7 +122,7 @@ fn reviewed(row: &[String], line: usize) -> Result<Option<Reviewed>, String> {
         line,
         doc: column(10).parse().map_err(unsound)?,
         record: column(11).parse().map_err(unsound)?,
-        shown: (1..BY_A_PERSON.start).map(column).collect(),
+        shown: std::array::from_fn(|at| column(at + 1)),
         verdict,
         corrected,
         reviewer,

@@ -21,6 +21,9 @@ const TEMPORARY: &str = ".nightclerk-tmp";
 /// Below the output folder: what is not an output.
 pub(super) const STATE_FOLDER: &str = ".nightclerk";
 
+/// Below the output folder: earlier outputs that a job keeps, by path and the entry that names them.
+const SUPERSEDED: &str = ".nightclerk/superseded";
+
 /// The closing facts of the last run, below the output folder.
 pub const LAST_RUN: &str = "last-run.json";
 
@@ -114,6 +117,40 @@ impl Writer {
         self.place(rendered(record)?)
     }
 
+    /// Puts a copy of files aside before `record` takes their place: those of the answer that entry `seq` of
+    /// the log names, as far as they stand as logged and `record` changes them. Durable when this returns.
+    ///
+    /// # Errors
+    /// `OutputError`.
+    pub fn keep_superseded(
+        &self,
+        seq: u64,
+        files: impl IntoIterator<Item = (String, Digest)>,
+        record: &Record,
+    ) -> Result<(), OutputError> {
+        let next = rendered(record)?;
+        for (path, digest) in files {
+            let same = |(at, bytes): &(String, Vec<u8>)| *at == path && Digest::of(bytes) == digest;
+            if next.iter().any(same) {
+                continue;
+            }
+            match fs::read(self.folder.join(&path)) {
+                Ok(bytes) if Digest::of(&bytes) == digest => {
+                    self.place(vec![(format!("{SUPERSEDED}/{path}/{seq}"), bytes)])?;
+                }
+                // It is not that answer any more: `verify` says so, and there is nothing to keep.
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    return Err(OutputError::io(&self.folder.join(path), "cannot read an output")(
+                        e,
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Every record of a job, by its path below the output folder.
     ///
     /// # Errors
@@ -188,18 +225,24 @@ impl Writer {
         Ok(swept)
     }
 
-    /// Removes files that were given up, each if it still has the digest that it was given up with, and
-    /// then the report, which shows all documents and can be made anew. Durable when this returns.
+    /// Removes files that were given up, each if it still has the digest that it was given up with, with all
+    /// that was kept of what stood there before, and then the report, which shows all documents and can be
+    /// made anew. Durable when this returns.
     ///
     /// # Errors
     /// `Io`.
-    pub fn erase(&self, files: &[(&str, &Digest)]) -> Result<(), OutputError> {
+    pub fn erase(
+        &self,
+        files: impl IntoIterator<Item = (String, Digest)>,
+    ) -> Result<(), OutputError> {
         let mut gone = Vec::new();
         for (path, digest) in files {
+            let kept = WalkDir::new(self.folder.join(SUPERSEDED).join(&path)).into_iter().flatten();
+            gone.extend(kept.filter(|e| e.file_type().is_file()).map(|e| e.into_path()));
             let file = self.folder.join(path);
             let found = fs::File::open(&file).and_then(|mut open| Digest::of_reader(&mut open));
             match found {
-                Ok((found, _)) if found == **digest => gone.push(file),
+                Ok((found, _)) if found == digest => gone.push(file),
                 // Another file stands there now: a person's, or that of another document.
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

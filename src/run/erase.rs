@@ -4,6 +4,7 @@
 //! files missing that the log vouches for, which looks like tampering, and the next run would make them
 //! anew. So it leaves files that nothing vouches for, and whoever opens the log next removes them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::{Broken, STATE_FOLDER, review};
 use crate::audit::{DocState, Erase, Event, Ledger, Log};
-use crate::base::{Clock, Digest, Disk, DocId};
+use crate::base::{Clock, Disk, DocId};
 use crate::jobs::{Job, Keep, Plan};
 use crate::output::Writer;
 
@@ -72,7 +73,7 @@ pub(super) fn expire(
         .docs()
         .filter_map(|(doc, state)| {
             let job = plan.jobs.iter().find(|job| job_of(&state.path) == job.name)?;
-            Some((*doc, expired(job, state, now, &TimeZone::system())?))
+            Some((doc, expired(job, &state, now, &TimeZone::system())?))
         })
         .collect();
     let mut erased = Vec::new();
@@ -128,24 +129,21 @@ fn give_up(log: &mut Log, doc: &DocId, reason: &str) -> Result<Option<Erasure>, 
 /// Removes what the log names as erased and is still there, with what reviewers wrote about it, and the
 /// report, which shows all documents.
 fn finish(ledger: &Ledger, writer: &Writer) -> Result<(), Broken> {
-    let words: Vec<(String, &Digest)> = ledger
+    let words = ledger
         .erased_words()
-        .map(|words| (format!("{STATE_FOLDER}/{}/{words}.json", review::FOLDER), words))
-        .collect();
-    let words = words.iter().map(|(path, words)| (path.as_str(), *words));
-    let files: Vec<(&str, &Digest)> = ledger.erased_files().chain(words).collect();
-    Ok(writer.erase(&files)?)
+        .map(|words| (format!("{STATE_FOLDER}/{}/{words}.json", review::FOLDER), words));
+    Ok(writer.erase(ledger.erased_files().chain(words))?)
 }
 
 /// The one document with outputs that is called so.
 fn named(ledger: &Ledger, name: &str) -> Result<DocId, Broken> {
-    let found: Vec<(&DocId, &DocState)> = ledger.named(name).collect();
+    let found: Vec<(DocId, Cow<'_, DocState>)> = ledger.named(name).collect();
     match found.as_slice() {
         [] => Err(Broken::Usage(format!("the log knows no document called {name:?}"))),
         [(_, state)] if !state.has_files() => {
             Err(Broken::Usage(format!("{} has no outputs", state.path)))
         }
-        [(doc, _)] => Ok(**doc),
+        [(doc, _)] => Ok(*doc),
         several => {
             let paths: Vec<&str> = several.iter().map(|(_, state)| state.path.as_str()).collect();
             Err(Broken::Usage(format!(

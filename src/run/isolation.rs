@@ -11,7 +11,7 @@ use crate::jobs::{Plan, Require};
 /// What a command does with a plan's folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Inputs are read, the output is read and written, keys are used.
+    /// Inputs are read, the output is read and written, keys are used. Also for what writes only the log.
     Night,
     /// Inputs are read, the output is read and written.
     Report,

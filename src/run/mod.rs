@@ -49,7 +49,7 @@ pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Reading, start as start_parse_server};
 pub use replay::{Difference, NotReplayable, ReplayOptions, ReplaySheet, Replayed, Wanted, replay};
 pub use report::report;
-pub use review::{ReviewSheet, review};
+pub use review::{ReviewSheet, ReviewedBook, review, start as start_review_server};
 pub use score::{ScoreSheet, score_sheet};
 pub use signal::StopFlag;
 pub use transcript::Transcript;

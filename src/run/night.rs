@@ -170,7 +170,8 @@ pub(super) fn stand(
     let attempts = ledger.attempts(&source.id, &source.digest, &shape);
     if choice.redo == Redo::Changed && attempts >= u64::from(job.attempts_max) {
         let doc = ledger.doc(&source.id);
-        let why = doc.and_then(|doc| doc.last.as_ref()).map_or("", |last| last.reason.as_str());
+        let last = doc.as_ref().and_then(|doc| doc.last.as_ref());
+        let why = last.map_or("", |last| last.reason.as_str());
         let reason = format!(
             "failed {attempts} times ({why}); run --redo failed takes it again once the cause is gone"
         );
@@ -374,7 +375,7 @@ impl Night<'_> {
             let made_with = shape::made_with(self.plan, job, source.format);
             let record =
                 assemble::unread(pipeline::work_source(source), outcome, reason.clone(), made_with);
-            write_record(&self.writer, &record)?
+            write_record(&self.writer, self.log.ledger(), (job, source), &record)?
         } else {
             Vec::new()
         };
@@ -464,8 +465,8 @@ impl Night<'_> {
                 fields.extend(of_task.iter().map(|field| field.name.clone()));
             }
         }
-        let outputs = self.log.ledger().outputs();
-        Ok(self.writer.tables(&job.name, &fields, rows, |path| outputs.get(path).copied())?)
+        let ledger = self.log.ledger();
+        Ok(self.writer.tables(&job.name, &fields, rows, |path| ledger.output(path))?)
     }
 }
 
@@ -539,8 +540,8 @@ impl Books<'_> {
         text_sha256: Digest,
         shape: Digest,
     ) -> Result<(Outcome, String, u32), Broken> {
-        let source = &self.sources[index].1;
-        let outputs = write_record(self.writer, record)?;
+        let (job, source) = &self.sources[index];
+        let outputs = write_record(self.writer, self.log.ledger(), (job, source), record)?;
         let (outcome, reason, pages) = (record.outcome, record.reason.clone(), record.source.pages);
         if !matches!(outcome, Outcome::Done | Outcome::Partial) {
             let skip = doc_skip(source, outcome, &reason, 0, outputs);
@@ -599,11 +600,22 @@ impl Books<'_> {
         let due = &self.work[at];
         let source = pipeline::work_source(due.source);
         let record = assemble::unread(source, outcome, reason.to_owned(), due.made_with.clone());
-        write_record(self.writer, &record)
+        write_record(self.writer, self.log.ledger(), (due.job, due.source), &record)
     }
 }
 
-fn write_record(writer: &Writer, record: &Record) -> Result<Vec<OutputFile>, Broken> {
+/// Writes the record of `source`, and first keeps the answer that it takes the place of, if its job says so.
+fn write_record(
+    writer: &Writer,
+    ledger: &Ledger,
+    (job, source): (&Job, &Source),
+    record: &Record,
+) -> Result<Vec<OutputFile>, Broken> {
+    let before = ledger.doc(&source.id).filter(|_| job.keep_superseded);
+    if let Some(done) = before.as_ref().and_then(|doc| doc.done.as_ref()) {
+        let files = done.outputs.iter().map(|file| (file.path.clone(), file.sha256));
+        writer.keep_superseded(done.seq, files, record)?;
+    }
     Ok(files(writer.record(record)?))
 }
 

@@ -134,11 +134,11 @@ fn named(ledger: &Ledger, name: &str) -> Result<DocId, String> {
         path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
     };
     let found: Vec<_> = ledger.docs().filter(|(_, doc)| ends(&doc.path)).collect();
-    match found[..] {
+    match &found[..] {
         [(id, _)] => Ok(*id),
         [] => Err(format!("the log knows no document {name:?}")),
         _ => match found.iter().find(|(_, doc)| doc.path == name) {
-            Some((id, _)) => Ok(**id),
+            Some((id, _)) => Ok(*id),
             None => {
                 let paths: Vec<&str> = found.iter().map(|(_, doc)| doc.path.as_str()).collect();
                 Err(format!("{name:?} may be any of {}", paths.join(", ")))

@@ -1,6 +1,7 @@
 //! `verify --replay`: recorded documents read, asked and rendered again, each alone, and compared with
 //! the log's digests. Writes nothing; what a difference means is for a person to say.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -114,7 +115,8 @@ pub fn replay(
     let sources = sources(plan, &**clock)?;
     let mut candidates = Vec::new();
     let mut not_replayable = Vec::new();
-    for (doc, state) in recorded(&ledger, &options.wanted)? {
+    let recorded = recorded(&ledger, &options.wanted)?;
+    for (doc, state) in &recorded {
         match candidate(plan, state, sources.get(doc)) {
             Ok(candidate) => candidates.push((*doc, candidate)),
             Err(reason) => not_replayable.push(NotReplayable { path: state.path.clone(), reason }),
@@ -173,7 +175,7 @@ fn sources<'a>(
 fn recorded<'a>(
     ledger: &'a Ledger,
     wanted: &'a Wanted,
-) -> Result<Vec<(&'a DocId, &'a DocState)>, Broken> {
+) -> Result<Vec<(DocId, Cow<'a, DocState>)>, Broken> {
     let Wanted::Named(names) = wanted else {
         return Ok(ledger.docs().filter(|(_, state)| state.done_seq > 0).collect());
     };

@@ -1,6 +1,7 @@
 //! Gathers what the report shows: records as they stand, the text that was read for them, and where each
 //! input stands now. How the page looks is `output`'s.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::progress::Progress;
 use super::read::{self, Reading};
 use super::review;
 use super::{Broken, STATE_FOLDER};
-use crate::audit::{DocState, Ledger, RunFacts};
+use crate::audit::{Answer, DocState, Ledger, RunFacts};
 use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
 use crate::extract::{Document, Options};
 use crate::intake::{self, Source};
@@ -76,8 +77,8 @@ impl Gathering<'_> {
         docs.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         let mut report = self.writer.report();
         for (id, state) in docs {
-            let source = sources.get(id).copied();
-            if let Some(document) = self.document(*id, state, source, server) {
+            let source = sources.get(&id).copied();
+            if let Some(document) = self.document(id, &state, source, server) {
                 report.add(document)?;
             }
         }
@@ -187,7 +188,7 @@ impl Gathering<'_> {
         NightFacts {
             origin: self.plan.audit.origin.clone(),
             when: run.map(when).unwrap_or_default(),
-            answers: run.map(answers).unwrap_or_default(),
+            answers: answers(self.ledger),
             stages: stages(&last_run),
             made: run.map(made).unwrap_or_default(),
         }
@@ -234,12 +235,12 @@ fn when(run: &RunFacts) -> String {
     format!("The last run began {} and ended {ended}: {}.", run.started, counts.join(", "))
 }
 
-fn answers(run: &RunFacts) -> Vec<(i64, u64, u64)> {
-    let of = |answer: &crate::audit::Answer| {
+fn answers(ledger: &Ledger) -> Vec<(i64, u64, u64)> {
+    let of = |answer: Cow<'_, Answer>| {
         let time: Timestamp = answer.ts.parse().ok()?;
         Some((time.as_millisecond(), answer.ms, answer.tokens))
     };
-    run.answers.iter().filter_map(of).collect()
+    ledger.answers().filter_map(of).collect()
 }
 
 /// The stages of the run that `last-run.json` tells of.

@@ -1,9 +1,10 @@
-//! `nightclerk review`: a reviewed workbook read back into the log, whole or not at all.
+//! `nightclerk review`: a reviewed workbook read back into the log, whole or not at all. It is read like every
+//! document: in a process of its own, and what that answers is checked.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,8 +13,9 @@ use super::{Broken, STATE_FOLDER};
 use crate::assemble::Record;
 use crate::audit::{Event, Judged, Ledger, Log, LogError, Review};
 use crate::base::{Clock, Digest, Disk, Limits};
+use crate::isolate::{self, ParseServer, Parsed};
 use crate::jobs::Plan;
-use crate::output::{Reviewed, read_review, record_paths};
+use crate::output::{Mark, Reviewed, read_review, record_paths};
 
 /// What reviewers wrote, below the state folder.
 pub(super) const FOLDER: &str = "reviews";
@@ -31,7 +33,61 @@ pub struct ReviewSheet {
     pub known: u64,
 }
 
-/// Reads `workbook` back: every judgement becomes an entry of the log. `reviewer` is whose they are where
+/// A reviewer's workbook, opened before this process is isolated.
+pub struct ReviewedBook {
+    path: PathBuf,
+    file: File,
+    sha256: Digest,
+}
+
+impl ReviewedBook {
+    /// Opens and fingerprints it; it is not understood here.
+    ///
+    /// # Errors
+    /// `Disk` where it cannot be read.
+    pub fn open(path: &Path) -> Result<ReviewedBook, Broken> {
+        let unread = |error| Broken::disk(path, &error);
+        let mut file = File::open(path).map_err(unread)?;
+        let (sha256, _) = Digest::of_reader(&mut file).map_err(unread)?;
+        file.rewind().map_err(unread)?;
+        Ok(ReviewedBook { path: path.into(), file, sha256 })
+    }
+
+    /// The judged rows, read by a child of `server`.
+    fn rows(self, server: &mut ParseServer, limits: &Limits) -> Result<Vec<Reviewed>, Vec<String>> {
+        let request = serde_json::to_vec(limits).expect("limits have only string keys");
+        let answer = match server.parse(self.file, &request, limits) {
+            Parsed::Ok(bytes) => bytes,
+            other => return Err(other.why(limits).into_iter().collect()),
+        };
+        let unsound = |error| vec![format!("the reader's answer cannot be understood: {error}")];
+        let (sha256, rows): (Digest, Result<Vec<Reviewed>, Vec<String>>) =
+            serde_json::from_slice(&answer).map_err(unsound)?;
+        match sha256 == self.sha256 {
+            true => rows,
+            false => Err(vec!["it was changed while it was read; save it and try again".into()]),
+        }
+    }
+}
+
+/// Puts up the first walls and starts the parse server whose children read workbooks.
+pub fn start() -> io::Result<ParseServer> {
+    ParseServer::start(isolate::begin()?, answer)
+}
+
+/// The child's side: the digest of what it read, and the rows or what is wrong with them.
+fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Result<()> {
+    let limits: Limits = serde_json::from_slice(request)?;
+    let mut bytes = Vec::new();
+    input.take(limits.input_bytes_max + 1).read_to_end(&mut bytes)?;
+    let rows = match bytes.len() as u64 > limits.input_bytes_max {
+        true => Err(vec![format!("larger than {} MiB", limits.input_bytes_max >> 20)]),
+        false => read_review(&bytes),
+    };
+    serde_json::to_writer(output, &(Digest::of(&bytes), rows)).map_err(io::Error::from)
+}
+
+/// Reads a workbook back: every judgement becomes an entry of the log. `reviewer` is whose they are where
 /// the workbook's own column does not say.
 ///
 /// # Errors
@@ -39,29 +95,30 @@ pub struct ReviewSheet {
 /// work.
 pub fn review(
     plan: &Plan,
-    workbook: &Path,
+    workbook: ReviewedBook,
+    server: &mut ParseServer,
     reviewer: &str,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
 ) -> Result<ReviewSheet, Broken> {
-    let bytes = read(workbook)?;
+    let (path, workbook_sha256) = (workbook.path.clone(), workbook.sha256);
     let refused = |problems: &[String]| {
         let more = problems.len().saturating_sub(NAMED_MAX);
-        let mut text = format!("{}: nothing was taken over", workbook.display());
+        let mut text = format!("{}: nothing was taken over", path.display());
         problems.iter().take(NAMED_MAX).for_each(|problem| text += &format!("\n  {problem}"));
         if more > 0 {
             text += &format!("\n  and {more} more");
         }
         Broken::Usage(text)
     };
-    let judged = read_review(&bytes).map_err(|problems| refused(&problems))?;
+    let rows = workbook.rows(server, &plan.limits);
+    let judged = rows.map_err(|problems| refused(&problems))?;
     let state = plan.output.join(STATE_FOLDER);
     if !state.is_dir() {
         return Err(LogError::Missing { folder: state }.into());
     }
     let audit = &plan.audit;
     let mut log = Log::open(disk.clone(), &state, &audit.key_dir, &audit.origin, clock)?;
-    let workbook_sha256 = Digest::of(&bytes);
     let mut records = Records { plan, ledger: log.ledger(), read: BTreeMap::new() };
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
     let mut sheet = ReviewSheet::default();
@@ -90,19 +147,6 @@ pub fn review(
     }
     log.sign_rest()?;
     Ok(sheet)
-}
-
-fn read(workbook: &Path) -> Result<Vec<u8>, Broken> {
-    let most = Limits::default().input_bytes_max;
-    let mut bytes = Vec::new();
-    let file = fs::File::open(workbook).map_err(|error| Broken::disk(workbook, &error))?;
-    let read = file.take(most + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Broken::disk(workbook, &error))?;
-    if bytes.len() as u64 > most {
-        let limit = most >> 20;
-        return Err(Broken::Usage(format!("{}: larger than {limit} MiB", workbook.display())));
-    }
-    Ok(bytes)
 }
 
 /// Makes a person's words durable before an entry names them.
@@ -134,7 +178,7 @@ impl Records<'_> {
             let bytes =
                 fs::read(self.plan.output.join(&json)).map_err(|e| format!("{json}: {e}"))?;
             let digest = Digest::of(&bytes);
-            if self.ledger.outputs().get(&json) != Some(&digest) {
+            if self.ledger.output(&json) != Some(digest) {
                 return Err(format!("{json} is not as the log has it: nightclerk verify"));
             }
             let record = serde_json::from_slice(&bytes).map_err(|e| format!("{json}: {e}"))?;
@@ -168,9 +212,9 @@ fn entry(
         return Err("no reviewer: fill in the column, or name one with --reviewer".to_owned());
     }
     let verdict = match row.verdict {
-        "signed-off" => Judged::SignedOff,
-        "corrected" => Judged::Corrected,
-        _ => Judged::Rejected,
+        Mark::SignedOff => Judged::SignedOff,
+        Mark::Corrected => Judged::Corrected,
+        Mark::Rejected => Judged::Rejected,
     };
     let words = row.words(reviewer).to_string().into_bytes();
     let words_sha256 = Digest::of(&words);

@@ -6,12 +6,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use nightclerk::audit::{
     BadEntry, Event, Expectations, Known, Ledger, Log, LogError, Recovered, Report, Standing,
     Verdict, leaf, verify,
 };
-use nightclerk::base::{Digest, Outcome, RealDisk};
+use nightclerk::base::{Clock, Digest, Outcome, RealDisk};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -28,6 +31,78 @@ fn open(output: &Path) -> Result<Log, LogError> {
 
 fn report(output: &Path) -> Report {
     verify(&state(output), output, &Expectations::default()).unwrap()
+}
+
+/// Wall and steady clock, in milliseconds, set by hand.
+struct SetClock {
+    wall: AtomicI64,
+    steady: AtomicU64,
+}
+
+impl SetClock {
+    /// Time goes on; where `wall` is another, the clock is set as it does.
+    fn pass(&self, wall: i64, steady: u64) {
+        self.wall.fetch_add(wall, Ordering::Relaxed);
+        self.steady.fetch_add(steady, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.wall.load(Ordering::Relaxed)).unwrap()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.steady.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_in_the_night_is_in_the_log_and_verify_says_so() {
+    let scratch = Scratch::new("clock");
+    let night: Timestamp = NIGHT.parse().unwrap();
+    let clock = Arc::new(SetClock {
+        wall: AtomicI64::new(night.as_millisecond()),
+        steady: AtomicU64::new(77),
+    });
+    let (folder, keys) = (state(&scratch.0), keys(&scratch.0));
+    let mut log = Log::open(Arc::new(RealDisk), &folder, &keys, "test/log", clock.clone()).unwrap();
+    let [hour, minute] = [3_600_000, 60_000];
+    log.append(&run_start(&DOCS[..2])).unwrap();
+    clock.pass(hour, hour as u64);
+    log.append(&doc_start(&log, &DOCS[0])).unwrap();
+    clock.pass(hour + 4_000, hour as u64); // corrected slowly
+    log.append(&doc_done(&log, &DOCS[0], Vec::new())).unwrap();
+    assert_eq!(report(&scratch.0).clock_steps, [], "time only passed");
+    clock.pass(hour, 0); // forward
+    log.append(&doc_start(&log, &DOCS[1])).unwrap();
+    clock.pass(-minute, 5); // back behind the entry before
+    log.append(&doc_done(&log, &DOCS[1], Vec::new())).unwrap();
+    clock.pass(9 * minute, 10 * minute as u64); // back, but not behind it
+    log.end_run(1, 0).unwrap();
+    drop(log);
+    let found = report(&scratch.0);
+    assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
+    assert_eq!(found.clock_steps_total, 3);
+    let steps = found.clock_steps.iter();
+    let said: Vec<String> =
+        steps.map(|step| format!("{} {} {}", step.seq, step.before, step.after)).collect();
+    let day = "2026-02-01T0";
+    assert_eq!(
+        said,
+        [
+            format!("4 {day}0:00:04.000Z {day}1:00:04.000Z"),
+            format!("6 {day}1:00:04.000Z {day}0:59:04.000Z"),
+            format!("8 {day}0:59:04.000Z {day}1:08:04.000Z"),
+        ]
+    );
+    let theirs = python(&[folder.to_str().unwrap()]);
+    let theirs: Vec<&str> =
+        theirs.lines().filter_map(|line| line.strip_prefix("clock set at entry ")).collect();
+    let ours = found.clock_steps.iter();
+    let ours: Vec<String> =
+        ours.map(|step| format!("{}: from {} to {}", step.seq, step.before, step.after)).collect();
+    assert_eq!(theirs, ours);
 }
 
 /// A log of every kind of entry: a night, a torn line, a clock set back, a night cut off, two nights.

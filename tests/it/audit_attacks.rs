@@ -19,7 +19,7 @@ use crate::audit_disk::{Fault, FaultDisk, Image, Scratch, files_below};
 use crate::audit_night::{DOCS, Doc, doc_done, doc_start, keys, open_log, run, run_start, state};
 
 /// The machine's disk without its waits: nothing here is about power cuts.
-struct QuickDisk;
+pub struct QuickDisk;
 
 struct QuickAppender(fs::File);
 
@@ -455,19 +455,4 @@ fn no_honest_log_looks_forged() {
 #[ignore = "minutes"]
 fn no_honest_log_of_ten_thousand_looks_forged() {
     honest(10_000, 0xbeef);
-}
-
-/// By hand, for the figures: `cargo test --release --test it -- --ignored --nocapture a_million`.
-#[test]
-#[ignore = "prints times and memory, asserts nothing"]
-fn a_million_entries() {
-    let scratch = Scratch::new("million");
-    let clock = std::time::Instant::now();
-    drop(nights(&scratch.0, 0..20, 25_000));
-    println!("written in {:?}", clock.elapsed());
-    let clock = std::time::Instant::now();
-    let found = report_of(&scratch.0, &Expectations::default());
-    println!("{} entries, {:?}, verified in {:?}", found.entries, found.verdict, clock.elapsed());
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
 }

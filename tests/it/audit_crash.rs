@@ -36,7 +36,11 @@ fn check_crashed(output: &Path, acknowledged: &[DocId], case: &str) {
         if let Some(done) = &known.done {
             assert!(done.is_intact(output), "{case}: {} is logged and not there", known.path);
         }
-        assert!(known.done.is_some() || !acknowledged.contains(doc), "{case}: {} lost", known.path);
+        assert!(
+            known.done.is_some() || !acknowledged.contains(&doc),
+            "{case}: {} lost",
+            known.path
+        );
     }
     assert!(acknowledged.iter().all(|doc| ledger.doc(doc).is_some()), "{case}: a document lost");
 }

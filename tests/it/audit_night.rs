@@ -253,9 +253,8 @@ pub fn run(
         },
     });
     let rows: Vec<Row> = rows.collect();
-    let known = log.ledger().outputs().clone();
-    let tables =
-        writer.tables("contracts", &["law".into()], rows, |path| known.get(path).copied())?;
+    let known = |path: &str| log.ledger().output(path);
+    let tables = writer.tables("contracts", &["law".into()], rows, known)?;
     log.append(&Event::Tables(Tables {
         job: "contracts".into(),
         outputs: logged(&tables.written),

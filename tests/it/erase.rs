@@ -56,6 +56,55 @@ fn erased_outputs_are_gone_and_stay_so_until_the_document_changes() {
 }
 
 #[test]
+fn an_earlier_answer_is_kept_where_the_job_says_so_until_the_document_is_erased() {
+    let folder = clerical_office("superseded", 1);
+    let jobs = folder.read("jobs.toml");
+    folder.write("jobs.toml", format!("{jobs}keep_superseded = true\n"));
+    assert!(matches!(run(&folder, &[]).status.code(), Some(0 | 3)));
+    let record = "contracts/inbox/00/lease 0.txt.json";
+    let first = folder.read(&format!("out/{record}"));
+    assert!(matches!(run(&folder, &["--redo", "all"]).status.code(), Some(0 | 3)));
+    let kept = |folder: &Folder| -> Vec<String> {
+        let files = folder.files().into_iter();
+        files.filter(|name| name.contains("/superseded/")).collect()
+    };
+    assert_eq!(kept(&folder), Vec::<String>::new(), "the same answer took its place");
+    folder.write("in/00/lease 0.txt", contract(8));
+    assert!(matches!(run(&folder, &[]).status.code(), Some(0 | 3)));
+    let found = kept(&folder);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let start = format!("out/.nightclerk/superseded/{record}/");
+    let old = found.iter().find(|name| name.starts_with(&start)).expect("the record is kept");
+    assert_eq!(folder.read(old), first);
+    check_verifies(&folder);
+
+    let verify = |folder: &Folder| {
+        let ours = nightclerk(folder.path(), ["verify", "--format", "json"]).output().unwrap();
+        let (log, out) = (folder.path().join("out/.nightclerk"), folder.path().join("out"));
+        let mut python = std::process::Command::new("python3");
+        let theirs = python.arg(repository("tests/verify.py")).args([log, out]).output().unwrap();
+        assert_eq!(ours.status.success(), theirs.status.success(), "{}", told(&theirs));
+        let files = &serde_json::from_slice::<serde_json::Value>(&ours.stdout).unwrap()["files"];
+        let changed = files["changed"].as_array().unwrap().len();
+        (files["superseded"].as_u64().unwrap(), changed, told(&theirs))
+    };
+    assert_eq!(verify(&folder).0, 2);
+    folder.write(old, "{}");
+    let (equal, changed, theirs) = verify(&folder);
+    assert_eq!((equal, changed), (1, 1));
+    assert!(theirs.contains(&format!("changed: {}", old.trim_start_matches("out/"))), "{theirs}");
+    folder.write(old, first);
+    folder.write("out/.nightclerk/superseded/x.json/99", "no entry names this");
+    assert_eq!(verify(&folder).1, 1);
+    std::fs::remove_file(folder.path().join("out/.nightclerk/superseded/x.json/99")).unwrap();
+
+    let output = erase(&folder, &["lease 0.txt"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(kept(&folder), Vec::<String>::new(), "erased with its document");
+    check_verifies(&folder);
+}
+
+#[test]
 fn what_a_job_keeps_until_a_day_is_erased_after_it() {
     let folder = clerical_office("keep", 1);
     assert!(matches!(run(&folder, &[]).status.code(), Some(0 | 3)));
@@ -86,7 +135,7 @@ fn erase_first(disk: &FaultDisk, output: &Path) -> Result<(), String> {
         log.sign_rest().map_err(|error| text(&error))?;
     }
     let writer = Writer::new(Arc::new(disk.clone()), output);
-    writer.erase(&log.ledger().erased_files().collect::<Vec<_>>()).map_err(|error| text(&error))
+    writer.erase(log.ledger().erased_files()).map_err(|error| text(&error))
 }
 
 #[test]

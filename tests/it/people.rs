@@ -100,6 +100,15 @@ fn save(rows: &[Vec<String>], path: &Path) {
     book.save(path).unwrap();
 }
 
+/// A workbook of two cells as far from one another as a sheet has places: a few KB that stand for half a TB.
+fn bomb(path: &Path) {
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet().set_name("Review").unwrap();
+    sheet.write_string(0, 0, "document").unwrap();
+    sheet.write_string(1_048_575, 16_383, "boom").unwrap();
+    book.save(path).unwrap();
+}
+
 #[test]
 fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     let folder = office("review", 2);
@@ -149,6 +158,12 @@ fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     save(&unknown, &mine);
     let refused = ask(&folder, &["review", "mine.xlsx", "--reviewer", "Anna"]);
     assert!(told(&refused).contains("row 4: \"fine\" is none of signed-off"), "{}", told(&refused));
+
+    // A workbook is read like every document: a bomb costs its reader, not the command.
+    bomb(&mine);
+    let refused = ask(&folder, &["review", "mine.xlsx", "--reviewer", "Anna"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    assert!(told(&refused).contains("reading needed more than"), "{}", told(&refused));
 
     // What was written about an output goes with it.
     let words = |folder: &Folder| {
