@@ -263,7 +263,8 @@ fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
 }
 
 fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
-    let mut server = parse_server()?;
+    let broken = |error| Broken::Disk(format!("this process cannot be isolated: {error}"));
+    let mut server = run::start_for_one().map_err(broken)?;
     run::isolate_to_read(&mut server, &[&args.file])?;
     let view = match args.view {
         ViewArg::Accepted => View::Accepted,

@@ -23,6 +23,8 @@ pub(super) enum Errand {
     Read,
     /// To try every way out, from where a document is read.
     TryWays,
+    /// To read a document if no way to the network is open.
+    TryAndRead,
 }
 
 /// The limits of one child and its errand, as they travel to the server.
@@ -42,6 +44,7 @@ impl Rations {
         let errand = match self.errand {
             Errand::Read => 0,
             Errand::TryWays => 1,
+            Errand::TryAndRead => 2,
         };
         let limits = [self.memory_bytes, self.cpu_seconds, self.wall_seconds, self.stack_bytes];
         let words = limits.into_iter().chain([errand]);
@@ -61,7 +64,11 @@ impl Rations {
             cpu_seconds: word(1),
             wall_seconds: word(2),
             stack_bytes: word(3),
-            errand: if word(4) == 0 { Errand::Read } else { Errand::TryWays },
+            errand: match word(4) {
+                0 => Errand::Read,
+                1 => Errand::TryWays,
+                _ => Errand::TryAndRead,
+            },
         }
     }
 }
@@ -97,16 +104,23 @@ fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
         eprintln!("the reader cannot be isolated: {error}");
         return EXIT_ERROR;
     }
+    if rations.errand == Errand::TryAndRead
+        && let Err(error) = no_way_to_the_network()
+    {
+        eprintln!("not isolated as required: {error}");
+        return EXIT_ERROR;
+    }
     let (mut input, output) = sys::standard_files();
-    let mut output = FrameWriter::new(BufWriter::with_capacity(64 << 10, output));
+    let mut output = BufWriter::with_capacity(64 << 10, FrameWriter::new(output));
     let work = match rations.errand {
-        Errand::Read => work,
+        Errand::Read | Errand::TryAndRead => work,
         Errand::TryWays => ways::from_reader,
     };
     let done = work(&mut input, request, &mut output as &mut dyn Write);
     // Dropped by the exit: nobody else may close descriptors 0 and 1.
     std::mem::forget::<File>(input);
-    match done.and_then(|()| output.finish()) {
+    let framed = done.and_then(|()| output.into_inner().map_err(|unsent| unsent.into_error()));
+    match framed.and_then(FrameWriter::finish) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{error}");
@@ -115,9 +129,19 @@ fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
     }
 }
 
+/// Tries the ways to the network; from here on every forbidden call is answered by the end.
+fn no_way_to_the_network() -> io::Result<()> {
+    let open = ways::open_to_network();
+    walls::answer_violations(false)?;
+    match open {
+        None => Ok(()),
+        Some(way) => Err(io::Error::other(format!("{way} from reader"))),
+    }
+}
+
 /// Both threads of this process may from here on make a reader's system calls only.
 fn shut_in(errand: Errand) -> io::Result<()> {
-    walls::answer_violations(errand == Errand::TryWays)?;
+    walls::answer_violations(errand != Errand::Read)?;
     match filter::install(&filter::reader(sys::own_id())) {
         // A kernel that cannot filter is told of by the self-test, before any document is read.
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),

@@ -102,9 +102,8 @@ pub(super) fn forbid(lists: &[&[Call]]) -> io::Result<()> {
     refused.insert(libc::SYS_clone, namespaces.map(with_flag).to_vec());
     // To an address; without one it is a write to what is connected.
     refused.insert(libc::SYS_sendto, vec![rule(4, SeccompCmpOp::Ne, 0)]);
-    let unreadable = Rules::from([(libc::SYS_clone3, Vec::new())]);
-    install(&program(unreadable, SeccompAction::Allow, errno(libc::ENOSYS)))?;
-    install(&program(refused, SeccompAction::Allow, errno(libc::EPERM)))
+    let filter = program(refused, SeccompAction::Allow, errno(libc::EPERM));
+    install(&refuse_clone3().into_iter().chain(filter).collect())
 }
 
 /// The filter of the reader `process`. Anything but what is allowed raises SIGSYS in it.
@@ -157,16 +156,26 @@ fn program(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Bp
 /// The second set of numbers for the calls of x86-64, which a list of numbers would miss.
 fn refuse_x32() -> [sock_filter; 3] {
     const X32_BIT: u32 = 0x4000_0000;
-    let [load, at_least, give] = [
+    refuse(libc::BPF_JGE, X32_BIT, libc::EPERM)
+}
+
+/// A list of rules gives all of them one error, and this call needs its own.
+fn refuse_clone3() -> [sock_filter; 3] {
+    refuse(libc::BPF_JEQ, libc::SYS_clone3 as u32, libc::ENOSYS)
+}
+
+/// A call whose number compares so gets `error`; every other goes on to the next instruction.
+fn refuse(compared: u32, number: u32, error: libc::c_int) -> [sock_filter; 3] {
+    let [load, jump, give] = [
         libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K,
+        libc::BPF_JMP | compared | libc::BPF_K,
         libc::BPF_RET | libc::BPF_K,
     ]
     .map(|code| code as u16);
     [
         // The number is the first word of seccomp_data.
         sock_filter { code: load, jt: 0, jf: 0, k: 0 },
-        sock_filter { code: at_least, jt: 0, jf: 1, k: X32_BIT },
-        sock_filter { code: give, jt: 0, jf: 0, k: u32::from(errno(libc::EPERM)) },
+        sock_filter { code: jump, jt: 0, jf: 1, k: number },
+        sock_filter { code: give, jt: 0, jf: 0, k: u32::from(errno(error)) },
     ]
 }

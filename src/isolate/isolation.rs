@@ -19,7 +19,7 @@ pub struct Isolation {
     pub interfaces: Vec<String>,
     /// The version of Landlock that holds it; 0 for none.
     pub landlock: u64,
-    /// Every way, first from the main process, then from a reader.
+    /// Every way, first from the main process, then from a reader, unless the one reader tries them itself.
     pub tries: Vec<Try>,
 }
 
@@ -46,7 +46,9 @@ pub fn isolate(server: &mut ParseServer, reach: &Reach, input: &Path) -> io::Res
         other => other?,
     }
     let mut tries = ways::from_main(input);
-    tries.extend(from_reader(server, input)?);
+    if !server.is_for_one() {
+        tries.extend(from_reader(server, input)?);
+    }
     let (namespace, interfaces) = (server.begun.namespace.clone(), server.begun.interfaces.clone());
     Ok(Isolation { namespace, interfaces, landlock, tries })
 }

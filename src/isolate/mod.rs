@@ -10,6 +10,8 @@
 //!     └───────────────────────── answer, framed (pipe) ────────────────────────┘
 //! ```
 //!
+//! A command that reads one document (`ParseServer::for_one`) is itself what forks the child.
+//!
 //! The order: `begin` (nothing is open yet), the parse server, what the command opens for good,
 //! `isolate`, threads. Every wall is inherited and none can be taken down again.
 

@@ -1,8 +1,9 @@
-//! The fork server, seen from both sides: the parent's handle and the loop of the server itself.
+//! The fork server, seen from both sides: the parent's handle and the loop of the server itself. A command
+//! that reads one document forks its child without one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::begin::Begun;
 use super::child::{self, Errand, Rations};
 use super::forker::Forker;
 use super::sys::{self, Forked};
-use super::{Parsed, Work, filter, frame};
+use super::{Parsed, Reach, Work, filter, frame};
 use crate::base::Limits;
 
 /// A request is a few options, not a document.
@@ -22,8 +23,11 @@ const STDERR_BYTES_MAX: usize = 4 << 10;
 /// How long past a child's own alarm the parent waits before it kills the server with the child.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// One read of the answer's pipe.
-const READ_BYTES: usize = 64 << 10;
+/// What is thrown away at a time of what a child complains of at length.
+const DISCARD_BYTES: usize = 64 << 10;
+
+/// How long a child of this process is waited for at a time when its pipes are closed: it is ending.
+const ENDING: Duration = Duration::from_millis(1);
 
 /// A process with one thread that forks a child for each document and opens none itself.
 ///
@@ -32,11 +36,22 @@ const READ_BYTES: usize = 64 << 10;
 /// the kernel kills a server when the thread that forked it ends.
 pub struct ParseServer {
     pub(super) begun: Begun,
-    forker: Forker,
-    socket: UnixStream,
-    pub(super) id: libc::pid_t,
+    forks: Forks,
     /// Why there is no server any more.
     lost: Option<String>,
+}
+
+/// Who forks the children.
+enum Forks {
+    Server(Server),
+    /// This process, which has one thread as long as it reads.
+    Here(Work),
+}
+
+struct Server {
+    forker: Forker,
+    socket: UnixStream,
+    id: libc::pid_t,
 }
 
 impl ParseServer {
@@ -46,22 +61,39 @@ impl ParseServer {
     /// When this process has more than one thread (a fork would copy locks that nobody releases), or
     /// when the system refuses a process.
     pub fn start(begun: Begun, work: Work) -> io::Result<ParseServer> {
-        let threads = sys::thread_count()?;
-        if threads != 1 {
-            return Err(io::Error::other(format!(
-                "the parse server must be forked before any thread is made, and this process has \
-                 {threads}"
-            )));
-        }
+        one_thread()?;
         let mut forker = Forker::start(work)?;
         let (socket, id) = forker.server()?;
-        Ok(ParseServer { begun, forker, socket, id, lost: None })
+        Ok(ParseServer { begun, forks: Forks::Server(Server { forker, socket, id }), lost: None })
+    }
+
+    /// For a command that reads one document and makes no thread: its child is forked from this process, and
+    /// tries itself, before it reads, whether a way to the network is open.
+    pub fn for_one(begun: Begun, work: Work) -> ParseServer {
+        ParseServer { begun, forks: Forks::Here(work), lost: None }
     }
 
     /// Has one child read `input` (opened read-only by the caller) and waits for its answer, at most
     /// `limits.wall_max` and a few seconds.
     pub fn parse(&mut self, input: File, request: &[u8], limits: &Limits) -> Parsed {
-        self.send(Errand::Read, input, request, limits)
+        let errand = match self.forks {
+            Forks::Server(_) => Errand::Read,
+            Forks::Here(_) => Errand::TryAndRead,
+        };
+        self.send(errand, input, request, limits)
+    }
+
+    /// Whether every child tries the ways out itself.
+    pub(super) fn is_for_one(&self) -> bool {
+        matches!(self.forks, Forks::Here(_))
+    }
+
+    #[cfg(test)]
+    pub(super) fn id(&self) -> libc::pid_t {
+        match &self.forks {
+            Forks::Server(server) => server.id,
+            Forks::Here(_) => sys::own_id(),
+        }
     }
 
     /// Has one child do `errand`.
@@ -83,6 +115,9 @@ impl ParseServer {
         }
         match self.try_send(errand, input, request, limits) {
             Ok(parsed) => parsed,
+            Err(error) if self.is_for_one() => {
+                Parsed::Failed(format!("no process for the reader: {error}"))
+            }
             Err(error) => {
                 self.replace();
                 Parsed::Failed(format!("the parse server was lost ({error}); run again"))
@@ -99,8 +134,9 @@ impl ParseServer {
     ) -> io::Result<Parsed> {
         let (answer, answer_end) = io::pipe()?;
         let (complaint, complaint_end) = io::pipe()?;
-        let descriptors = [input.as_fd(), answer_end.as_fd(), complaint_end.as_fd()];
-        sys::send_descriptors(&self.socket, descriptors)?;
+        sys::set_nonblocking(answer.as_fd())?;
+        sys::set_nonblocking(complaint.as_fd())?;
+        let descriptors = [input.into(), answer_end.into(), complaint_end.into()];
         let rations = Rations {
             errand,
             memory_bytes: limits.memory_bytes_max,
@@ -108,14 +144,13 @@ impl ParseServer {
             wall_seconds: limits.wall_max.as_secs().max(1),
             stack_bytes: limits.stack_bytes_max,
         };
-        let mut message = (request.len() as u32).to_le_bytes().to_vec();
-        message.extend_from_slice(&rations.to_bytes());
-        message.extend_from_slice(request);
-        self.socket.write_all(&message)?;
-        drop((input, answer_end, complaint_end));
-
-        sys::set_nonblocking(answer.as_fd())?;
-        sys::set_nonblocking(complaint.as_fd())?;
+        let reader = match &self.forks {
+            Forks::Server(server) => {
+                server.order(descriptors, request, rations)?;
+                Reader::Servers(&server.socket)
+            }
+            Forks::Here(work) => Reader::Own(fork_here(descriptors, request, rations, *work)?),
+        };
         let cap = usize::try_from(limits.output_bytes_max).unwrap_or(usize::MAX);
         let cap = cap.saturating_add(frame::TRAILER_BYTES);
         let mut answer = Intake { pipe: Some(answer), bytes: Vec::new(), cap, over: false };
@@ -123,12 +158,19 @@ impl ParseServer {
             Intake { pipe: Some(complaint), bytes: Vec::new(), cap: STDERR_BYTES_MAX, over: false };
         let deadline = Instant::now() + limits.wall_max + GRACE;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let mut left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.replace();
+                match reader {
+                    Reader::Servers(_) => self.replace(),
+                    Reader::Own(child) => sys::kill_and_reap(child),
+                }
                 return Ok(Parsed::Timeout);
             }
-            let watched = [answer.as_fd(), complaint.as_fd(), Some(self.socket.as_fd())];
+            let closed = answer.pipe.is_none() && complaint.pipe.is_none();
+            if closed && let Reader::Own(_) = reader {
+                left = left.min(ENDING);
+            }
+            let watched = [answer.as_fd(), complaint.as_fd(), reader.as_fd()];
             let [answered, complained, ended] = sys::wait_readable(watched, left)?;
             if answered {
                 answer.take(false)?;
@@ -136,23 +178,88 @@ impl ParseServer {
             if complained {
                 complaint.take(true)?;
             }
-            if ended {
-                let mut status = [0; 4];
-                self.socket.read_exact(&mut status)?;
+            let status = match reader {
+                Reader::Servers(mut socket) if ended => {
+                    let mut status = [0; 4];
+                    socket.read_exact(&mut status)?;
+                    Some(i32::from_le_bytes(status))
+                }
+                Reader::Own(child) if closed => sys::sweep_if_ended(child)?,
+                _ => None,
+            };
+            if let Some(status) = status {
                 // The child has ended: what it wrote is in the pipes, and no more will come.
                 answer.take(false)?;
                 complaint.take(true)?;
-                return Ok(outcome(i32::from_le_bytes(status), answer, &complaint.bytes));
+                return Ok(outcome(status, answer, &complaint.bytes));
             }
         }
     }
 
     /// A new server in the place of one that is gone or has a reader that will not end.
     fn replace(&mut self) {
-        match self.forker.server() {
-            Ok((socket, id)) => (self.socket, self.id) = (socket, id),
+        let Forks::Server(server) = &mut self.forks else { return };
+        match server.forker.server() {
+            Ok((socket, id)) => (server.socket, server.id) = (socket, id),
             Err(error) => self.lost = Some(format!("no parse server: {error}; run again")),
         }
+    }
+}
+
+impl Server {
+    /// Hands over the descriptors of a child, its rations and what it is to do.
+    fn order(&self, descriptors: [OwnedFd; 3], request: &[u8], rations: Rations) -> io::Result<()> {
+        sys::send_descriptors(&self.socket, descriptors.each_ref().map(OwnedFd::as_fd))?;
+        let mut message = (request.len() as u32).to_le_bytes().to_vec();
+        message.extend_from_slice(&rations.to_bytes());
+        message.extend_from_slice(request);
+        (&self.socket).write_all(&message)
+    }
+}
+
+/// The process that reads, as its end is learned of.
+#[derive(Clone, Copy)]
+enum Reader<'a> {
+    /// A child of the server, which will tell its status.
+    Servers(&'a UnixStream),
+    Own(libc::pid_t),
+}
+
+impl<'a> Reader<'a> {
+    fn as_fd(self) -> Option<BorrowedFd<'a>> {
+        match self {
+            Reader::Servers(socket) => Some(socket.as_fd()),
+            Reader::Own(_) => None,
+        }
+    }
+}
+
+/// Forks a reader from this process, which is isolated and has one thread.
+fn fork_here(
+    descriptors: [OwnedFd; 3],
+    request: &[u8],
+    rations: Rations,
+    work: Work,
+) -> io::Result<libc::pid_t> {
+    one_thread()?;
+    match sys::fork()? {
+        Forked::Parent { child } => Ok(child),
+        Forked::Child => {
+            sys::need_no_file();
+            // As for the servers' children, which can open nothing either.
+            let _ = Reach::default().restrict();
+            child::run(descriptors, request, rations, work)
+        }
+    }
+}
+
+/// A fork would copy locks that nobody releases.
+fn one_thread() -> io::Result<()> {
+    match sys::thread_count()? {
+        1 => Ok(()),
+        threads => Err(io::Error::other(format!(
+            "a parser must be forked before any thread is made, and this process has {threads}"
+        ))),
     }
 }
 
@@ -181,7 +288,7 @@ struct Intake {
 }
 
 impl Intake {
-    fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(|pipe| pipe.as_fd())
     }
 
@@ -190,26 +297,25 @@ impl Intake {
     fn take(&mut self, discard: bool) -> io::Result<()> {
         let Some(pipe) = &mut self.pipe else { return Ok(()) };
         loop {
-            let len = self.bytes.len();
-            self.bytes.resize(len + READ_BYTES, 0);
-            let read = pipe.read(&mut self.bytes[len..]);
-            self.bytes.truncate(len + *read.as_ref().unwrap_or(&0));
+            // One byte more than is kept tells that there is more.
+            let room = if discard { DISCARD_BYTES } else { self.cap - self.bytes.len() + 1 };
+            let read = pipe.take(room as u64).read_to_end(&mut self.bytes);
+            let is_over = self.bytes.len() > self.cap;
+            if is_over {
+                self.over = true;
+                self.bytes.truncate(self.cap);
+            }
             match read {
+                _ if is_over && !discard => {
+                    self.pipe = None;
+                    return Ok(());
+                }
                 Ok(0) => {
                     self.pipe = None;
                     return Ok(());
                 }
-                Ok(_) if self.bytes.len() > self.cap => {
-                    self.over = true;
-                    self.bytes.truncate(self.cap);
-                    if !discard {
-                        self.pipe = None;
-                        return Ok(());
-                    }
-                }
-                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -23,8 +23,8 @@ pub(super) fn thread_count() -> io::Result<usize> {
 
 /// Forks. The caller has made sure that this process has one thread.
 pub(super) fn fork() -> io::Result<Forked> {
-    // SAFETY: with one thread no lock can be held by a thread that the child lacks; both callers
-    // (`ParseServer::start`, which counts the threads, and the server, which makes none) see to it.
+    // SAFETY: with one thread no lock can be held by a thread that the child lacks; the callers
+    // (`ParseServer`, which counts the threads, and its servers, which make none) see to it.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
@@ -63,6 +63,15 @@ pub(super) fn die_with(forker: libc::pid_t) {
     }
 }
 
+/// Smaller pieces of memory come from the heap, and stay there when they are freed (the C library allows
+/// no more than this).
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 32 << 20;
+
+/// How far a reader's heap grows at a time.
+#[cfg(target_env = "gnu")]
+const HEAP_STEP_BYTES: libc::c_int = 1 << 20;
+
 /// Keeps the standard library and the C library from opening files behind a reader's back: for a
 /// backtrace, and to ask whether a thread's own heap may shrink. For a process with one thread.
 pub(super) fn need_no_file() {
@@ -70,10 +79,14 @@ pub(super) fn need_no_file() {
         // SAFETY: no other thread can be reading the environment.
         unsafe { std::env::remove_var(key) };
     }
-    // SAFETY: no other thread is allocating; all of them share the one heap from here on.
+    // SAFETY: no other thread is allocating; all of them share the one heap from here on. A reader lives
+    // for one document, so that it gives nothing back: a page that is asked for twice costs twice.
     #[cfg(target_env = "gnu")]
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 1)
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        libc::mallopt(libc::M_TOP_PAD, HEAP_STEP_BYTES);
     };
 }
 
@@ -195,19 +208,35 @@ pub(super) fn standard_files() -> (File, File) {
 
 /// Waits until `child` has ended, kills what is left of its group, and reaps it.
 pub(super) fn wait_and_sweep(child: libc::pid_t) -> io::Result<i32> {
+    has_ended(child, 0)?;
+    sweep(child)
+}
+
+/// The same for a child that may have ended; none where it has not.
+pub(super) fn sweep_if_ended(child: libc::pid_t) -> io::Result<Option<i32>> {
+    if has_ended(child, libc::WNOHANG)? { sweep(child).map(Some) } else { Ok(None) }
+}
+
+/// Whether `child` has ended; it is not reaped. Without `WNOHANG` it is waited for.
+fn has_ended(child: libc::pid_t, hang: libc::c_int) -> io::Result<bool> {
     // SAFETY: an all-zero siginfo_t is a valid value to be written over.
     let mut end: libc::siginfo_t = unsafe { mem::zeroed() };
-    let flags = libc::WEXITED | libc::WNOWAIT;
+    let flags = libc::WEXITED | libc::WNOWAIT | hang;
     loop {
         // SAFETY: `end` is writable and outlives the call.
         if unsafe { libc::waitid(libc::P_PID, child as libc::id_t, &mut end, flags) } == 0 {
-            break;
+            // SAFETY: zero as made above, or written by the kernel for a child.
+            return Ok(unsafe { end.si_pid() } != 0);
         }
         let error = io::Error::last_os_error();
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }
     }
+}
+
+/// Kills what is left of the group of `child`, which has ended, and reaps it.
+fn sweep(child: libc::pid_t) -> io::Result<i32> {
     // The child is a zombie until it is reaped below, so its number means nobody else.
     // SAFETY: `kill` takes any numbers; an empty group is an ignored error.
     unsafe { libc::kill(-child, libc::SIGKILL) };

@@ -24,6 +24,15 @@ fn again(case: &str) -> Command {
     command
 }
 
+/// The same with a reader of a server, and with one that the process itself forks.
+fn ends(case: &str) {
+    holds(case);
+    holds(&format!("{FOR_ONE}{case}"));
+}
+
+/// Before the name of a case: without a server.
+const FOR_ONE: &str = "for one: ";
+
 /// Runs `case` in a process of its own and expects it to hold.
 fn holds(case: &str) {
     let Output { status, stdout, stderr } = again(case).output().unwrap();
@@ -132,16 +141,30 @@ fn one_threaded() {
 
 fn run_case(case: &str) {
     let begun = begin().unwrap();
+    if let Some(case) = case.strip_prefix(FOR_ONE) {
+        let mut server = ParseServer::for_one(begun, work);
+        match case {
+            "isolated" => isolated_for_one(&mut server),
+            "two threads" => {
+                let parsed =
+                    std::thread::spawn(move || server.parse(document(), b"read", &limits()));
+                let parsed = parsed.join().unwrap();
+                assert!(matches!(&parsed, Parsed::Failed(why) if why.contains("has 2")));
+            }
+            _ => one_case(&mut server, case),
+        }
+        return println!("case held");
+    }
     let mut server = ParseServer::start(begun.clone(), work).unwrap();
     if case == "orphan" {
-        println!("server {}", server.id);
+        println!("server {}", server.id());
         server.parse(document(), b"sleep", &limits());
     } else if case == "two threads" {
         let started = move || ParseServer::start(begun, work).err();
         let refused = std::thread::spawn(started).join().unwrap();
         assert!(refused.unwrap().to_string().contains("this process has 2"));
     } else if case == "lost" {
-        sys::kill(server.id);
+        sys::kill(server.id());
         let parsed = server.parse(document(), b"read", &limits());
         assert!(matches!(&parsed, Parsed::Failed(why) if why.contains("server was lost")));
         let next = server.parse(document(), b"read", &limits());
@@ -176,12 +199,21 @@ fn isolated(server: &mut ParseServer) {
     assert!(File::open(folder.join("lib.rs")).is_ok());
     // What isolation leaves: threads, documents that are open, a new server for one that is lost.
     assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
-    sys::kill(server.id);
+    sys::kill(server.id());
     assert!(matches!(server.parse(kept, b"read", &limits()), Parsed::Failed(_)));
     let input = || File::open(folder.join("lib.rs")).unwrap();
     let error = Parsed::Failed("page 7: not a page".to_owned());
     assert_eq!(server.parse(input(), b"error", &limits()), error);
     assert!(std::thread::spawn(|| begin().is_err()).join().unwrap(), "with threads it is too late");
+}
+
+fn isolated_for_one(server: &mut ParseServer) {
+    let (kept, folder) = (document(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let isolation = isolate(server, &Reach::default(), &folder).unwrap();
+    assert_eq!(isolation.tries.len(), ways::WAYS.len(), "the reader tries before it reads");
+    assert_eq!(isolation.open(Leads::Network).count(), 0, "{:?}", isolation.tries);
+    let parsed = server.parse(kept, b"read", &limits());
+    assert!(matches!(parsed, Parsed::Ok(_)), "{parsed:?}");
 }
 
 /// Any file that is there will do.
@@ -238,104 +270,104 @@ fn is_gone(id: &str) -> bool {
 
 #[test]
 fn a_document_is_read_and_its_answer_comes_back_whole() {
-    holds("read");
+    ends("read");
 }
 
 #[test]
 fn an_error_of_the_reader_reaches_the_parent_in_its_words() {
-    holds("error");
+    ends("error");
 }
 
 #[test]
 fn a_panic_costs_one_document_and_says_where() {
-    holds("panic");
+    ends("panic");
 }
 
 #[test]
 fn an_abort_costs_one_document() {
-    holds("abort");
+    ends("abort");
 }
 
 #[test]
 fn a_reader_that_computes_for_ever_is_stopped() {
-    holds("spin");
+    ends("spin");
 }
 
 #[test]
 fn a_reader_that_waits_for_ever_is_stopped() {
-    holds("sleep");
+    ends("sleep");
 }
 
 #[test]
 fn a_memory_bomb_is_told_from_a_crash() {
-    holds("bomb");
+    ends("bomb");
 }
 
 #[test]
 fn a_stack_overflow_is_named() {
-    holds("recurse");
+    ends("recurse");
 }
 
 #[test]
 fn an_answer_over_the_cap_is_cut_off() {
-    holds("flood");
+    ends("flood");
 }
 
 #[test]
 fn half_an_answer_is_no_answer() {
-    holds("leave");
+    ends("leave");
 }
 
 #[test]
 fn a_flood_on_standard_error_does_not_block() {
-    holds("complain");
+    ends("complain");
 }
 
 #[test]
 fn a_reader_can_open_no_file() {
-    holds("open");
-    holds("write");
+    ends("open");
+    ends("write");
 }
 
 #[test]
 fn a_reader_can_start_nothing() {
-    holds("grandchild");
-    holds("exec");
+    ends("grandchild");
+    ends("exec");
 }
 
 #[test]
 fn a_reader_can_make_no_socket() {
-    holds("connect");
+    ends("connect");
 }
 
 #[test]
 fn a_reader_can_make_no_memory_executable() {
-    holds("executable");
+    ends("executable");
 }
 
 #[test]
 fn a_reader_can_signal_nobody() {
-    holds("signal");
+    ends("signal");
 }
 
 #[test]
 fn a_reader_uses_and_frees_its_memory() {
-    holds("heap");
+    ends("heap");
 }
 
 #[test]
 fn a_reader_has_its_three_descriptors_and_no_other() {
-    holds("descriptors");
+    ends("descriptors");
 }
 
 #[test]
 fn a_server_is_not_forked_from_a_process_with_threads() {
-    holds("two threads");
+    ends("two threads");
 }
 
 #[test]
 fn an_isolated_process_has_no_way_out_and_still_reads() {
-    holds("isolated");
+    ends("isolated");
 }
 
 #[test]

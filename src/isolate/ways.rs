@@ -175,10 +175,14 @@ pub struct Try {
 }
 
 impl Try {
-    /// Anything but a clear refusal counts as open.
     pub fn is_open(&self) -> bool {
-        !CLOSED.contains(&self.result.as_str())
+        is_open(&self.result)
     }
+}
+
+/// Anything but a clear refusal counts as open.
+fn is_open(result: &str) -> bool {
+    !CLOSED.contains(&result)
 }
 
 /// Tries every way from this process.
@@ -195,6 +199,14 @@ pub(super) fn from_reader(_: &mut File, request: &[u8], output: &mut dyn Write) 
         writeln!(output, "{} {}", way.name, way.attempt(input))?;
     }
     Ok(())
+}
+
+/// Of the ways to the network the first that is open to this process, and how.
+pub(super) fn open_to_network() -> Option<String> {
+    // None of them leads over a folder.
+    let ways = WAYS.iter().filter(|way| way.leads == Leads::Network);
+    let mut tried = ways.map(|way| (way.name, way.attempt(Path::new(""))));
+    tried.find(|(_, result)| is_open(result)).map(|(way, result)| format!("{way} ({result})"))
 }
 
 /// What a reader answered. A way that it does not tell of is none that is closed.

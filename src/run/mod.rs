@@ -1,6 +1,7 @@
 //! Wires the rooms: queues, threads, resume, signals, the closing table. Knows all of them but `cli`.
 
 mod admission;
+mod archive;
 mod bench;
 mod closing;
 mod deadline;
@@ -46,7 +47,7 @@ pub use pace::{Effort, Measured, Pace};
 pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
-pub use read::{Reading, start as start_parse_server};
+pub use read::{Reading, start as start_parse_server, start_for_one};
 pub use replay::{Difference, NotReplayable, ReplayOptions, ReplaySheet, Replayed, Wanted, replay};
 pub use report::report;
 pub use review::{ReviewSheet, ReviewedBook, review, start as start_review_server};
