@@ -194,6 +194,19 @@ pub(super) fn broken_word(before: &str, after: &str) -> Option<(String, String)>
 
 /// The longest prefix of `rest` that is copied as it is, or the short one that is replaced.
 fn visible_run(rest: &str, first: char) -> (usize, Option<String>) {
+    // The common case: plain text up to the next thing that may need a rule.
+    let plain = rest.bytes().take_while(u8::is_ascii_graphic).count();
+    if plain > 0 {
+        let after = rest[plain..].chars().next();
+        let is_marked = after.is_some_and(|c| !c.is_ascii() && is_combining_mark(c));
+        // The last letter is left to the next round with its combining mark; so is a hyphen, which may
+        // part a word.
+        match is_marked || rest[..plain].ends_with('-') {
+            true if plain > 1 => return (plain - 1, None),
+            true if is_marked => {}
+            _ => return (plain, None),
+        }
+    }
     if is_left_out(first) {
         let taken = rest.find(|c| !is_left_out(c)).unwrap_or(rest.len());
         return (taken, Some(String::new()));
@@ -206,12 +219,6 @@ fn visible_run(rest: &str, first: char) -> (usize, Option<String>) {
         let marks = after.find(|c| !is_combining_mark(c)).unwrap_or(after.len());
         let taken = first.len_utf8() + marks;
         return (taken, Some(rest[..taken].nfc().collect()));
-    }
-    if first.is_ascii() {
-        // The common case: plain text up to the next thing that may need a rule. The last letter is
-        // left to the next round, since a combining mark may follow it.
-        let plain = rest.bytes().take_while(|byte| byte.is_ascii_graphic()).count();
-        return (plain.saturating_sub(1).max(1), None);
     }
     (first.len_utf8(), None)
 }

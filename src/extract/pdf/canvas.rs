@@ -120,9 +120,9 @@ impl Canvas {
     }
 
     /// Whether the clip leaves nothing of `place`.
-    pub(super) fn clips_away(&self, place: Rect) -> bool {
+    pub(super) fn clips_away(&self, place: impl FnOnce() -> Rect) -> bool {
         let Some(clip) = self.clips.last() else { return false };
-        is_empty(clip.bounds) || !clip.bounds.overlaps(place)
+        is_empty(clip.bounds) || !clip.bounds.overlaps(place())
     }
 
     /// Remembers what is painted at `bounds` (of `path`, where it does not fill them).
@@ -156,10 +156,11 @@ impl Canvas {
     }
 
     /// Whether text in `colour` at `at` cannot be told from what lies below it.
-    pub(super) fn is_ground(&mut self, colour: Colour, at: Point) -> bool {
+    pub(super) fn is_ground(&mut self, colour: Colour, at: impl FnOnce() -> Point) -> bool {
         if self.areas.len() >= AREAS_MAX || !self.is_used(colour) {
             return false;
         }
+        let at = at();
         let ground = self.areas.iter().rev().find(|area| area.contains(at));
         ground.map_or(Some([1.0; 3]), |area| area.colour).is_some_and(|ground| same(ground, colour))
     }

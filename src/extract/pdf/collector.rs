@@ -33,6 +33,7 @@ pub(super) struct Collector {
     pub(super) unmapped: usize,
     font_maps: FontMaps,
     pub(super) replaced: Replaced,
+    known: Known,
     /// Of the run drawn last: glyphs, place of the first and last. Filled and stroked text comes as
     /// two runs.
     last_run: Option<(usize, [f64; 6], [f64; 6])>,
@@ -40,6 +41,53 @@ pub(super) struct Collector {
     unclipped: Option<usize>,
     /// For each clip that is the outline of text: the first of its glyphs.
     text_clips: Vec<Option<usize>>,
+}
+
+/// Characters and advances (in thousandths of an em) by the codes of one run, whose font is one: a line says
+/// most of its letters more than once.
+#[derive(Default)]
+struct Known {
+    of: Vec<(u32, char, f32)>,
+}
+
+/// Codes that are kept of a run; a text in more of them is rare.
+const KNOWN_CODES: usize = 64;
+
+impl Known {
+    fn get(&self, code: u32) -> Option<(char, f32)> {
+        let &(kept, text, advance) = self.of.get(code as usize % KNOWN_CODES)?;
+        (kept == code).then_some((text, advance))
+    }
+
+    fn keep(&mut self, code: u32, text: char, advance: f32) {
+        // No code of a font is the largest number.
+        self.of.resize(KNOWN_CODES, (u32::MAX, ' ', 0.0));
+        self.of[code as usize % KNOWN_CODES] = (code, text, advance);
+    }
+}
+
+/// How the glyphs of one text matrix are written: the same for all of them but for where they stand.
+#[derive(Clone, Copy)]
+struct Pen {
+    /// The linear part of the transform.
+    linear: [f64; 4],
+    /// Points of an em along the direction, and the font's size.
+    em: f64,
+    size: f64,
+    /// Unit vector.
+    direction: Vec2,
+}
+
+impl Pen {
+    /// `natural` is text that is set at its natural width.
+    fn new(linear: [f64; 4], vertical: bool, natural: bool) -> Pen {
+        let [a, b, c, d] = linear;
+        let (x_axis, y_axis) = (Vec2::new(a, b) * 1000.0, Vec2::new(c, d) * 1000.0);
+        let size = y_axis.hypot();
+        let em = if natural { size } else { x_axis.hypot() };
+        let direction = if vertical { -y_axis } else { x_axis };
+        Pen { linear, em, size, direction: direction / direction.hypot() }
+    }
 }
 
 impl Collector {
@@ -57,6 +105,7 @@ impl Collector {
             unmapped: 0,
             font_maps: FontMaps::default(),
             replaced: Replaced::default(),
+            known: Known::default(),
             last_run: None,
             unclipped: None,
             text_clips: Vec::new(),
@@ -94,10 +143,22 @@ impl Collector {
         self.glyphs.push(glyph);
     }
 
-    fn character(&mut self, glyph: &HayroGlyph<'_>) -> BfString {
-        if let Some(text) = glyph.as_unicode() {
-            return text;
+    /// What `glyph` says, and its advance in thousandths of an em.
+    fn text_and_width(&mut self, glyph: &HayroGlyph<'_>) -> (BfString, f32) {
+        let code = glyph.char_code();
+        if let Some((text, width)) = self.known.get(code) {
+            return (BfString::Char(text), width);
         }
+        let width = advance_width(glyph);
+        let Some(text) = glyph.as_unicode() else { return (self.unnamed(glyph), width) };
+        if let BfString::Char(c) = text {
+            self.known.keep(code, c, width);
+        }
+        (text, width)
+    }
+
+    /// A glyph that carries no character.
+    fn unnamed(&mut self, glyph: &HayroGlyph<'_>) -> BfString {
         if let HayroGlyph::Outline(outline) = glyph {
             if let Some(c) = self.font_maps.character(outline) {
                 return BfString::Char(c);
@@ -114,19 +175,18 @@ impl Collector {
         let at = Point::new(glyph.x.into(), glyph.y.into());
         // A glyph that hangs over the edge by its own size may still show.
         let seen = self.bounds.inflate(glyph.size.into(), glyph.size.into());
-        let core = glyph.core();
         if matches!(mode, DrawMode::Invisible) {
             Layer::Invisible
         } else if !seen.contains(at) {
             Layer::OffPage
-        } else if self.canvas.clips_away(core) {
+        } else if self.canvas.clips_away(|| glyph.core()) {
             Layer::Clipped
         } else if glyph.size < TINY_POINTS && self.bounds.height() > 200.0 {
             // On a page the size of a stamp small text is in proportion.
             Layer::Tiny
         } else if ink.opacity * self.canvas.group().0 < FAINT {
             Layer::Transparent
-        } else if ink.colour.is_some_and(|c| self.canvas.is_ground(c, core.center())) {
+        } else if ink.colour.is_some_and(|c| self.canvas.is_ground(c, || glyph.core().center())) {
             Layer::GroundColour
         } else {
             Layer::Visible
@@ -237,28 +297,28 @@ impl<'a> Device<'a> for Collector {
             (x.hypot() - y.hypot()).abs() <= 0.01 * y.hypot()
         });
         let type3_size = type3_size(&props, glyphs);
+        self.known.of.clear();
+        let mut pen: Option<Pen> = None;
         for glyph in glyphs {
-            let transform = props.transform * glyph.transform();
-            let (x_axis, y_axis) = axes(transform);
-            let em = if natural { y_axis.hypot() } else { x_axis.hypot() };
-            let size = type3_size.unwrap_or(y_axis.hypot());
-            let (direction, advance) = if vertical {
-                (-y_axis, size)
-            } else {
-                (x_axis, f64::from(advance_width(glyph)) / 1000.0 * em)
+            let [a, b, c, d, x, y] = (props.transform * glyph.transform()).as_coeffs();
+            let linear = [a, b, c, d];
+            let Pen { em, size, direction, .. } = match pen {
+                Some(pen) if pen.linear == linear => pen,
+                _ => *pen.insert(Pen::new(linear, vertical, natural)),
             };
-            let unit = direction / direction.hypot();
-            let at = transform * Point::ZERO;
-            if !(at.is_finite() && unit.is_finite() && advance.is_finite()) {
+            let size = type3_size.unwrap_or(size);
+            let (text, width) = self.text_and_width(glyph);
+            let advance = if vertical { size } else { f64::from(width) / 1000.0 * em };
+            let numbers = [a, b, c, d, x, y, advance, direction.x, direction.y];
+            if !numbers.iter().all(|number| number.is_finite()) {
                 continue;
             }
-            let text = self.character(glyph);
             let mut glyph = Glyph {
                 text: ' ',
-                x: at.x as f32,
-                y: at.y as f32,
-                dx: unit.x as f32,
-                dy: unit.y as f32,
+                x: x as f32,
+                y: y as f32,
+                dx: direction.x as f32,
+                dy: direction.y as f32,
                 size: size as f32,
                 advance: advance as f32,
                 layer: Layer::Visible,

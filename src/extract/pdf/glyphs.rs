@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use hayro_interpret::hayro_cmap::{CMapName, load_embedded};
 use hayro_interpret::hayro_syntax::object::{Array, Dict};
 use hayro_interpret::hayro_syntax::page::Page;
 use hayro_interpret::kurbo::{Affine, Rect, Vec2};
@@ -143,6 +144,7 @@ pub(super) fn of_page<'a>(
                     counter.fetch_add(1, Ordering::Relaxed);
                 }
             }),
+            cmap_resolver: Arc::new(cmap),
             ..InterpreterSettings::default()
         };
         let to_page = Affine::new(page.initial_transform(false).as_coeffs());
@@ -173,6 +175,25 @@ pub(super) fn of_page<'a>(
         unmapped: collector.unmapped,
         fonts_failed: fonts_failed.load(Ordering::Relaxed),
     })
+}
+
+/// The two identities as the Adobe character maps have them. Many a file names one as its ToUnicode, and hayro
+/// would unpack all of its maps to find it.
+const IDENTITY_H: &[u8] =
+    b"/CIDSystemInfo 3 dict dup begin /Registry (Adobe) def /Ordering (Identity) def \
+    /Supplement 0 def end def /CMapName /Identity-H def /WMode 0 def \
+    1 begincidrange <0000> <ffff> 0 endcidrange";
+const IDENTITY_V: &[u8] =
+    b"/CIDSystemInfo 3 dict dup begin /Registry (Adobe) def /Ordering (Identity) def \
+    /Supplement 0 def end def /CMapName /Identity-V def /WMode 1 def \
+    1 begincidrange <0000> <ffff> 0 endcidrange";
+
+fn cmap(name: CMapName<'_>) -> Option<&'static [u8]> {
+    match name {
+        CMapName::IdentityH => Some(IDENTITY_H),
+        CMapName::IdentityV => Some(IDENTITY_V),
+        other => load_embedded(other),
+    }
 }
 
 /// Whether any annotation has an appearance.

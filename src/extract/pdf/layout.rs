@@ -84,8 +84,8 @@ pub(super) fn lines(glyphs: &[Glyph]) -> Vec<Line> {
         if let Some(line) = &mut open {
             match line.step(glyph) {
                 Step::Overprint => continue,
-                Step::Here { gap } => {
-                    line.push(glyph, gap);
+                Step::Here { gap, composed } => {
+                    line.push(glyph, gap, composed);
                     continue;
                 }
                 Step::Elsewhere => {}
@@ -111,9 +111,10 @@ pub(super) fn plain_text(lines: &[Line]) -> String {
 
 /// Where a glyph stands as seen from the line that is being written.
 enum Step {
-    /// Behind the last glyph, so many font sizes away.
+    /// Behind the last glyph, so many font sizes away, or one character with it.
     Here {
         gap: f32,
+        composed: Option<char>,
     },
     /// On a glyph that is the same.
     Overprint,
@@ -151,7 +152,7 @@ impl OpenLine {
             last: (0.0, glyph.advance),
             back: 0.0,
         };
-        line.push(glyph, 0.0);
+        line.push(glyph, 0.0, None);
         line
     }
 
@@ -173,17 +174,18 @@ impl OpenLine {
             return Step::Overprint;
         }
         let gap = (along - self.pen) / size;
-        if self.composed(glyph, along).is_some() {
-            return Step::Here { gap: 0.0 };
+        let composed = self.composed(glyph, along);
+        if composed.is_some() {
+            return Step::Here { gap: 0.0, composed };
         }
         if bidi::is_rtl(glyph.text) || (self.back < 0.0 && !glyph.text.is_alphanumeric()) {
             // Drawn in reading order, each glyph to the left of the one before.
             let back_gap = (self.last.0 - along - glyph.advance) / size;
             if along < self.last.0 && (-STEP_BACK..CELL_GAP).contains(&back_gap) {
-                return Step::Here { gap: back_gap };
+                return Step::Here { gap: back_gap, composed };
             }
         }
-        if gap < -STEP_BACK { Step::Elsewhere } else { Step::Here { gap } }
+        if gap < -STEP_BACK { Step::Elsewhere } else { Step::Here { gap, composed } }
     }
 
     /// Whether the same character already stands at `along`; a blank may stand on anything.
@@ -219,9 +221,9 @@ impl OpenLine {
         composed.next().is_none().then_some(first)
     }
 
-    fn push(&mut self, glyph: &Glyph, gap: f32) {
+    fn push(&mut self, glyph: &Glyph, gap: f32, composed: Option<char>) {
         let (along, _) = self.position(glyph);
-        if let Some(composed) = self.composed(glyph, along) {
+        if let Some(composed) = composed {
             self.text.pop();
             self.text.push(composed);
             self.pen = self.pen.max(along + glyph.advance);

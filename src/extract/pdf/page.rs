@@ -1,6 +1,7 @@
 //! One page on its own: its lines, what annotations and form fields add, what is hidden on it, and what is
 //! to be said of it. Not what needs the other pages (running headers).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use hayro_interpret::InterpreterCache;
@@ -91,8 +92,12 @@ pub(super) fn read<'a>(
         ));
     }
     let is_ocr = |g: &Glyph| matches!(g.layer, Layer::Invisible | Layer::UnderPicture);
-    let is_body = |g: &&Glyph| g.layer == Layer::Visible || (has_ocr_layer && is_ocr(g));
-    let body: Vec<Glyph> = glyphs.drawn.iter().filter(is_body).copied().collect();
+    let is_body = |g: &Glyph| g.layer == Layer::Visible || (has_ocr_layer && is_ocr(g));
+    // On most pages everything is seen.
+    let body: Cow<'_, [Glyph]> = match glyphs.drawn.iter().all(is_body) {
+        true => Cow::Borrowed(&glyphs.drawn),
+        false => glyphs.drawn.iter().filter(|glyph| is_body(glyph)).copied().collect(),
+    };
     let lines = order::by_columns(table::lines(&body, &glyphs.rules));
     let mut hidden = hidden_texts(&glyphs.drawn, |g| !(has_ocr_layer && is_ocr(g)));
     hidden.extend(hidden_texts(&glyphs.annotations, |_| true));
