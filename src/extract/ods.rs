@@ -6,6 +6,7 @@ use quick_xml::{Reader, XmlVersion};
 
 use super::sheet::{Budget, COLUMNS_MAX, Cells, iso};
 use super::xml::referenced;
+use crate::base::limits::SHEET_FACTS_MAX;
 
 /// A comment on a cell.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct OdsSheet {
     pub(super) style: String,
     pub(super) cells: Cells,
     pub(super) comments: Vec<Comment>,
+    /// Row, column and formula, without its first `=`.
+    pub(super) formulas: Vec<((u32, u32), String)>,
 }
 
 /// What a workbook's content holds.
@@ -122,6 +125,12 @@ impl Walk {
             }
             "table-cell" | "covered-table-cell" if self.depth == 1 => {
                 let kind = value("value-type").unwrap_or_default();
+                if let (Some(sheet), Some(formula)) =
+                    (self.ods.sheets.last_mut(), value("formula").as_deref().and_then(formula))
+                    && sheet.formulas.len() < SHEET_FACTS_MAX
+                {
+                    sheet.formulas.push(((self.row, self.column), formula));
+                }
                 let date = value("date-value");
                 self.cell = Some(Cell {
                     repeated: count("number-columns-repeated"),
@@ -216,6 +225,37 @@ impl Walk {
         }
         self.row = self.row.saturating_add(self.row_repeated);
     }
+}
+
+/// A formula as its cell shows it (OpenFormula, ODF 1.3 part 4, 5.8): `of:=SUM([.A1:.A3])` is SUM(A1:A3).
+fn formula(written: &str) -> Option<String> {
+    let (_, text) = written.split_once('=')?;
+    let mut formula = String::with_capacity(text.len());
+    let (mut quoted, mut in_reference) = (None, false);
+    for c in text.chars() {
+        match (quoted, c) {
+            (Some(mark), c) if c == mark => quoted = None,
+            (None, '"' | '\'') => quoted = Some(c),
+            (None, '[') => {
+                in_reference = true;
+                continue;
+            }
+            (None, ']') => {
+                in_reference = false;
+                continue;
+            }
+            // Before a cell of the same sheet.
+            (None, '.')
+                if in_reference
+                    && !formula.ends_with(|c: char| c.is_alphanumeric() || "_'".contains(c)) =>
+            {
+                continue;
+            }
+            _ => {}
+        }
+        formula.push(c);
+    }
+    Some(formula)
 }
 
 fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {

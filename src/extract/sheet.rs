@@ -1,6 +1,7 @@
 //! XLSX, XLSB, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden
-//! sheets, rows and columns are kept apart. Comments (XLSX, ODS), formulas (XLSX) and numbers that are
-//! displayed rounded (XLSX, XLSB) are facts beside the text. Charts and headers of sheets are not read.
+//! sheets, rows and columns are kept apart. Comments and formulas (XLSX, ODS) and numbers that are displayed
+//! rounded (XLSX, XLSB) are facts beside the text. Charts and headers of sheets are not read, nor formulas of
+//! XLS and XLSB: calamine names other columns in references to other sheets than those that are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -392,6 +393,13 @@ fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
     Ok(sheets)
 }
 
+/// A formula as it is written into its cell.
+fn formula((row, column): (u32, u32), text: &str) -> Option<Remark> {
+    let anchor = cell_name(row, column);
+    let text = format!("={text}");
+    (text.len() > 1).then(|| Remark { anchor, ..Remark::new(RemarkKind::Formula, "", "", &text) })
+}
+
 fn take_hidden(formats: &mut BookFormats, sheet: usize) -> HiddenLines {
     let hidden = |sheet: &mut SheetFormats| std::mem::take(&mut sheet.hidden);
     formats.sheets.get_mut(sheet).map(hidden).unwrap_or_default()
@@ -409,7 +417,10 @@ fn open_document(content: &[u8], budget: &mut Budget, warnings: &mut Vec<Warning
         hidden: hidden.remove(&sheet.name).unwrap_or_default(),
         name: sheet.name,
         cells: Ok(sheet.cells),
-        remarks: sheet.comments.iter().map(comment).collect(),
+        remarks: {
+            let formulas = sheet.formulas.iter().filter_map(|(place, text)| formula(*place, text));
+            formulas.chain(sheet.comments.iter().map(comment)).collect()
+        },
     });
     sheets.collect()
 }

@@ -164,6 +164,25 @@ fn an_ods_cell_is_what_stands_in_it_and_its_comment_a_remark() {
 }
 
 #[test]
+fn a_formula_of_ods_is_a_fact_about_its_cell_as_that_shows_it() {
+    // What LibreOffice 7.4 writes; it shows these two as =SUM(A1:$B$1) and =IF(A1<2;"[.x]";$'My.Sheet'.B1).
+    let bytes = ods(
+        "<t:table t:name='My.Sheet'><t:table-row><t:table-cell o:value-type='float' o:value='1'/><t:table-cell/>\
+         <t:table-cell t:formula='of:=SUM([.A1:.$B$1])' o:value-type='float' o:value='1'><x:p>1</x:p></t:table-cell>\
+         <t:table-cell t:formula=\"of:=IF([.A1]&lt;2;&quot;[.x]&quot;;[$&apos;My.Sheet&apos;.B1])\" o:value-type='string'><x:p>y</x:p></t:table-cell></t:table-row></t:table>",
+    );
+    let document = extract(&bytes, Format::Ods, &Options::default(), &Limits::default())
+        .expect("a workbook")
+        .output;
+    let facts: Vec<_> = document.remarks.iter().map(|r| (r.kind, &*r.anchor, &*r.text)).collect();
+    let expected = [
+        (RemarkKind::Formula, "C1", "=SUM(A1:$B$1)"),
+        (RemarkKind::Formula, "D1", "=IF(A1<2;\"[.x]\";$'My.Sheet'.B1)"),
+    ];
+    assert_eq!(facts, expected);
+}
+
+#[test]
 fn an_ods_that_repeats_itself_without_end_stops_at_the_limit() {
     let bytes = ods(
         "<t:table t:name='A'><t:table-row t:number-rows-repeated='4000000000'><t:table-cell t:number-columns-repeated='4000000000'><x:p>x</x:p></t:table-cell></t:table-row></t:table>",
