@@ -127,6 +127,7 @@ fn job(tasks: Vec<Arc<Task>>) -> Job {
         settle: Duration::ZERO,
         attempts_max: 3,
         password: None,
+        archives: false,
         keep: Keep::Always,
         keep_superseded: false,
     }

@@ -148,6 +148,10 @@ pub struct Limits {
     pub attachment_depth_max: usize,
     /// Attachments of one document, over all depths.
     pub attachments_max: usize,
+    /// Archives in one another, where archives are opened.
+    pub archive_depth_max: usize,
+    /// Members of one archive, over all depths: each becomes a document.
+    pub archive_members_max: usize,
 }
 
 impl Default for Limits {
@@ -173,6 +177,8 @@ impl Default for Limits {
             html_nodes_max: 3_000_000,
             attachment_depth_max: 3,
             attachments_max: 1000,
+            archive_depth_max: 3,
+            archive_members_max: 10_000,
         }
     }
 }

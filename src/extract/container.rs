@@ -1,8 +1,10 @@
-//! The ZIP container of Office files, opened with limits. Knows entries and bytes, not what they mean.
+//! The ZIP container of Office files and archives, opened with limits. Knows entries and bytes, not what they
+//! mean.
 
 use std::io::{Cursor, Read};
 
 use zip::ZipArchive;
+use zip::read::ZipFileEntry;
 
 use super::{Refusal, RefusalKind};
 use crate::base::Limits;
@@ -51,14 +53,38 @@ impl<'a> Container<'a> {
     /// The bytes of the entry `name`, or none where there is no such entry.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(index) = self.index_of(name) else { return Ok(None) };
-        let mut content = Vec::new();
-        self.inflate(index, &mut content)?;
-        Ok(Some(content))
+        self.read_at(index).map(Some)
     }
 
     /// Whether some entry's name starts with `prefix`.
     pub(super) fn has(&self, prefix: &str) -> bool {
         self.archive.file_names_raw().any(|name| name.starts_with(prefix.as_bytes()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.archive.len()
+    }
+
+    /// What the list of contents says of an entry.
+    pub(super) fn entry(&self, index: usize) -> Option<ZipFileEntry<'_>> {
+        self.archive.by_index_data(index).ok()
+    }
+
+    /// Where the list of contents begins.
+    pub(super) fn list_start(&self) -> usize {
+        usize::try_from(self.archive.central_directory_start()).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes inflated so far.
+    pub(super) fn inflated(&self) -> u64 {
+        self.inflated
+    }
+
+    /// The bytes of an entry.
+    pub(super) fn read_at(&mut self, index: usize) -> Result<Vec<u8>, Refusal> {
+        let mut content = Vec::new();
+        self.inflate(index, &mut content)?;
+        Ok(content)
     }
 
     /// Inflates every entry once and keeps nothing: afterwards a reader that knows no limits may

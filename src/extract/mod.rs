@@ -1,5 +1,6 @@
 //! Bytes → `Warned<Document>`. Pure: no paths, no processes; it runs inside the parsing child.
 
+mod archive;
 mod attachment;
 mod cell_formats;
 mod clauses;
@@ -30,6 +31,7 @@ mod table;
 mod text;
 mod xml;
 
+pub use archive::{Archive, Entry};
 pub use document::{
     Block, Document, Hidden, Page, PageFacts, PageState, Remark, RemarkKind, Role, TextOrigin,
 };

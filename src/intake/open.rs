@@ -53,7 +53,7 @@ pub fn unchanged(source: &Source) -> Result<(), String> {
     same(source, opened.bytes, opened.modified)?;
     let (digest, _) = Digest::of_reader(&mut opened.file)
         .map_err(|error| format!("cannot be read again: {error}"))?;
-    if digest != source.digest {
+    if digest != source.on_disk().1 {
         return Err(changed("its content is another, at the same size and time"));
     }
     Ok(())
@@ -79,8 +79,9 @@ pub fn open_named(file: &Path) -> Result<(File, Format, String), String> {
 }
 
 fn same(source: &Source, bytes: u64, modified: Timestamp) -> Result<(), String> {
-    if bytes != source.bytes {
-        return Err(changed(&format!("it had {} bytes and has {bytes}", source.bytes)));
+    let (had, _) = source.on_disk();
+    if bytes != had {
+        return Err(changed(&format!("it had {had} bytes and has {bytes}")));
     }
     if modified != source.modified {
         return Err(changed(&format!("it was written to at {modified:.0}")));

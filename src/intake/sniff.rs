@@ -1,27 +1,49 @@
 //! A file's format by its content; by its ending only where content cannot tell (CSV, Markdown).
 //!
 //! Looks at the first bytes and at the name lists of ZIP and OLE2 containers, within bounds, and
-//! inflates nothing: it runs outside the parsing child.
+//! inflates nothing: but for members of archives it runs outside the parsing child.
 
 mod container;
 mod text;
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use crate::base::Format;
 
 /// What a file is, and what to say about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) format: Format,
+pub struct Named {
+    pub format: Format,
     /// Where name and content disagree; else empty.
-    pub(super) note: String,
+    pub note: String,
     /// Why a file of this kind is not read, and the way out.
-    pub(super) refusal: Option<String>,
+    pub refusal: Option<String>,
+}
+
+/// What can be read from anywhere: a file, or a member of an archive.
+pub(super) trait ReadAt {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl ReadAt for File {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, offset)
+    }
+}
+
+impl ReadAt for &[u8] {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).ok().and_then(|from| self.get(from..));
+        let bytes = from.and_then(|rest| rest.get(..buffer.len()));
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
 }
 
 /// Names the format of a file of `bytes` bytes that begins with `head`.
-pub(super) fn name(path: &str, head: &[u8], file: &File, bytes: u64) -> Named {
+pub(super) fn name(path: &str, head: &[u8], file: &dyn ReadAt, bytes: u64) -> Named {
     let ending = ending(path);
     let promised = promised(&ending);
     if bytes == 0 {
@@ -99,7 +121,7 @@ impl Content {
     }
 }
 
-fn by_content(head: &[u8], file: &File, bytes: u64, promised: Option<Format>) -> Content {
+fn by_content(head: &[u8], file: &dyn ReadAt, bytes: u64, promised: Option<Format>) -> Content {
     // ISO 32000-1, implementation note 13: readers take the header anywhere in the first 1024 bytes.
     let start = &head[..head.len().min(1024)];
     if start.windows(5).any(|window| window == b"%PDF-") {
@@ -143,7 +165,7 @@ fn unread(format: Format, note: &str) -> String {
     let way_out = match format {
         Format::Doc => "save it as DOCX or PDF",
         Format::Msg => "save it as EML or PDF, and its attachments beside it",
-        Format::Zip => "unpack it into the folder",
+        Format::Zip => "set `archives = true` in its job, or unpack it into the folder",
         Format::Image => "make it a PDF with a text layer",
         _ if note.is_empty() => return "its content is no format that is known".to_owned(),
         _ => return format!("its content is no format that is known ({note})"),

@@ -74,7 +74,6 @@ pub fn walk(plan: &Plan, job: &Job, clock: &dyn Clock) -> Result<Inventory, Inta
         let walker = Walker { job, root, folder, bytes_max, now };
         walker.walk(&mut inventory).map_err(cannot)?;
     }
-    inventory.sources.sort_by(|a, b| (&a.root, &a.path).cmp(&(&b.root, &b.path)));
     refuse_equal_names(&mut inventory.sources);
     Ok(inventory)
 }
@@ -96,9 +95,10 @@ impl Walker<'_> {
         for entry in entries {
             match entry {
                 Ok(entry) if entry.file_type().is_dir() => {}
-                Ok(entry) => match self.takes(entry.path()) {
-                    true => inventory.sources.extend(self.source(&entry)),
-                    false => inventory.excluded += 1,
+                Ok(entry) => match self.taken(&entry) {
+                    Taken::Source(source) => inventory.sources.push(*source),
+                    Taken::Elsewhere => {}
+                    Taken::Excluded => inventory.excluded += 1,
                 },
                 Err(error) if error.depth() == 0 => return Err(in_its_words(&error)),
                 Err(error) => {
@@ -114,9 +114,24 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn takes(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(&self.folder).unwrap_or(path);
-        self.job.include.is_match(below) && !self.job.exclude.is_match(below)
+    fn taken(&self, entry: &DirEntry) -> Taken {
+        let below = entry.path().strip_prefix(&self.folder).unwrap_or(entry.path());
+        if self.job.takes(below) {
+            return self
+                .source(entry)
+                .map_or(Taken::Elsewhere, |source| Taken::Source(source.into()));
+        }
+        // The patterns are meant for what lies in an archive, too.
+        let may_hold = self.job.archives
+            && super::is_archive_name(&below.to_string_lossy())
+            && !self.job.exclude.is_match(below);
+        match may_hold.then(|| self.source(entry)).flatten() {
+            Some(source) if source.is_archive() => Taken::Source(source.into()),
+            Some(source) if matches!(source.state, SourceState::Deferred(_)) => {
+                Taken::Source(source.into())
+            }
+            _ => Taken::Excluded,
+        }
     }
 
     /// The source of one entry that is no folder; none for a link to a folder within the root, whose
@@ -157,6 +172,7 @@ impl Walker<'_> {
             root: self.root.name.clone(),
             path: below,
             file: path.to_owned(),
+            member: None,
             format: Format::Unknown,
             digest: Digest::of(b""),
             bytes: 0,
@@ -212,11 +228,22 @@ impl Walker<'_> {
             let separator = if source.note.is_empty() { "" } else { "; " };
             source.note = format!("{}{separator}{}", source.note, named.note);
         }
-        if let Some(why) = named.refusal {
+        let is_opened = self.job.archives
+            && source.format == Format::Zip
+            && super::is_archive_name(&source.path);
+        if let Some(why) = named.refusal.filter(|_| !is_opened) {
             source.state = SourceState::Refused(why);
         }
         source
     }
+}
+
+/// What becomes of an entry of a folder.
+enum Taken {
+    Source(Box<Source>),
+    /// A link to what is found where it is.
+    Elsewhere,
+    Excluded,
 }
 
 enum Age {
@@ -274,14 +301,16 @@ fn digest(opened: &mut Opened, bytes_max: u64) -> Result<(Digest, Vec<u8>), Unre
     Ok((writer.finish(), head))
 }
 
-/// Two names that are one once written as UTF-8: neither may take the other's record.
-fn refuse_equal_names(sources: &mut [Source]) {
+/// Orders sources by root and path, and refuses two names that are one once written as UTF-8, or once a member
+/// stands below its archive: neither may take the other's record.
+pub fn refuse_equal_names(sources: &mut [Source]) {
+    sources.sort_by(|a, b| (&a.root, &a.path).cmp(&(&b.root, &b.path)));
     for at in 1..sources.len() {
         let (before, after) = sources.split_at_mut(at);
         let (one, other) = (&mut before[at - 1], &mut after[0]);
         if (&one.root, &one.path) == (&other.root, &other.path) {
             let why = "another file here has the same name once bytes that are not UTF-8 are \
-                       percent-encoded: rename one";
+                       percent-encoded, or once an archive counts as a folder: rename one";
             one.state = SourceState::Refused(why.to_owned());
             other.state = SourceState::Refused(why.to_owned());
         }
@@ -290,7 +319,7 @@ fn refuse_equal_names(sources: &mut [Source]) {
 
 /// Names that are nobody's documents: hidden, Office's and LibreOffice's lock files, backups, and what
 /// file browsers leave behind.
-fn is_leftover(name: &[u8]) -> bool {
+pub(super) fn is_leftover(name: &[u8]) -> bool {
     name.starts_with(b".") // .~lock.lease.docx#, .DS_Store, .lease.txt.swp, .git
         || name.starts_with(b"~$")
         || name.ends_with(b"~")

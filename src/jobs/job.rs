@@ -145,6 +145,7 @@ impl Resolver<'_> {
             settle,
             attempts_max: u32::try_from(attempts_max).unwrap_or(ATTEMPTS_MAX_DEFAULT),
             password: table.password.map(Spanned::into_inner),
+            archives: table.archives.is_some_and(Spanned::into_inner),
             keep,
             keep_superseded: table.keep_superseded.is_some_and(Spanned::into_inner),
         })

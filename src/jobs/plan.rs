@@ -1,7 +1,7 @@
 //! The understood form of `jobs.toml` and its task files. No option means "default" here, no string
 //! means a choice; whoever holds a `Plan` need not ask again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,10 +102,19 @@ pub struct Job {
     pub attempts_max: u32,
     /// Tried on encrypted documents after the empty one.
     pub password: Option<String>,
+    /// Whether the members of ZIP archives are read, each as a document.
+    pub archives: bool,
     /// How long outputs stay.
     pub keep: Keep,
     /// Whether the files of an answer are kept beside the log when another takes their place.
     pub keep_superseded: bool,
+}
+
+impl Job {
+    /// Whether the patterns take a file at `path` below a root.
+    pub fn takes(&self, path: &Path) -> bool {
+        self.include.is_match(path) && !self.exclude.is_match(path)
+    }
 }
 
 /// When a document's outputs are erased; at the start of the next run.

@@ -74,6 +74,7 @@ pub(super) struct JobTable {
     pub(super) settle: Option<Spanned<String>>,
     pub(super) attempts_max: Option<Spanned<i64>>,
     pub(super) password: Option<Spanned<String>>,
+    pub(super) archives: Option<Spanned<bool>>,
     pub(super) keep: Option<Spanned<String>>,
     pub(super) keep_until: Option<Spanned<String>>,
     pub(super) keep_superseded: Option<Spanned<bool>>,

@@ -154,7 +154,7 @@ pub fn plan_sheet(
     let mut sheet = PlanSheet::default();
     let mut questions = BTreeMap::new();
     for job in chosen(plan, &[])? {
-        for source in intake::walk(plan, job, clock)?.sources {
+        for source in read::sources(plan, job, server, clock)? {
             let mut document = PlannedDocument {
                 job: source.job.clone(),
                 root: source.root.clone(),
@@ -171,11 +171,7 @@ pub fn plan_sheet(
                     progress.say(&format!("reading {}", source.path));
                     let known = ledger.doc(&source.id).is_some_and(|doc| doc.last.is_some());
                     document.state = if known { "changed" } else { "new" }.to_owned();
-                    let options = Options { password: job.password.clone(), ..Options::default() };
-                    let read = intake::open(&source).map(|input| {
-                        read::read(server, input, source.format, &options, &plan.limits)
-                    });
-                    match read {
+                    match read::of_source(server, job, &source, &plan.limits) {
                         Ok(Reading::Read(read)) => {
                             let budget =
                                 job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);

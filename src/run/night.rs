@@ -12,6 +12,7 @@ use super::erase::{self, Erasure};
 use super::pace::{self, Measured, Pace};
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
+use super::read;
 use super::report;
 use super::shape;
 use super::signal::StopFlag;
@@ -24,7 +25,7 @@ use crate::audit::{
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
 use crate::engine;
-use crate::intake::{self, Source, SourceState};
+use crate::intake::{Source, SourceState};
 use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan, TaskKind};
 use crate::output::{Row, TableFiles, Writer, WrittenFile};
@@ -95,8 +96,8 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
     tools.progress.say("looking through the input folders");
     let mut sources = Vec::new();
     for job in &jobs {
-        let found = intake::walk(plan, job, tools.clock.as_ref())?;
-        sources.extend(found.sources.into_iter().map(|source| (*job, source)));
+        let found = read::sources(plan, job, &mut tools.server, tools.clock.as_ref())?;
+        sources.extend(found.into_iter().map(|source| (*job, source)));
     }
     let mut stands: Vec<Stand> = sources
         .iter()

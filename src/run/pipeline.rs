@@ -15,7 +15,6 @@ use crate::assemble::{MadeWith, Record, Work, WorkSource};
 use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX};
 use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
 use crate::engine::{Engine, Request};
-use crate::extract::Options;
 use crate::intake::{self, Source};
 use crate::isolate::ParseServer;
 use crate::jobs::Job;
@@ -162,9 +161,8 @@ fn read_one(
 ) -> Result<(Open, Vec<Request>), Settled> {
     let source = due.source;
     let broken = |class, message| Settled::Failed { class, message };
-    let input = intake::open(source).map_err(|error| broken("io", error))?;
-    let options = Options { password: due.job.password.clone(), ..Options::default() };
-    let mut document = match read::read(server, input, source.format, &options, limits) {
+    let read = read::of_source(server, due.job, source, limits);
+    let mut document = match read.map_err(|error| broken("io", error))? {
         Reading::Read(document) => document,
         Reading::Refused(refusal) => return Err(Settled::Refused(refusal.message)),
         Reading::Failed { class, message } => return Err(broken(class, message)),

@@ -12,12 +12,12 @@ use super::admission::Admission;
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
 use super::signal::StopFlag;
-use super::{Broken, look, model, night, shape};
+use super::{Broken, look, model, night, read, shape};
 use crate::assemble::{MadeWith, Record};
 use crate::audit::{DocState, Done, Ledger};
 use crate::base::{Clock, Digest, DocId, Outcome};
 use crate::engine::{Engine, Settings};
-use crate::intake::{self, Source, SourceState};
+use crate::intake::{Source, SourceState};
 use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan};
 use crate::output;
@@ -112,7 +112,7 @@ pub fn replay(
     progress: &Progress,
 ) -> Result<ReplaySheet, Broken> {
     let ledger = look::ledger(plan)?;
-    let sources = sources(plan, &**clock)?;
+    let sources = sources(plan, server, &**clock)?;
     let mut candidates = Vec::new();
     let mut not_replayable = Vec::new();
     let recorded = recorded(&ledger, &options.wanted)?;
@@ -161,11 +161,12 @@ pub fn replay(
 /// Every input that is there now, with its job.
 fn sources<'a>(
     plan: &'a Plan,
+    server: &mut ParseServer,
     clock: &dyn Clock,
 ) -> Result<BTreeMap<DocId, (&'a Job, Source)>, Broken> {
     let mut sources = BTreeMap::new();
     for job in night::chosen(plan, &[])? {
-        let found = intake::walk(plan, job, clock)?.sources.into_iter();
+        let found = read::sources(plan, job, server, clock)?.into_iter();
         sources.extend(found.map(|source| (source.id, (job, source))));
     }
     Ok(sources)

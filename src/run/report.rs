@@ -18,8 +18,8 @@ use super::review;
 use super::{Broken, STATE_FOLDER};
 use crate::audit::{Answer, DocState, Ledger, RunFacts};
 use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
-use crate::extract::{Document, Options};
-use crate::intake::{self, Source};
+use crate::extract::Document;
+use crate::intake::Source;
 use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan};
 use crate::output::{NightFacts, PageText, PageTexts, Reported, Writer};
@@ -44,8 +44,8 @@ pub fn report(
     }
     let mut sources = Vec::new();
     for job in chosen(plan, &[])? {
-        let found = intake::walk(plan, job, clock)?;
-        sources.extend(found.sources.into_iter().map(|source| (job, source)));
+        let found = read::sources(plan, job, server, clock)?;
+        sources.extend(found.into_iter().map(|source| (job, source)));
     }
     let writer = Writer::new(disk, &plan.output);
     let page = Gathering { plan, ledger: &ledger, sources: &sources, writer: &writer }
@@ -201,9 +201,7 @@ fn reread(
     source: &Source,
     limits: &Limits,
 ) -> Option<Document> {
-    let options = Options { password: job.password.clone(), ..Options::default() };
-    let input = intake::open(source).ok()?;
-    match read::read(server, input, source.format, &options, limits) {
+    match read::of_source(server, job, source, limits).ok()? {
         Reading::Read(read) => Some(read.output),
         Reading::Refused(_) | Reading::Failed { .. } => None,
     }

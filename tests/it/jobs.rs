@@ -158,6 +158,7 @@ tasks = ["terms.toml"]
 settle = "0s"
 attempts_max = 1
 password = "s3cret"
+archives = true
 "#,
     );
     let plan = office.load().map_err(|error| error.report(false)).expect("nothing is wrong");
@@ -175,6 +176,7 @@ password = "s3cret"
     assert!(job.exclude.is_match("drafts/old/a.pdf") && !job.include.is_match("a.txt"));
     assert_eq!((job.settle, job.attempts_max), (Duration::ZERO, 1));
     assert_eq!(job.password.as_deref(), Some("s3cret"));
+    assert!(job.archives);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test tells by panicking")]
 
 mod answers;
+mod archives;
 mod audit;
 mod audit_attacks;
 mod audit_crash;

@@ -1,15 +1,12 @@
 //! Containers named by the names in them: ZIP (APPNOTE 6.3.10) and OLE2 ([MS-CFB] 9.0). Both lists are
 //! read within `SNIFF_DIRECTORY_BYTES`; nothing is inflated, and no name is followed.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-use super::Content;
+use super::{Content, ReadAt};
 use crate::base::Format;
 use crate::base::limits::SNIFF_DIRECTORY_BYTES;
 
 /// Names a ZIP by its entries.
-pub(super) fn zip(head: &[u8], file: &File, bytes: u64, promised: Option<Format>) -> Content {
+pub(super) fn zip(head: &[u8], file: &dyn ReadAt, bytes: u64, promised: Option<Format>) -> Content {
     if let Some(format) = open_document(head) {
         return Content::plain(format);
     }
@@ -51,7 +48,7 @@ fn open_document(head: &[u8]) -> Option<Format> {
 }
 
 /// The names of the central directory; none where there is no such directory.
-fn central_names(file: &File, bytes: u64) -> Option<Vec<Vec<u8>>> {
+fn central_names(file: &dyn ReadAt, bytes: u64) -> Option<Vec<Vec<u8>>> {
     // The end record is 22 bytes and a comment of at most 65,535.
     let tail_bytes = bytes.min(22 + 65_535);
     let mut tail = vec![0; usize::try_from(tail_bytes).ok()?];
@@ -92,7 +89,7 @@ fn local_names(head: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Names an OLE2 file by its streams.
-pub(super) fn ole2(head: &[u8], file: &File, promised: Option<Format>) -> Content {
+pub(super) fn ole2(head: &[u8], file: &dyn ReadAt, promised: Option<Format>) -> Content {
     let names = stream_names(head, file).unwrap_or_default();
     let has = |name: &str| names.iter().any(|stream| stream == name);
     if has("EncryptedPackage") {
@@ -118,7 +115,7 @@ pub(super) fn ole2(head: &[u8], file: &File, promised: Option<Format>) -> Conten
 }
 
 /// The names of all streams and storages, from the directory's chain of sectors.
-fn stream_names(head: &[u8], file: &File) -> Option<Vec<String>> {
+fn stream_names(head: &[u8], file: &dyn ReadAt) -> Option<Vec<String>> {
     let shift = u16::from_le_bytes([*head.get(30)?, *head.get(31)?]);
     if !matches!(shift, 9 | 12) {
         return None;
