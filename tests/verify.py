@@ -22,7 +22,7 @@ NOTE_MAX = 16384
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 8
 RESERVED = {
-    "config_change", "egress_attempt", "key_rotate", "verify_result",
+    "config_change", "egress_attempt", "key_rotate",
 }
 OUTCOMES = ["done", "partial", "refused", "failed", "unchanged", "quarantined", "deferred"]
 
@@ -35,6 +35,10 @@ COMMON = {"v": N, "seq": N, "prev": H32, "ts": S, "mono_ms": N, "run": H16, "sal
 KINDS = {
     "genesis": {"origin": S, "log_vkey": S, "run_vkey": S, "tool": S},
     "checkpoint_exported": {"size": N, "root": H32},
+    "verify_result": {
+        "what": S, "job": S, "sha256": H32, "documents": N, "f1_milli": N, "f1_min_milli": N,
+        "fields": [{"name": S, "found": N, "wrong": N, "missed": N}],
+    },
     "run_start": {
         "inventory": {"count": N, "bytes": N, "root": H32},
         "binary": {"version": S, "sha256": S},

@@ -9,7 +9,9 @@ use super::clauses::{Clause, Clauses};
 use super::lexical::{key, trimmed};
 use super::names::{Name, names};
 use super::normal::placed_dates;
+use super::tables;
 use crate::chunk::Chunk;
+use crate::extract::Document;
 use crate::jobs::{DayOrder, Field, FieldType, Position, QuoteForm};
 
 /// Candidates of one field that may be asked about.
@@ -41,16 +43,19 @@ pub(super) struct Candidate {
     pub shown: String,
     /// By which it was ranked.
     pub score: u64,
+    /// The answer itself, where it is a table.
+    pub table: Option<serde_json::Value>,
 }
 
 /// The candidates of `field`, the likeliest first.
 pub(super) fn candidates(
     field: &Field,
-    chunks: &[Chunk],
+    (document, chunks): (&Document, &[Chunk]),
     clauses: &Clauses,
     order: Option<DayOrder>,
 ) -> Vec<Candidate> {
     let mut found = match (field.value, field.quote) {
+        (FieldType::Table, _) => tables::candidates(field, document, chunks),
         (FieldType::Title, _) => titles(chunks),
         (FieldType::Party, QuoteForm::Value) => parties(chunks, clauses),
         (FieldType::Date, QuoteForm::Value) => dates(field, chunks, clauses, order),
@@ -139,7 +144,7 @@ fn of_clause(clause: &Clause, quote: Range<usize>, chunks: &[Chunk], score: u64)
         Some(heading) => format!("{}\n{passage}", &text[heading.clone()]),
         None => passage.to_owned(),
     };
-    Candidate { chunk: clause.chunk, quote, shown, score }
+    Candidate { chunk: clause.chunk, quote, shown, score, table: None }
 }
 
 /// The names where the document opens, those that look most like a party's first; where it opens with
@@ -184,7 +189,7 @@ fn titles(chunks: &[Chunk]) -> Vec<Candidate> {
             let score = 2 * u64::from(named) + u64::from(capitals);
             if score > 0 && !text.to_lowercase().starts_with("this ") {
                 let shown = shown.to_owned();
-                found.push(Candidate { chunk: 0, quote, shown, score });
+                found.push(Candidate { chunk: 0, quote, shown, score, table: None });
             }
         }
     }

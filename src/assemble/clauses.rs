@@ -154,6 +154,11 @@ impl Clause {
     }
 }
 
+/// How many of `phrases` occur among `words`.
+pub(super) fn phrases_in(words: &[String], phrases: &[String]) -> usize {
+    phrases.iter().filter(|phrase| occurrences(words, &terms(phrase)) > 0).count()
+}
+
 /// A phrase's words in lower case; a `*` stays at the end of a word.
 fn terms(phrase: &str) -> Vec<String> {
     phrase

@@ -129,7 +129,10 @@ pub(super) fn settle(
             _ => reply.option.clone(),
         };
         let found = Found { quote, place: Some(candidate.quote.clone()), raw, cut: false };
-        let one = stated(field, ground, candidate.chunk, &found, Some(reply.margin));
+        let mut one = stated(field, ground, candidate.chunk, &found, Some(reply.margin));
+        if let Some(table) = &candidate.table {
+            one.value = table.clone();
+        }
         let costs = RANK_COST_MILLI * rank
             + if one.flags.contains(flags::NOT_NORMALIZED) { NOT_NORMALIZED_MILLI } else { 0 };
         weighed.push((reply.margin - costs, one));
@@ -327,7 +330,8 @@ fn valued(
     let iso = |text: &str| iso_dates(text, order);
     let read: &dyn Fn(&str) -> Vec<String> = match of {
         FieldType::YesNo => return (Value::Bool(words.eq_ignore_ascii_case("yes")), flags),
-        FieldType::Choice => return (Value::String(words), flags),
+        // A table's own value is its candidate's.
+        FieldType::Choice | FieldType::Table => return (Value::String(words), flags),
         FieldType::Place => match place(&words) {
             Some(place) => return (Value::String(place), flags),
             None => return valued(FieldType::Text, raw, quote, order),

@@ -12,15 +12,18 @@ mod lexical;
 mod names;
 mod normal;
 mod record;
+mod rows;
 mod score;
 mod summary;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod work;
 
 pub use record::{
     Competing, Coverage, Evidence, FieldAnswer, HiddenText, LeftOut, MadeWith, PageCoverage, Point,
-    Ranked, Record, RecordSource, Remark, RemarkKind, Summary, Tokens,
+    Ranked, Record, RecordSource, Remark, RemarkKind, Rows, Summary, Tokens,
 };
+pub use rows::{RowsTally, rows_record, unasked};
 pub use score::{Labels, Score, score};
 pub use work::{Work, WorkSource, unread};

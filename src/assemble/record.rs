@@ -19,6 +19,9 @@ pub struct Record {
     pub coverage: Coverage,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub summary: Option<Summary>,
+    /// Of a table whose rows are documents of their own; their fields stand in that table.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rows: Option<Rows>,
     /// In the order of the task file.
     pub fields: serde_json::Map<String, serde_json::Value>,
     pub warnings: Vec<Warning>,
@@ -107,6 +110,18 @@ pub struct PageCoverage {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// The rows of a table that were answered one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    pub count: u64,
+    /// Rows with a question that has no whole answer.
+    pub partial: u64,
+    /// Rows with a flag at any field.
+    pub flagged: u64,
+    /// The table with a column for each field and its flags, below the output folder.
+    pub table: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -42,6 +42,17 @@ impl Labels {
         }
     }
 
+    /// The labels of these fields alone; of all where there are none.
+    pub fn only(mut self, fields: &[String]) -> Labels {
+        if !fields.is_empty() {
+            for labelled in self.by_document.values_mut() {
+                labelled.retain(|field, _| fields.contains(field));
+            }
+            self.by_document.retain(|_, labelled| !labelled.is_empty());
+        }
+        self
+    }
+
     /// How many documents are labelled.
     pub fn documents(&self) -> usize {
         self.by_document.len()
@@ -103,6 +114,11 @@ fn count(score: &mut Score, answer: Option<&FieldAnswer>, passages: &[String]) {
 }
 
 impl Score {
+    /// What follows from a field's count.
+    pub fn of(field: &str, found: u32, wrong: u32, missed: u32) -> Score {
+        Score { field: field.to_owned(), found, wrong, missed, ..Score::default() }.rated()
+    }
+
     fn rated(mut self) -> Score {
         let share = |of: u32| f64::from(self.found) / f64::from((self.found + of).max(1));
         (self.precision, self.recall) = (share(self.wrong), share(self.missed));

@@ -130,6 +130,7 @@ fn job(tasks: Vec<Arc<Task>>) -> Job {
         archives: false,
         keep: Keep::Always,
         keep_superseded: false,
+        gate: None,
     }
 }
 

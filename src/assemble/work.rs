@@ -105,8 +105,7 @@ impl Work {
     ) -> (Work, Vec<Request>) {
         let Warned { output: document, mut warnings } = document;
         let format = source.format;
-        let mut tasks: Vec<Arc<Task>> =
-            job.tasks.iter().filter(|task| task.formats.contains(&format)).cloned().collect();
+        let mut tasks: Vec<Arc<Task>> = job.tasks_for(format).cloned().collect();
         let mut summaries = 0;
         tasks.retain(|task| {
             let summary = matches!(task.kind, TaskKind::Summarize { .. });
@@ -211,7 +210,8 @@ impl Work {
             let TaskKind::Extract { fields } = &task.kind else { continue };
             let order = task.day_order.or(self.day_order);
             for (field, what) in fields.iter().enumerate() {
-                let found = candidates(what, &self.chunked.chunks, &clauses, order);
+                let ground = (&self.document, self.chunked.chunks.as_slice());
+                let found = candidates(what, ground, &clauses, order);
                 self.ranked.insert((index, field), found);
             }
         }
@@ -373,6 +373,7 @@ impl Work {
                 ..coverage(&self.document, &self.chunked, &self.sent())
             },
             summary,
+            rows: None,
             fields,
             warnings,
             hidden: self.hidden(),
@@ -528,7 +529,7 @@ impl Work {
     }
 }
 
-fn record_source(source: &WorkSource, pages: u32) -> RecordSource {
+pub(super) fn record_source(source: &WorkSource, pages: u32) -> RecordSource {
     RecordSource {
         job: source.job.clone(),
         root: source.root.clone(),
@@ -555,6 +556,7 @@ pub fn unread(source: WorkSource, outcome: Outcome, reason: String, shape: MadeW
             left_out: Vec::new(),
         },
         summary: None,
+        rows: None,
         fields: serde_json::Map::new(),
         warnings: Vec::new(),
         hidden: Vec::new(),

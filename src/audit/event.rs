@@ -40,13 +40,15 @@ pub enum Event {
     RunEnd(RunEnd),
     /// A person judged a value.
     Review(Review),
+    /// Answers were compared with what is known to be right.
+    VerifyResult(VerifyResult),
     /// A kind that later versions write (`RESERVED`): chained, not interpreted.
     #[serde(other)]
     Reserved,
 }
 
 /// Kinds of entry that this version walks over without reading them.
-pub const RESERVED: [&str; 4] = ["config_change", "egress_attempt", "key_rotate", "verify_result"];
+pub const RESERVED: [&str; 3] = ["config_change", "egress_attempt", "key_rotate"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Genesis {
@@ -232,6 +234,28 @@ pub struct DocStart {
     pub shape: Digest,
     /// Counted from 1 for this input and shape.
     pub attempt: u64,
+    /// How far the work has come, of a table whose rows are documents; none where it begins.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub part: Option<Part>,
+}
+
+/// The first rows of a table that were answered and are durable in its part file, with sums over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub rows: u64,
+    /// Of the part file, and the digest of so many of its first bytes.
+    pub bytes: u64,
+    pub sha256: Digest,
+    /// Over the rows: of the digest before and the row's own.
+    pub text_sha256: Digest,
+    pub transcript_sha256: Digest,
+    pub tokens_read: u64,
+    pub tokens_sent: u64,
+    pub prompt_tokens: u64,
+    pub answer_tokens: u64,
+    /// Rows without a whole answer, and rows with a flag.
+    pub partial: u64,
+    pub flagged: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -381,6 +405,31 @@ pub struct Review {
     pub words_sha256: Digest,
 }
 
+/// How the answers on documents with labels stood to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyResult {
+    /// What was verified: gate, a job's golden set.
+    pub what: String,
+    pub job: String,
+    /// Of everything that the result depends on: model, tasks, documents, labels.
+    pub sha256: Digest,
+    /// Documents with labels.
+    pub documents: u64,
+    /// Micro-F1 over all fields, and the least that was asked for, in thousandths.
+    pub f1_milli: u64,
+    pub f1_min_milli: u64,
+    pub fields: Vec<FieldCount>,
+}
+
+/// Labelled answers to one field that were found, given wrongly, and missed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldCount {
+    pub name: String,
+    pub found: u64,
+    pub wrong: u64,
+    pub missed: u64,
+}
+
 /// What a person found a value to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -436,6 +485,7 @@ impl Event {
             Event::Erase(_) => "erase",
             Event::RunEnd(_) => "run_end",
             Event::Review(_) => "review",
+            Event::VerifyResult(_) => "verify_result",
             Event::Reserved => "reserved",
         }
     }

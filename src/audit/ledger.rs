@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::LogError;
 use super::disk_map::DiskMap;
-use super::event::{Counts, Event, Inventory, Judged, OutputFile, RunEnd, RunStart};
+use super::event::{
+    Counts, Event, Inventory, Judged, OutputFile, Part, RunEnd, RunStart, VerifyResult,
+};
 use super::line::{Entry, RunId};
 use super::segments::{self, Watch};
 use crate::base::{Digest, DocId, Outcome};
@@ -32,6 +34,8 @@ pub struct Ledger {
     /// All that was written in reviews of a document, and what of that was erased with its outputs.
     words: BTreeMap<DocId, BTreeSet<Digest>>,
     erased_words: BTreeSet<Digest>,
+    /// By what was verified and job, the last one.
+    verified: BTreeMap<(String, String), VerifyResult>,
     /// Torn bytes that a `recovered` entry already names, by `good_entries` and digest.
     pub(super) torn: BTreeSet<(u64, Digest)>,
 }
@@ -55,12 +59,22 @@ pub struct DocState {
     pub deferred: u64,
     /// Its files were erased and it was not answered since.
     pub erased: Option<Erased>,
+    /// How far an answer has come that is not finished.
+    part: Option<PartOf>,
     /// When its files were logged; empty where it never had any.
     pub files_at: String,
     /// Its files that the log vouches for.
     files: Vec<String>,
     /// Times that an input failed under a shape; an answer clears them.
     failures: Vec<(Digest, Digest, u64)>,
+}
+
+/// An answer under way, and of what.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct PartOf {
+    input: Digest,
+    shape: Digest,
+    part: Part,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,6 +87,11 @@ pub struct LastOutcome {
 }
 
 impl DocState {
+    /// Whether an answer is under way, of whatever input.
+    pub fn has_part(&self) -> bool {
+        self.part.is_some()
+    }
+
     /// Whether the log vouches for any file of it.
     pub fn has_files(&self) -> bool {
         !self.files.is_empty()
@@ -104,8 +123,9 @@ impl Done {
     /// Whether its files stand under `output` with the digests logged.
     pub fn is_intact(&self, output: &Path) -> bool {
         self.outputs.iter().all(|file| {
-            std::fs::read(output.join(&file.path))
-                .is_ok_and(|bytes| Digest::of(&bytes) == file.sha256)
+            let open = std::fs::File::open(output.join(&file.path));
+            let found = open.and_then(|mut open| Digest::of_reader(&mut open));
+            found.is_ok_and(|(digest, _)| digest == file.sha256)
         })
     }
 }
@@ -251,6 +271,17 @@ impl Ledger {
         self.docs.get(doc).map_or(0, |state| failed(&state))
     }
 
+    /// How far the answer to this input under this shape has come, if it is not finished.
+    pub fn part(&self, doc: &DocId, input: &Digest, shape: &Digest) -> Option<Part> {
+        let of = self.docs.get(doc)?.part.filter(|of| of.input == *input && of.shape == *shape)?;
+        Some(of.part)
+    }
+
+    /// Whether an answer to this input is under way.
+    pub fn has_part(&self, doc: &DocId, input: &Digest) -> bool {
+        self.docs.get(doc).and_then(|doc| doc.part).is_some_and(|of| of.input == *input)
+    }
+
     /// What `DocDone::supersedes` must say for the next answer of this document.
     pub fn supersedes(&self, doc: &DocId) -> u64 {
         self.docs.get(doc).map_or(0, |state| state.done_seq)
@@ -279,6 +310,11 @@ impl Ledger {
         of_doc.map(|((_, field), judgement)| (field.as_str(), judgement))
     }
 
+    /// The last word on `what` of this job, if there is any.
+    pub fn verified(&self, what: &str, job: &str) -> Option<&VerifyResult> {
+        self.verified.get(&(what.to_owned(), job.to_owned()))
+    }
+
     /// Tables that people have edited, as the log last found them.
     pub fn kept(&self) -> impl Iterator<Item = &str> {
         self.tables.values().flat_map(|(_, kept)| kept).map(String::as_str)
@@ -305,7 +341,15 @@ impl Ledger {
         match &entry.event {
             Event::RunStart(start) => self.begin_run(entry, start),
             Event::DocStart(start) => {
-                self.state(&start.doc, &start.path).interrupted += 1;
+                let state = self.state(&start.doc, &start.path);
+                match start.part {
+                    None => state.interrupted += 1,
+                    Some(part) => {
+                        let (input, shape) = (start.input_sha256, start.shape);
+                        state.interrupted = 0;
+                        state.part = Some(PartOf { input, shape, part });
+                    }
+                }
             }
             Event::DocDone(done) => {
                 let files = done.outputs.clone();
@@ -315,6 +359,7 @@ impl Ledger {
                 state.failures.retain(|(input, shape, _)| (*input, *shape) != this);
                 state.done_seq = seq;
                 state.erased = None;
+                state.part = None;
                 state.done = Some(Done {
                     seq,
                     outcome: done.outcome,
@@ -372,6 +417,7 @@ impl Ledger {
                 if let Some(state) = self.docs.get_mut(&erase.doc) {
                     state.files.clear();
                     state.done = None;
+                    state.part = None;
                     let last = state.last.as_ref();
                     state.erased = last.map(|last| Erased { seq, input: last.input });
                 }
@@ -394,6 +440,10 @@ impl Ledger {
                 self.judgements.insert((review.doc, review.field.clone()), judgement);
                 self.words.entry(review.doc).or_default().insert(review.words_sha256);
                 self.erased_words.remove(&review.words_sha256);
+            }
+            Event::VerifyResult(result) => {
+                let key = (result.what.clone(), result.job.clone());
+                self.verified.insert(key, result.clone());
             }
             Event::Recovered(recovered) => {
                 self.torn.insert((recovered.good_entries, recovered.torn_sha256));
@@ -433,6 +483,7 @@ impl Ledger {
             interrupted: 0,
             deferred: 0,
             erased: None,
+            part: None,
             files_at: String::new(),
             files: Vec::new(),
             failures: Vec::new(),

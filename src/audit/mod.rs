@@ -25,8 +25,8 @@ mod witness;
 pub use error::{BadEntry, LogError};
 pub use event::{
     Actor, Binary, CheckpointExported, ClockStep, Counts, DocDone, DocFail, DocSkip, DocStart,
-    EngineFacts, Erase, Event, Genesis, Host, Inventory, Isolation, Judged, ModelFile, OutputFile,
-    Recovered, Review, RunEnd, RunStart, Shape, Tables, Try,
+    EngineFacts, Erase, Event, FieldCount, Genesis, Host, Inventory, Isolation, Judged, ModelFile,
+    OutputFile, Part, Recovered, Review, RunEnd, RunStart, Shape, Tables, Try, VerifyResult,
 };
 pub use export::{Exported, Imported, export, fingerprint, import};
 pub use keys::known_log_key;

@@ -218,9 +218,11 @@ impl Chain {
                 breach("rests_on", "exports a checkpoint of entries that are not before it")
             }
             Event::CheckpointExported(_) => Ok(()),
-            Event::Recovered(_) | Event::ClockStep(_) | Event::Review(_) | Event::Reserved => {
-                Ok(())
-            }
+            Event::Recovered(_)
+            | Event::ClockStep(_)
+            | Event::Review(_)
+            | Event::VerifyResult(_)
+            | Event::Reserved => Ok(()),
             Event::Erase(erase) => self.check_erase(erase),
             _ => match &self.open {
                 Some(open) if open.run == entry.run => self.check_in_run(open, entry),

@@ -36,6 +36,7 @@ impl Digest {
 }
 
 /// Hashes what is written to it.
+#[derive(Clone)]
 pub struct DigestWriter(Sha256);
 
 impl DigestWriter {

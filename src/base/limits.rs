@@ -34,6 +34,21 @@ pub const QUESTIONS_PER_SLOT: usize = 4;
 /// Documents that are open (extracted and not yet committed) at once.
 pub const QUEUE_DOCUMENTS_MAX: usize = 64;
 
+/// Rows of a table that come from the parse child at once, and about how many bytes of cells: few enough
+/// that a long table needs no more memory than a short one, many enough that skipping to them is cheap.
+pub const ROWS_PIECE_MAX: usize = 16_384;
+pub const ROWS_PIECE_BYTES: usize = 8 << 20;
+
+/// A record of a CSV file: longer ones are a quote that nobody closed.
+pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// Rows of one table that are asked about or wait for an earlier one, at once.
+pub const ROWS_OPEN_MAX: usize = 1024;
+
+/// Rows after which a table's part file is made durable and the log says so: as many are asked again
+/// after a kill, and a table of a million rows takes some four thousand entries.
+pub const ROWS_BLOCK: u64 = 256;
+
 /// By so much longer than measured a document is taken to need when a deadline is near: the last answers of a
 /// night have little company, and each takes longer then.
 pub const FINISH_MARGIN_PERCENT: u32 = 20;

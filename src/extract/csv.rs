@@ -1,6 +1,7 @@
 //! CSV and TSV → `Document`: finds encoding, delimiter and quote, and never splits by a letter or digit.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use ::csv::{ReaderBuilder, StringRecord};
 
@@ -36,12 +37,7 @@ pub(super) fn read(
 ) -> Result<Warned<Document>, Refusal> {
     let decoded = encoding::decode(bytes)?;
     let mut warnings: Vec<Warning> = decoded.warning.into_iter().collect();
-    let (stated, text) = stated_delimiter(&decoded.text);
-    let dialect = match stated {
-        Some(delimiter) => best_of(text, &[delimiter]),
-        None if format == Format::Tsv && text.contains('\t') => best_of(text, b"\t"),
-        None => best_of(text, &DELIMITERS),
-    };
+    let (dialect, text) = dialect_of(&decoded.text, format);
     let (rows, cells_dropped) = records(text, dialect, limits.sheet_cells_max);
     if cells_dropped > 0 {
         warnings.push(Warning::page(
@@ -68,6 +64,17 @@ pub(super) fn read(
     let pages = pages.finish(&mut warnings);
     let document = Document { format, pages, properties, remarks: Vec::new() };
     Ok(Warned { output: document, warnings })
+}
+
+/// How `text` parts its cells, and the text after a first line that only says so.
+pub(super) fn dialect_of(text: &str, format: Format) -> (Dialect, &str) {
+    let (stated, text) = stated_delimiter(text);
+    let dialect = match stated {
+        Some(delimiter) => best_of(text, &[delimiter]),
+        None if format == Format::Tsv && text.contains('\t') => best_of(text, b"\t"),
+        None => best_of(text, &DELIMITERS),
+    };
+    (dialect, text)
 }
 
 /// The delimiter that a first line `sep=;` states, as Excel writes and reads it, and the text after.
@@ -104,7 +111,7 @@ fn best_of(text: &str, delimiters: &[u8]) -> Dialect {
 fn score(text: &str, dialect: Dialect) -> f64 {
     let mut lengths: BTreeMap<usize, usize> = BTreeMap::new();
     let (mut worth, mut cells, mut records) = (0.0, 0usize, 0usize);
-    let mut reader = reader(text, dialect);
+    let mut reader = reader(text.as_bytes(), dialect);
     let mut record = StringRecord::new();
     while records < TRIAL_RECORDS && reader.read_record(&mut record).unwrap_or(false) {
         records += 1;
@@ -148,14 +155,15 @@ fn cell_worth(cell: &str, dialect: Dialect) -> f64 {
     }
 }
 
-fn reader(text: &str, dialect: Dialect) -> ::csv::Reader<&[u8]> {
+/// A reader of the records of UTF-8 text.
+pub(super) fn reader<R: Read>(text: R, dialect: Dialect) -> ::csv::Reader<R> {
     ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(dialect.delimiter)
         .quoting(dialect.quote.is_some())
         .quote(dialect.quote.unwrap_or(b'"'))
-        .from_reader(text.as_bytes())
+        .from_reader(text)
 }
 
 /// All records, and the number of cells beyond `cells_max`.
@@ -163,7 +171,7 @@ pub(super) fn records(text: &str, dialect: Dialect, cells_max: usize) -> (Vec<Ve
     let mut rows = Vec::new();
     let (mut cells, mut dropped) = (0, 0);
     // The text is UTF-8 and lengths are flexible: no record can fail.
-    for record in reader(text, dialect).into_records().flatten() {
+    for record in reader(text.as_bytes(), dialect).into_records().flatten() {
         cells += record.len();
         if cells > cells_max {
             dropped += record.len();

@@ -24,6 +24,7 @@ mod pdf;
 mod pptx;
 mod print;
 mod redline;
+mod rows;
 mod rtf;
 mod sheet;
 mod sheet_facts;
@@ -37,6 +38,7 @@ pub use document::{
 };
 pub use layers::OffsetMap;
 pub use print::Layer;
+pub use rows::{Row, SheetSurvey, Survey, piece, row_document, survey};
 
 use std::fmt;
 

@@ -12,7 +12,7 @@ use calamine::{
 
 use super::cell_formats::{self, BookFormats, SheetFormats};
 use super::container::Container;
-use super::document::{Document, Page, PageState, Remark, RemarkKind};
+use super::document::{Document, Hidden, Page, PageState, Remark, RemarkKind};
 use super::docx::Package;
 use super::hidden_lines::{self, HiddenLines};
 use super::number_format;
@@ -52,39 +52,8 @@ pub(super) fn read(
     format: Format,
     limits: &Limits,
 ) -> Result<Warned<Document>, Refusal> {
-    let mut budget = Budget::new(limits);
     let mut warnings = Vec::new();
-    let sheets = match format {
-        Format::Xlsx => xlsx(bytes, limits, &mut budget, &mut warnings)?,
-        Format::Ods => {
-            let mut container = Container::open(bytes, limits)?;
-            if let Some(manifest) = container.read("META-INF/manifest.xml")?
-                && String::from_utf8_lossy(&manifest).contains("encryption-data")
-            {
-                return Err(encrypted());
-            }
-            let content = container.read("content.xml")?;
-            open_document(
-                &content.ok_or_else(|| damaged("no content.xml in it"))?,
-                &mut budget,
-                &mut warnings,
-            )
-        }
-        Format::Xlsb => xlsb(bytes, limits, &mut budget)?,
-        _ => {
-            let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
-                calamine::XlsError::Password => encrypted(),
-                error => damaged(error),
-            })?;
-            let formats = cell_formats::of_xls(bytes).unwrap_or_else(|| {
-                warnings.push(Warning::document(
-                    "hidden rows and columns cannot be told apart in this file and are read; save it as XLSX",
-                ));
-                BookFormats::default()
-            });
-            ranges(&mut workbook, formats, &mut budget)
-        }
-    };
+    let sheets = open(bytes, format, limits, &mut warnings)?;
     let mut pages: Vec<Page> = Vec::new();
     let mut remarks = Vec::new();
     for mut sheet in sheets {
@@ -103,6 +72,79 @@ pub(super) fn read(
     }
     let document = Document { format, pages, properties: BTreeMap::new(), remarks };
     Ok(Warned { output: document, warnings })
+}
+
+/// The sheets of a workbook, in its order.
+fn open(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Sheet>, Refusal> {
+    let mut budget = Budget::new(limits);
+    Ok(match format {
+        Format::Xlsx => xlsx(bytes, limits, &mut budget, warnings)?,
+        Format::Ods => {
+            let mut container = Container::open(bytes, limits)?;
+            if let Some(manifest) = container.read("META-INF/manifest.xml")?
+                && String::from_utf8_lossy(&manifest).contains("encryption-data")
+            {
+                return Err(encrypted());
+            }
+            let content = container.read("content.xml")?;
+            open_document(
+                &content.ok_or_else(|| damaged("no content.xml in it"))?,
+                &mut budget,
+                warnings,
+            )
+        }
+        Format::Xlsb => xlsb(bytes, limits, &mut budget)?,
+        _ => {
+            let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
+                calamine::XlsError::Password => encrypted(),
+                error => damaged(error),
+            })?;
+            let formats = cell_formats::of_xls(bytes).unwrap_or_else(|| {
+                warnings.push(Warning::document(
+                    "hidden rows and columns cannot be told apart in this file and are read; save it as XLSX",
+                ));
+                BookFormats::default()
+            });
+            ranges(&mut workbook, formats, &mut budget)
+        }
+    })
+}
+
+/// A sheet as a table.
+pub(super) struct Table {
+    pub(super) name: String,
+    /// Its rows that are shown, with the number of each as a person counts; or why it cannot be read.
+    pub(super) rows: Result<Vec<(u32, Vec<String>)>, String>,
+    pub(super) hidden: Vec<Hidden>,
+}
+
+/// The sheets of a workbook as tables.
+pub(super) fn tables(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Table>, Refusal> {
+    let mut tables = Vec::new();
+    for (number, sheet) in (1..).zip(open(bytes, format, limits, warnings)?) {
+        let (name, is_hidden) = (sheet.name.clone(), sheet.is_hidden);
+        let mut beside = Pages::new(number, name.clone(), limits.page_bytes_max, limits);
+        let rows = match lay_out(number, sheet, limits, warnings) {
+            Ok(Lines { shown, hidden_rows, hidden_cells }) => {
+                hide(&mut beside, number, &name, is_hidden, hidden_rows, hidden_cells, warnings);
+                Ok(shown)
+            }
+            Err(why) => Err(why),
+        };
+        let hidden = beside.finish(warnings).into_iter().flat_map(|page| page.hidden).collect();
+        tables.push(Table { name, rows, hidden });
+    }
+    Ok(tables)
 }
 
 fn encrypted() -> Refusal {
@@ -487,14 +529,43 @@ fn sheet_pages(
     limits: &Limits,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Page> {
-    let Cells { cells, dropped } = match sheet.cells {
-        Ok(cells) => cells,
-        Err(error) => {
-            let why = format!("the sheet cannot be read: {error}");
-            warnings.push(Warning::page(number, why.clone()));
-            return vec![PageBuilder::new(number, sheet.name).finish(PageState::Skipped(why))];
+    let (name, is_hidden) = (sheet.name.clone(), sheet.is_hidden);
+    let Lines { shown, hidden_rows, hidden_cells } = match lay_out(number, sheet, limits, warnings)
+    {
+        Ok(lines) => lines,
+        Err(why) => {
+            return vec![PageBuilder::new(number, name).finish(PageState::Skipped(why))];
         }
     };
+    let mut pages = Pages::new(number, name.clone(), limits.page_bytes_max, limits);
+    let rows: Vec<Vec<String>> = shown.into_iter().map(|(_, cells)| cells).collect();
+    table::write_rows(&mut pages, &rows);
+    hide(&mut pages, number, &name, is_hidden, hidden_rows, hidden_cells, warnings);
+    pages.finish(warnings)
+}
+
+/// The lines of a sheet: rows that are shown, and what is hidden of it.
+struct Lines {
+    /// With the number of each, counted from 1.
+    shown: Vec<(u32, Vec<String>)>,
+    /// With the index of each.
+    hidden_rows: Vec<(u32, String)>,
+    /// Of the rows that are shown, by column.
+    hidden_cells: BTreeMap<u32, Vec<String>>,
+}
+
+/// Puts a sheet's cells into rows; the error says why the sheet cannot be read, as do the warnings.
+fn lay_out(
+    number: u32,
+    sheet: Sheet,
+    limits: &Limits,
+    warnings: &mut Vec<Warning>,
+) -> Result<Lines, String> {
+    let Cells { cells, dropped } = sheet.cells.map_err(|error| {
+        let why = format!("the sheet cannot be read: {error}");
+        warnings.push(Warning::page(number, why.clone()));
+        why
+    })?;
     if dropped > 0 {
         warnings.push(Warning::page(
             number,
@@ -509,14 +580,13 @@ fn sheet_pages(
     let columns: BTreeSet<u32> = cells.iter().map(|&(_, column, _)| column).collect();
     let columns: Vec<u32> = columns.into_iter().collect();
     let is_shown = |column: &u32| !sheet.hidden.columns.contains(*column);
-    let shown: Vec<u32> = columns.iter().copied().filter(is_shown).collect();
+    let shown_columns: Vec<u32> = columns.iter().copied().filter(is_shown).collect();
 
-    let mut pages = Pages::new(number, sheet.name.clone(), limits.page_bytes_max, limits);
-    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut shown: Vec<(u32, Vec<String>)> = Vec::new();
     // Rows are written out with the gaps between their cells, which a hostile sheet makes wide.
     let mut room = limits.sheet_cells_max.saturating_mul(4);
     let mut left_out = 0;
-    let mut hidden_cells: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    let mut hidden_cells: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     let mut hidden_rows = Vec::new();
     for row in cells.chunk_by(|a, b| a.0 == b.0) {
         let at = row[0].0;
@@ -536,12 +606,12 @@ fn sheet_pages(
             cells.len()
         } else {
             for (_, column, text) in row.iter().filter(|(_, column, _)| !is_shown(column)) {
-                hidden_cells.entry(*column).or_default().push(text);
+                hidden_cells.entry(*column).or_default().push(text.clone());
             }
-            let cells = line(&shown);
+            let cells = line(&shown_columns);
             let len = cells.len();
             if len > 0 {
-                rows.push(cells);
+                shown.push((at.saturating_add(1), cells));
             }
             len
         };
@@ -556,9 +626,7 @@ fn sheet_pages(
             format!("sheet \"{}\": its cells lie too far apart; the rest is left out", sheet.name);
         warnings.push(Warning::page(number, message));
     }
-    table::write_rows(&mut pages, &rows);
-    hide(&mut pages, number, &sheet.name, sheet.is_hidden, hidden_rows, hidden_cells, warnings);
-    pages.finish(warnings)
+    Ok(Lines { shown, hidden_rows, hidden_cells })
 }
 
 /// Puts hidden rows and columns beside the text, and says so.
@@ -568,7 +636,7 @@ fn hide(
     name: &str,
     is_hidden: bool,
     rows: Vec<(u32, String)>,
-    columns: BTreeMap<u32, Vec<&str>>,
+    columns: BTreeMap<u32, Vec<String>>,
     warnings: &mut Vec<Warning>,
 ) {
     if is_hidden && !rows.is_empty() {

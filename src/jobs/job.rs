@@ -1,6 +1,6 @@
 //! A `[[job]]`: its folders, its patterns and its tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 
 use super::parse::Findings;
-use super::plan::{Job, Keep, Root, Task, TaskKind};
+use super::plan::{Gate, Job, Keep, Root, Task, TaskKind, Unit};
 use super::resolve::{Resolver, read, time};
 use super::task::{self, NAME_RULE, is_name, number};
-use super::written::JobTable;
+use super::written::{GateTable, JobTable};
 use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
 
 /// `settle` where a job does not say: longer than any copy into the folder pauses.
@@ -52,8 +52,15 @@ impl Resolver<'_> {
                 self.job_name(name, &names);
                 names.push(name.get_ref().clone());
             }
-            let roots = self.roots(table.input.take(), &place);
+            let mut roots = self.roots(table.input.take(), &place);
+            let gate_span = table.gate.as_ref().map(Spanned::span);
             let job = self.job(name, &roots, table, &place, context);
+            let gate = job.as_ref().and_then(|job| job.gate.as_ref());
+            if let (Some(gate), Some(span)) = (gate, gate_span) {
+                // Read as the inputs are, so apart from output and keys as they are.
+                let folder = gate.documents.clone();
+                roots.push((Root { name: "gate".to_owned(), folder }, span));
+            }
             jobs.push(JobRead { job, roots });
         }
         jobs
@@ -136,6 +143,7 @@ impl Resolver<'_> {
             ATTEMPTS_MAX_DEFAULT as usize,
         );
         let keep = self.keep(table.keep, table.keep_until);
+        let gate = table.gate.map(|gate| self.gate(gate, &tasks));
         Some(Job {
             name: name?.into_inner(),
             roots: roots.iter().map(|(root, _)| root.clone()).collect(),
@@ -148,6 +156,62 @@ impl Resolver<'_> {
             archives: table.archives.is_some_and(Spanned::into_inner),
             keep,
             keep_superseded: table.keep_superseded.is_some_and(Spanned::into_inner),
+            gate: match gate {
+                Some(gate) => Some(gate?),
+                None => None,
+            },
+        })
+    }
+
+    fn gate(&mut self, written: Spanned<GateTable>, tasks: &[Arc<Task>]) -> Option<Gate> {
+        let place = written.span();
+        let table = written.into_inner();
+        let hint = "labels = \"golden.csv\": columns document, field and value";
+        let labels = self.findings.required(table.labels, "labels", &place, hint);
+        let hint = "documents = \"golden\": the folder of the documents that are labelled";
+        let documents = self.findings.required(table.documents, "documents", &place, hint);
+        let hint = "f1_min = 0.8: the least micro-F1 with which a night begins";
+        let f1_min = self.findings.required(table.f1_min, "f1_min", &place, hint);
+        let include = self.globs(vec![Spanned::new(0..0, "**/*".to_owned())], "documents");
+        let mut known = BTreeSet::new();
+        for task in tasks {
+            match &task.kind {
+                TaskKind::Extract { fields } if task.unit == Unit::Document => {
+                    known.extend(fields.iter().map(|field| field.name.as_str()));
+                }
+                _ => {}
+            }
+        }
+        if known.is_empty() && !tasks.is_empty() {
+            let message = "a gate scores fields of documents, and no task here has any";
+            self.findings.at(place.clone(), message, "take [job.gate] out");
+        }
+        let mut fields = Vec::new();
+        for name in table.fields.map(Spanned::into_inner).unwrap_or_default() {
+            if !known.contains(name.get_ref().as_str()) {
+                let hint = task::one_of(name.get_ref(), known.iter().copied());
+                let message = format!("no task here has a field `{}`", name.get_ref());
+                self.findings.at(name.span(), message, &hint);
+            }
+            fields.push(name.into_inner());
+        }
+        if let Some(f1_min) = &f1_min
+            && !(0.0..=1.0).contains(f1_min.get_ref())
+        {
+            let message = format!("f1_min = {} is outside of 0 to 1", f1_min.get_ref());
+            self.findings.at(f1_min.span(), message, "0.8, say");
+        }
+        let (labels, documents) = (labels?, documents?);
+        let folder = self.path(&documents, "documents")?;
+        if let Err(message) = is_folder(&folder) {
+            self.findings.at(documents.span(), message, "paths are relative to jobs.toml");
+        }
+        Some(Gate {
+            labels: self.path(&labels, "labels")?,
+            documents: folder,
+            include: include?,
+            f1_min_milli: (f1_min?.into_inner().clamp(0.0, 1.0) * 1000.0).round() as u64,
+            fields,
         })
     }
 
@@ -253,6 +317,13 @@ fn clash(one: &Task, other: &Task) -> Option<(String, &'static str)> {
         return Some((message, "a task is called by its file's name: rename one of the files"));
     }
     let meet = one.formats.iter().any(|format| other.formats.contains(format));
+    if meet && one.unit != other.unit {
+        let message = format!(
+            "`{}` and `{}` take the same formats, one by the row and one by the document",
+            one.name, other.name
+        );
+        return Some((message, "give them different formats, or put them into two jobs"));
+    }
     match (&one.kind, &other.kind) {
         (TaskKind::Summarize { .. }, TaskKind::Summarize { .. }) if meet => Some((
             format!("`{}` and `{}` would both write a document's summary", one.name, other.name),

@@ -108,13 +108,23 @@ pub struct Job {
     pub keep: Keep,
     /// Whether the files of an answer are kept beside the log when another takes their place.
     pub keep_superseded: bool,
+    /// What must be right before a night begins.
+    pub gate: Option<Gate>,
 }
 
-impl Job {
-    /// Whether the patterns take a file at `path` below a root.
-    pub fn takes(&self, path: &Path) -> bool {
-        self.include.is_match(path) && !self.exclude.is_match(path)
-    }
+/// A golden set and its bar: documents whose answers a person knows.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// A CSV file with the columns document, field and value; absolute.
+    pub labels: PathBuf,
+    /// Absolute; only ever read.
+    pub documents: PathBuf,
+    /// Files of it that are taken: all.
+    pub include: GlobSet,
+    /// Least micro-F1 over `fields`, in thousandths.
+    pub f1_min_milli: u64,
+    /// Fields that count; all that are labelled where there are none.
+    pub fields: Vec<String>,
 }
 
 /// When a document's outputs are erased; at the start of the next run.
@@ -196,7 +206,7 @@ pub enum TaskKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Document,
-    /// Each row of a table is a document of its own. Read by `jobs`, refused there until it is built.
+    /// Each row of a table is a document of its own.
     Row,
 }
 
@@ -224,6 +234,23 @@ pub struct Field {
     pub position: Position,
     /// Least difference of the logits of yes and no, in thousandths, at which a passage is taken.
     pub margin_min: i64,
+}
+
+impl Job {
+    /// Those of its tasks that apply to documents of `format`. What they are about is the same for all.
+    pub fn tasks_for(&self, format: Format) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.iter().filter(move |task| task.formats.contains(&format))
+    }
+
+    /// Whether the patterns take a file at `path` below a root.
+    pub fn takes(&self, path: &Path) -> bool {
+        self.include.is_match(path) && !self.exclude.is_match(path)
+    }
+
+    /// What one answer is about in documents of `format`.
+    pub fn unit_for(&self, format: Format) -> Unit {
+        self.tasks_for(format).next().map_or(Unit::Document, |task| task.unit)
+    }
 }
 
 impl Field {
@@ -276,4 +303,6 @@ pub enum FieldType {
     Choice,
     /// The document's own title.
     Title,
+    /// A table of the document, with its header and rows; only where `read` is what is relevant.
+    Table,
 }

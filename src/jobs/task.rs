@@ -47,7 +47,7 @@ const LOCALES: [(&str, DayOrder); 6] = [
     ("fr", DayOrder::DayFirst),
     ("es", DayOrder::DayFirst),
 ];
-const TYPES: [(&str, FieldType); 9] = [
+const TYPES: [(&str, FieldType); 10] = [
     ("text", FieldType::Text),
     ("party", FieldType::Party),
     ("date", FieldType::Date),
@@ -57,6 +57,7 @@ const TYPES: [(&str, FieldType); 9] = [
     ("yes_no", FieldType::YesNo),
     ("choice", FieldType::Choice),
     ("title", FieldType::Title),
+    ("table", FieldType::Table),
 ];
 
 /// Reads a task file's text. What is wrong goes to `findings`; none where the task cannot be used.
@@ -69,8 +70,8 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
     }
     let top = 0..0;
     let name = name_of(findings, file);
-    let formats = formats(findings, written.formats.take());
-    let unit = unit(findings, written.unit.take());
+    let unit = unit(findings, &written);
+    let formats = formats(findings, written.formats.take(), unit);
     let system = text(findings, written.system.take(), "system").unwrap_or(SYSTEM_DEFAULT.into());
     let bounds = (CHUNK_TOKENS_MIN as i64, 1 << 20);
     let chunk_span = written.chunk_tokens.as_ref().map(Spanned::span);
@@ -98,6 +99,13 @@ pub(super) fn understand(findings: &mut Findings, file: &Path, context: usize) -
     let read = chosen(findings, written.read.take(), &READS, "way to read").unwrap_or(Read::All);
     let day_order = chosen(findings, written.locale.take(), &LOCALES, "locale that is known");
     let asked = asked(findings, &mut written, &top);
+    if let (Some((TaskKind::Extract { fields }, _)), Read::All) = (&asked, read)
+        && let Some(table) = fields.iter().find(|field| field.value == FieldType::Table)
+    {
+        let message =
+            format!("the field `{}` is a table, which code has to find first", table.name);
+        findings.at(top.clone(), message, "read = \"relevant\"");
+    }
     if findings.problems.len() > before {
         return None;
     }
@@ -177,9 +185,17 @@ fn name_of(findings: &mut Findings, file: &Path) -> Option<String> {
     None
 }
 
-fn formats(findings: &mut Findings, written: Option<Spanned<Vec<Spanned<String>>>>) -> Vec<Format> {
+fn formats(
+    findings: &mut Findings,
+    written: Option<Spanned<Vec<Spanned<String>>>>,
+    unit: Unit,
+) -> Vec<Format> {
+    let known = match unit {
+        Unit::Document => &Format::READ[..],
+        Unit::Row => &TABLES,
+    };
     let Some(written) = written else {
-        return Format::READ.to_vec();
+        return known.to_vec();
     };
     if written.get_ref().is_empty() {
         let hint = "name at least one, or leave `formats` out to take all that are read";
@@ -188,11 +204,15 @@ fn formats(findings: &mut Findings, written: Option<Spanned<Vec<Spanned<String>>
     let mut formats = BTreeSet::new();
     for word in written.get_ref() {
         match Format::from_word(word.get_ref()) {
-            Some(format) => {
+            Some(format) if known.contains(&format) => {
                 formats.insert(format);
             }
+            Some(format) => {
+                let message = format!("{format} files have no rows");
+                findings.at(word.span(), message, &one_of("", known.iter().map(|f| f.word())));
+            }
             None => {
-                let hint = one_of(word.get_ref(), Format::READ.iter().map(|format| format.word()));
+                let hint = one_of(word.get_ref(), known.iter().map(|format| format.word()));
                 let message = format!("`{}` is no format that is read", word.get_ref());
                 findings.at(word.span(), message, &hint);
             }
@@ -201,20 +221,27 @@ fn formats(findings: &mut Findings, written: Option<Spanned<Vec<Spanned<String>>
     formats.into_iter().collect()
 }
 
-fn unit(findings: &mut Findings, written: Option<Spanned<String>>) -> Unit {
-    match written.as_ref().map(|unit| (unit.get_ref().as_str(), unit.span())) {
-        None | Some(("document", _)) => {}
-        Some(("row", span)) => findings.at(
-            span,
-            "unit = \"row\" is not built yet",
-            "use unit = \"document\": a table is then read in chunks of rows, header repeated",
-        ),
-        Some((other, span)) => {
+/// Formats that are tables.
+const TABLES: [Format; 6] =
+    [Format::Csv, Format::Tsv, Format::Xlsx, Format::Xlsb, Format::Xls, Format::Ods];
+
+fn unit(findings: &mut Findings, written: &TaskFile) -> Unit {
+    let Some(unit) = &written.unit else { return Unit::Document };
+    match unit.get_ref().as_str() {
+        "document" => Unit::Document,
+        "row" => {
+            if written.kind.as_ref().is_some_and(|kind| kind.get_ref() == "summarize") {
+                let hint = "use kind = \"extract\": each row gets a column for each field";
+                findings.at(unit.span(), "unit = \"row\" belongs to kind = \"extract\"", hint);
+            }
+            Unit::Row
+        }
+        other => {
             let hint = one_of(other, ["document", "row"].into_iter());
-            findings.at(span, format!("`{other}` is no unit"), &hint);
+            findings.at(unit.span(), format!("`{other}` is no unit"), &hint);
+            Unit::Document
         }
     }
-    Unit::Document
 }
 
 fn fields(

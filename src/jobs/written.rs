@@ -78,6 +78,16 @@ pub(super) struct JobTable {
     pub(super) keep: Option<Spanned<String>>,
     pub(super) keep_until: Option<Spanned<String>>,
     pub(super) keep_superseded: Option<Spanned<bool>>,
+    pub(super) gate: Option<Spanned<GateTable>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct GateTable {
+    pub(super) labels: Option<Spanned<String>>,
+    pub(super) documents: Option<Spanned<String>>,
+    pub(super) f1_min: Option<Spanned<f64>>,
+    pub(super) fields: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize, Default)]

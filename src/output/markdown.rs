@@ -18,6 +18,7 @@ pub(super) fn page(record: &Record) -> String {
     let mut out = String::new();
     head(&mut out, record);
     summary(&mut out, record);
+    rows(&mut out, record);
     fields(&mut out, record);
     notes(&mut out, record);
     remarks(&mut out, record);
@@ -68,6 +69,19 @@ fn summary(out: &mut String, record: &Record) {
     if !summary.points.is_empty() {
         line!(out);
     }
+}
+
+fn rows(out: &mut String, record: &Record) {
+    let Some(rows) = &record.rows else { return };
+    line!(out, "## Rows\n");
+    line!(
+        out,
+        "{}, each asked by itself; {} with a flag, {} without a whole answer. They stand in {}.\n",
+        counted(rows.count, "row"),
+        rows.flagged,
+        rows.partial,
+        inline(&rows.table)
+    );
 }
 
 fn fields(out: &mut String, record: &Record) {

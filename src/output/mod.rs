@@ -5,12 +5,14 @@ mod markdown;
 mod paths;
 mod report;
 mod review;
+mod rows;
 mod table;
 mod workbook;
 mod writer;
 
-pub use paths::record_paths;
+pub use paths::{record_paths, rows_path};
 pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
 pub use review::{Mark, Reviewed, read_review};
+pub use rows::{PartFile, RowsForm};
 pub use table::{Row, TableFiles};
 pub use writer::{LAST_RUN, OutputError, Writer, WrittenFile, rendered};

@@ -23,6 +23,22 @@ const PATH_BYTES_MAX: usize = 2048;
 /// `OutputError::Path` where a part is empty, `.`, `..` or holds a NUL, and where the job has the name
 /// of something else in the output folder.
 pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], OutputError> {
+    let (folder, name) = place(job, root, path)?;
+    let name = short(name, ".json".len());
+    Ok([format!("{folder}{name}.json"), format!("{folder}{name}.md")])
+}
+
+/// Where the rows of a table stand that are documents of their own: as `record_paths`, with `.rows.csv`.
+///
+/// # Errors
+/// As `record_paths`.
+pub fn rows_path(job: &str, root: &str, path: &str) -> Result<String, OutputError> {
+    let (folder, name) = place(job, root, path)?;
+    Ok(format!("{folder}{}.rows.csv", short(name, ".rows.csv".len())))
+}
+
+/// The folder of a source's files, with its `/`, and the last part of its path.
+fn place<'a>(job: &str, root: &str, path: &'a str) -> Result<(String, &'a str), OutputError> {
     let refused =
         |why: &'static str| OutputError::Path { path: format!("{job}/{root}/{path}"), why };
     let parts: Vec<&str> = [job, root].into_iter().chain(path.split('/')).collect();
@@ -36,7 +52,8 @@ pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], Ou
     if RESERVED.contains(&job) || job.starts_with('.') || job.ends_with(".new") {
         return Err(refused("the job has a name that the output folder uses itself"));
     }
-    let (name, folders) = parts.split_last().expect("split gives at least one part");
+    let folders = &parts[..parts.len() - 1];
+    let name = path.rsplit('/').next().unwrap_or(path);
     let mut folder = String::new();
     for part in folders {
         folder.push_str(&short(&folder_name(part), 0));
@@ -47,14 +64,13 @@ pub fn record_paths(job: &str, root: &str, path: &str) -> Result<[String; 2], Ou
         folder =
             format!("{}/{}/~{digest}/", short(&folder_name(job), 0), short(&folder_name(root), 0));
     }
-    let name = short(name, ".json".len());
-    Ok([format!("{folder}{name}.json"), format!("{folder}{name}.md")])
+    Ok((folder, name))
 }
 
 /// `a.json` → `a.json~`, `a.json~` → `a.json~~`: no folder is named like a record, and no two meet.
 fn folder_name(part: &str) -> String {
     let stem = part.trim_end_matches('~');
-    let is_like_record = stem.ends_with(".json") || stem.ends_with(".md");
+    let is_like_record = [".json", ".md", ".rows.csv"].iter().any(|end| stem.ends_with(end));
     format!("{part}{}", if is_like_record { "~" } else { "" })
 }
 
@@ -103,6 +119,8 @@ mod tests {
             "a.json",
             "a.md",
             "a.json/b",
+            "a.rows.csv",
+            "a.rows.csv/b",
             "a.json~/b",
             "a.json~~/b",
             "a.md/b",
@@ -115,6 +133,8 @@ mod tests {
         for source in sources {
             // "a" and "a/b" cannot both be sources: one would be file and folder at the input too.
             let paths = record_paths("job", "root", source).unwrap();
+            let rows = rows_path("job", "root", source).unwrap();
+            let paths = paths.into_iter().chain([rows]);
             assert!(paths.into_iter().all(|path| files.insert(path)), "{source}");
         }
         for file in &files {

@@ -151,12 +151,22 @@ pub(super) fn words(value: &Value) -> String {
         Value::Bool(false) => "no".into(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join("; "),
+        Value::Object(table) if table.contains_key("rows") => rows_of(table),
         Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
 
+/// A table as lines, its cells parted by bars.
+fn rows_of(table: &serde_json::Map<String, Value>) -> String {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let line = |row: &Value| list(row).iter().map(words).collect::<Vec<_>>().join(" | ");
+    let header = table.get("header").map(line).filter(|header| !header.is_empty());
+    let rows = table.get("rows").map(list).unwrap_or_default();
+    header.into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
 /// A cell that no spreadsheet takes for a formula (OWASP, "CSV Injection"), without controls.
-fn guarded(cell: &str) -> String {
+pub(super) fn guarded(cell: &str) -> String {
     let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
     let visible = |c: char| match c {
         '\n' | '\t' | '\r' => c,

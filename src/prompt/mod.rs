@@ -185,7 +185,7 @@ fn value_part(field: &Field) -> Option<Part> {
             let options = field.options.iter().map(|option| option.as_str().into()).collect();
             Part::Choice { options, ends: None }
         }
-        FieldType::Text | FieldType::Place | FieldType::Title => {
+        FieldType::Text | FieldType::Place | FieldType::Title | FieldType::Table => {
             Part::Pattern("[^\\n]{1,300}".into())
         }
         FieldType::Date | FieldType::Duration | FieldType::Money => {

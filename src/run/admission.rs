@@ -13,6 +13,9 @@ use crate::base::limits::FINISH_MARGIN_PERCENT;
 use crate::base::{Clock, Completion, TokenCounter};
 use crate::engine::Request;
 
+/// Questions whose tokens are remembered.
+const QUESTIONS_KNOWN_MAX: usize = 10_000;
+
 /// Shared by the night's threads.
 pub(super) struct Admission {
     stop: StopFlag,
@@ -31,7 +34,7 @@ struct State {
     done: Effort,
     /// Limits of the answers that are not finished, by request.
     answers: BTreeMap<u64, u32>,
-    /// Tokens of the texts that every document is asked.
+    /// Tokens of the texts that documents are asked.
     questions: BTreeMap<Arc<str>, u64>,
 }
 
@@ -138,6 +141,10 @@ pub(super) fn effort(
     known: &mut BTreeMap<Arc<str>, u64>,
 ) -> Effort {
     let mut effort = Effort::default();
+    // A question that quotes its document is of no use to another.
+    if known.len() > QUESTIONS_KNOWN_MAX {
+        known.clear();
+    }
     let mut chunk: Option<&Arc<str>> = None;
     for request in requests {
         // The questions on a chunk follow one another and share its text.

@@ -101,7 +101,8 @@ fn expired(job: &Job, state: &DocState, now: Timestamp, zone: &TimeZone) -> Opti
     }
 }
 
-fn job_of(path: &str) -> &str {
+/// The job of a document by its path in the log.
+pub(super) fn job_of(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
 }
 
@@ -126,13 +127,16 @@ fn give_up(log: &mut Log, doc: &DocId, reason: &str) -> Result<Option<Erasure>, 
     Ok(Some(Erasure { path, reason, files }))
 }
 
-/// Removes what the log names as erased and is still there, with what reviewers wrote about it, and the
-/// report, which shows all documents.
+/// Removes what the log names as erased and is still there, with what reviewers wrote about it, tables of rows
+/// that nothing goes on with, and the report, which shows all documents.
 fn finish(ledger: &Ledger, writer: &Writer) -> Result<(), Broken> {
     let words = ledger
         .erased_words()
         .map(|words| (format!("{STATE_FOLDER}/{}/{words}.json", review::FOLDER), words));
-    Ok(writer.erase(ledger.erased_files().chain(words))?)
+    writer.erase(ledger.erased_files().chain(words))?;
+    let unfinished: Vec<String> =
+        ledger.docs().filter(|(_, doc)| doc.has_part()).map(|(id, _)| id.to_string()).collect();
+    Ok(writer.sweep_parts(&|doc| unfinished.iter().any(|one| one == doc))?)
 }
 
 /// The one document with outputs that is called so.

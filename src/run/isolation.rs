@@ -32,6 +32,8 @@ pub fn isolate_for_plan(
     let roots = plan.jobs.iter().flat_map(|job| &job.roots);
     let mut read: Vec<PathBuf> = roots.map(|root| root.folder.clone()).collect();
     let input = read.first().cloned().unwrap_or_default();
+    let gates = plan.jobs.iter().filter_map(|job| job.gate.as_ref());
+    read.extend(gates.flat_map(|gate| [gate.documents.clone(), gate.labels.clone()]));
     read.extend(plan.model.sought.iter().cloned());
     read.push(plan.output.clone());
     let mut write = Vec::new();

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,15 +17,15 @@ use super::pace::{self, Effort, Pace};
 use super::progress::{Progress, minutes};
 use super::read::{self, Reading};
 use super::{Broken, STATE_FOLDER, model, pipeline};
-use crate::assemble::Work;
+use crate::assemble::{MadeWith, Work};
 use crate::audit::{Ledger, LogError, RunFacts};
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
-use crate::extract::{Document, Layer, Options, Page, PageState, View};
-use crate::intake;
+use crate::extract::{self, Document, Layer, Options, Page, PageState, View};
+use crate::intake::{self, Source};
 use crate::isolate::ParseServer;
-use crate::jobs::{self, Plan};
+use crate::jobs::{self, Job, Plan, Unit};
 
 /// What a person may say about one document.
 #[derive(Clone, Debug, Default)]
@@ -171,25 +172,22 @@ pub fn plan_sheet(
                     progress.say(&format!("reading {}", source.path));
                     let known = ledger.doc(&source.id).is_some_and(|doc| doc.last.is_some());
                     document.state = if known { "changed" } else { "new" }.to_owned();
-                    match read::of_source(server, job, &source, &plan.limits) {
-                        Ok(Reading::Read(read)) => {
-                            let budget =
-                                job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
-                            count(&mut document, &read.output, budget, counter.as_deref());
-                            if let Some(counter) = counter.as_deref() {
-                                let source = pipeline::work_source(&source);
-                                let ids = &mut || 0;
-                                let (_, requests) =
-                                    Work::new(job, source, read, made_with, counter, ids);
-                                document.effort = effort(&requests, counter, &mut questions);
-                            }
-                        }
-                        Ok(Reading::Refused(refusal)) => {
+                    let rows = job.unit_for(source.format) == Unit::Row;
+                    let by = if rows { count_rows } else { count_document };
+                    let counting = Counting {
+                        plan,
+                        job,
+                        source: &source,
+                        made_with,
+                        counter: counter.as_deref(),
+                    };
+                    match by(counting, server, &mut questions, &mut document) {
+                        Ok(()) => {}
+                        Err(Uncounted::Refused(reason)) => {
                             document.state = Outcome::Refused.word().to_owned();
-                            document.reason = refusal.message;
+                            document.reason = reason;
                         }
-                        Ok(Reading::Failed { message, .. }) => document.reason = message,
-                        Err(error) => document.reason = error,
+                        Err(Uncounted::Failed(reason)) => document.reason = reason,
                     }
                     sheet.due += usize::from(document.state != Outcome::Refused.word());
                 }
@@ -221,18 +219,87 @@ fn pace_of(plan: &Plan, progress: &Progress) -> Result<Option<Pace>, Broken> {
     Ok(pace::first(&mut loaded, engine.slots))
 }
 
-fn count(
-    planned: &mut PlannedDocument,
-    document: &Document,
-    budget: usize,
-    counter: Option<&dyn TokenCounter>,
-) {
-    planned.pages = document.pages.len() as u64;
-    if let Some(counter) = counter {
-        let chunks = chunk::split(document, budget, counter).chunks;
-        planned.chunks = chunks.len() as u64;
-        planned.tokens = chunks.iter().map(|chunk| chunk.tokens as u64).sum();
+/// A document that is due and to be counted.
+struct Counting<'a> {
+    plan: &'a Plan,
+    job: &'a Job,
+    source: &'a Source,
+    made_with: MadeWith,
+    counter: Option<&'a dyn TokenCounter>,
+}
+
+/// Why a document could not be counted.
+enum Uncounted {
+    Refused(String),
+    Failed(String),
+}
+
+/// Tokens of the questions that are known.
+type Questions = BTreeMap<Arc<str>, u64>;
+
+fn counted<T>(reading: Reading<T>) -> Result<T, Uncounted> {
+    match reading {
+        Reading::Read(read) => Ok(read),
+        Reading::Refused(refusal) => Err(Uncounted::Refused(refusal.message)),
+        Reading::Failed { message, .. } => Err(Uncounted::Failed(message)),
     }
+}
+
+fn count_document(
+    Counting { plan, job, source, made_with, counter }: Counting<'_>,
+    server: &mut ParseServer,
+    questions: &mut Questions,
+    planned: &mut PlannedDocument,
+) -> Result<(), Uncounted> {
+    let read = read::of_source(server, job, source, &plan.limits).map_err(Uncounted::Failed)?;
+    let read = counted(read)?;
+    planned.pages = read.output.pages.len() as u64;
+    let Some(counter) = counter else { return Ok(()) };
+    let budget = job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
+    let chunks = chunk::split(&read.output, budget, counter).chunks;
+    planned.chunks = chunks.len() as u64;
+    planned.tokens = chunks.iter().map(|chunk| chunk.tokens as u64).sum();
+    let source = pipeline::work_source(source);
+    let (_, requests) = Work::new(job, source, read, made_with, counter, &mut || 0);
+    planned.effort = effort(&requests, counter, questions);
+    Ok(())
+}
+
+/// Rows of a table whose questions are counted; the others are taken to be like them.
+const ROWS_COUNTED: usize = 256;
+
+/// Counts a table whose rows are documents: each is a chunk, and the first stand for all.
+fn count_rows(
+    Counting { plan, job, source, made_with, counter }: Counting<'_>,
+    server: &mut ParseServer,
+    questions: &mut Questions,
+    planned: &mut PlannedDocument,
+) -> Result<(), Uncounted> {
+    let (format, limits) = (source.format, &plan.limits);
+    let table = read::survey(server, source, limits).map_err(Uncounted::Failed)?;
+    let table = counted(table)?.output;
+    (planned.pages, planned.chunks) = (table.sheets.len() as u64, table.rows());
+    let Some(counter) = counter else { return Ok(()) };
+    let rows = read::rows(server, source, (&table, 0), limits).map_err(Uncounted::Failed)?;
+    let rows = counted(rows)?;
+    let mut sample = Effort::default();
+    let (mut tokens, mut count) = (0, 0);
+    for row in rows.iter().take(ROWS_COUNTED) {
+        let document = extract::row_document(format, &table.sheets[row.sheet], row, limits);
+        let pages = document.output.pages.iter();
+        tokens += pages.map(|page| counter.count(&page.model) as u64).sum::<u64>();
+        let source = pipeline::work_source(source);
+        let (_, requests) = Work::new(job, source, document, made_with.clone(), counter, &mut || 0);
+        sample = sample.plus(effort(&requests, counter, questions));
+        count += 1;
+    }
+    let scaled = |of_sample: u64| of_sample * table.rows() / count;
+    planned.tokens = scaled(tokens);
+    planned.effort = Effort {
+        prompt_tokens: scaled(sample.prompt_tokens),
+        answer_tokens_max: scaled(sample.answer_tokens_max),
+    };
+    Ok(())
 }
 
 impl PlanSheet {

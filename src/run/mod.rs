@@ -8,6 +8,7 @@ mod deadline;
 mod diff;
 mod erase;
 mod fit;
+mod gate;
 mod isolation;
 mod look;
 mod model;
@@ -21,6 +22,7 @@ mod read;
 mod replay;
 mod report;
 mod review;
+mod rows;
 mod score;
 mod shape;
 mod signal;
@@ -78,6 +80,8 @@ pub enum Broken {
     Disk(String),
     /// A way out of the program is open that has to be closed.
     Isolation(String),
+    /// A golden set scores below its job's bar.
+    Gate(String),
     Log(LogError),
     Intake(IntakeError),
     Output(OutputError),
@@ -95,7 +99,8 @@ impl fmt::Display for Broken {
             Broken::Usage(message)
             | Broken::Model(message)
             | Broken::Disk(message)
-            | Broken::Isolation(message) => f.write_str(message),
+            | Broken::Isolation(message)
+            | Broken::Gate(message) => f.write_str(message),
             Broken::Log(error) => error.fmt(f),
             Broken::Intake(error) => error.fmt(f),
             Broken::Output(error) => error.fmt(f),

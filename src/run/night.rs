@@ -1,5 +1,6 @@
 //! `nightclerk run`: what is due, the order of commitment, and one outcome for every input.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,13 @@ use jiff::Timestamp;
 use super::admission::Admission;
 use super::deadline::Deadline;
 use super::erase::{self, Erasure};
+use super::gate;
 use super::pace::{self, Measured, Pace};
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
 use super::read;
 use super::report;
+use super::rows::{self, OpenTable};
 use super::shape;
 use super::signal::StopFlag;
 use super::transcript::Transcript;
@@ -21,13 +24,13 @@ use super::{Broken, closing, model};
 use crate::assemble::{self, MadeWith, Record};
 use crate::audit::{
     self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
-    Inventory, Ledger, Log, ModelFile, OutputFile, RunStart, Shape, Tables,
+    Inventory, Ledger, Log, ModelFile, OutputFile, Part, RunStart, Shape, Tables,
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
 use crate::engine;
 use crate::intake::{Source, SourceState};
 use crate::isolate::ParseServer;
-use crate::jobs::{Job, Plan, TaskKind};
+use crate::jobs::{Job, Plan, TaskKind, Unit};
 use crate::output::{Row, TableFiles, Writer, WrittenFile};
 
 pub use closing::{Closing, DocumentEnd, Estimate};
@@ -104,6 +107,13 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
         .map(|(job, source)| stand(plan, job, source, choice, log.ledger()))
         .collect();
     defer_beyond(choice.limit, &mut stands);
+    sweep_parts(&jobs, &sources, log.ledger(), &writer)?;
+    for job in &jobs {
+        let mut own = sources.iter().zip(&stands).filter(|((of, _), _)| of.name == job.name);
+        if own.any(|(_, stand)| matches!(stand, Stand::Due(..))) {
+            gate::check(plan, job, &mut log, tools)?;
+        }
+    }
 
     let night = Night {
         plan,
@@ -119,6 +129,28 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
         begun_at: vec![Duration::ZERO; sources.len()],
     };
     night.work(&jobs, stands)
+}
+
+/// Removes unfinished tables of rows whose inputs are no longer what they were.
+fn sweep_parts(
+    jobs: &[&Job],
+    sources: &[(&Job, Source)],
+    ledger: &Ledger,
+    writer: &Writer,
+) -> Result<(), Broken> {
+    let there: BTreeMap<String, &Source> =
+        sources.iter().map(|(_, source)| (source.id.to_string(), source)).collect();
+    let others: BTreeSet<String> = ledger
+        .docs()
+        .filter(|(_, doc)| !jobs.iter().any(|job| erase::job_of(&doc.path) == job.name))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    let goes_on = |doc: &str| {
+        let source = there.get(doc);
+        others.contains(doc)
+            || source.is_some_and(|source| ledger.has_part(&source.id, &source.digest))
+    };
+    Ok(writer.sweep_parts(&goes_on)?)
 }
 
 /// The jobs that were asked for.
@@ -311,14 +343,16 @@ impl Night<'_> {
         let loaded = self.tools.clock.elapsed();
         let facts = engine.facts();
         let (tokenizer, template) = (facts.tokenizer_digest, facts.template_digest);
-        let work: Vec<Due<'_>> = due
-            .iter()
-            .map(|(index, made_with, _)| {
-                let (job, source) = &self.sources[*index];
-                let made_with = MadeWith { tokenizer, template, ..made_with.clone() };
-                Due { source, job, made_with }
-            })
-            .collect();
+        let mut work: Vec<Due<'_>> = Vec::with_capacity(due.len());
+        let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        for (at, (index, made_with, shape)) in due.iter().enumerate() {
+            let (job, source) = &self.sources[*index];
+            let made_with = MadeWith { tokenizer, template, ..made_with.clone() };
+            let known = rows::known_part(&self.writer, self.log.ledger(), (job, source), shape)?;
+            let rows = known.map(|part| part.map_or(0, |part| part.rows));
+            parts.extend(known.flatten().map(|part| (at, part)));
+            work.push(Due { source, job, made_with, rows });
+        }
         let bytes = work.iter().map(|due| due.source.bytes).sum();
         progress.update(|standing| (standing.documents, standing.bytes) = (work.len(), bytes));
 
@@ -328,6 +362,8 @@ impl Night<'_> {
             sources: self.sources,
             due: &due,
             work: &work,
+            parts,
+            tables: BTreeMap::new(),
             writer: &self.writer,
             log: &mut self.log,
             ends: &mut self.ends,
@@ -461,7 +497,8 @@ impl Night<'_> {
             });
         }
         let mut fields: Vec<String> = Vec::new();
-        for task in &job.tasks {
+        // The fields of rows stand in tables of their own.
+        for task in job.tasks.iter().filter(|task| task.unit == Unit::Document) {
             if let TaskKind::Extract { fields: of_task } = &task.kind {
                 fields.extend(of_task.iter().map(|field| field.name.clone()));
             }
@@ -476,6 +513,9 @@ struct Books<'a> {
     sources: &'a [(&'a Job, Source)],
     due: &'a [(usize, MadeWith, Digest)],
     work: &'a [Due<'a>],
+    /// What earlier runs left of tables whose rows are documents, by index in `due`.
+    parts: BTreeMap<usize, Part>,
+    tables: BTreeMap<usize, OpenTable>,
     writer: &'a Writer,
     log: &'a mut Log,
     ends: &'a mut Vec<(usize, DocumentEnd)>,
@@ -489,26 +529,34 @@ impl Books<'_> {
     fn enter(&mut self, at: usize, step: Step) -> Result<(), Broken> {
         let (index, _, shape) = self.due[at];
         let source = &self.sources[index].1;
-        let attempt = self.log.ledger().attempts(&source.id, &source.digest, &shape) + 1;
         let settled = match step {
             Step::Begun => {
                 self.begun_at[index] = self.clock.elapsed();
                 self.progress.update(|standing| standing.bytes_read += source.bytes);
-                let start = DocStart {
-                    doc: source.id,
-                    path: log_path(source),
-                    input_sha256: source.digest,
-                    bytes: source.bytes,
-                    shape,
-                    attempt,
-                };
-                self.log.append(&Event::DocStart(start))?;
+                return self.log_start(at, None);
+            }
+            Step::Table(survey) => {
+                let (job, known) = (self.sources[index].0, self.parts.remove(&at));
+                let table = OpenTable::open(self.writer, job, source, *survey, known)?;
+                self.tables.insert(at, table);
                 return Ok(());
+            }
+            Step::Row(end) => {
+                let table = self.tables.get_mut(&at).expect("a table comes before its rows");
+                return match table.take(&end)? {
+                    Some(part) => self.log_start(at, Some(part)),
+                    None => Ok(()),
+                };
             }
             Step::Ended(settled) => settled,
         };
+        let table = self.tables.remove(&at);
+        let table = table.map(|table| self.close_table(at, table)).transpose()?;
         let (outcome, reason, pages) = match settled {
-            Settled::Answered { record, text } => self.answered(index, &record, text, shape)?,
+            Settled::Answered { record, text } => {
+                self.answered(index, (&record, text), Vec::new(), shape)?
+            }
+            Settled::Rows => self.rows_answered(at, table.expect("it was opened"), shape)?,
             Settled::Refused(reason) => {
                 let outputs = self.unread(at, Outcome::Refused, &reason)?;
                 let skip = doc_skip(source, Outcome::Refused, &reason, 0, outputs);
@@ -521,7 +569,7 @@ impl Books<'_> {
                 (Outcome::Deferred, reason, 0)
             }
             Settled::Failed { class, message } => {
-                self.failed(at, source, shape, class, &message, attempt)?;
+                self.failed(at, source, shape, class, &message)?;
                 (Outcome::Failed, message, 0)
             }
         };
@@ -534,15 +582,57 @@ impl Books<'_> {
         Ok(())
     }
 
+    /// Logs that work on the due document `at` begins, or how far it has come.
+    fn log_start(&mut self, at: usize, part: Option<Part>) -> Result<(), Broken> {
+        let (index, _, shape) = self.due[at];
+        let source = &self.sources[index].1;
+        let start = DocStart {
+            doc: source.id,
+            path: log_path(source),
+            input_sha256: source.digest,
+            bytes: source.bytes,
+            shape,
+            attempt: self.log.ledger().attempts(&source.id, &source.digest, &shape) + 1,
+            part,
+        };
+        self.log.append(&Event::DocStart(start))?;
+        Ok(())
+    }
+
+    /// Makes what a table has durable and known to the next run.
+    fn close_table(&mut self, at: usize, mut table: OpenTable) -> Result<OpenTable, Broken> {
+        if let Some(part) = table.sync()? {
+            self.log_start(at, Some(part))?;
+        }
+        Ok(table)
+    }
+
+    /// A table all of whose rows are durable: its file first, then its record.
+    fn rows_answered(
+        &mut self,
+        at: usize,
+        table: OpenTable,
+        shape: Digest,
+    ) -> Result<(Outcome, String, u32), Broken> {
+        let (index, due) = (self.due[at].0, &self.work[at]);
+        let record = table.lines.record(due.source, due.made_with.clone());
+        let text = table.lines.text();
+        keep_superseded(self.writer, self.log.ledger(), (due.job, due.source), &record)?;
+        let file = table.finish(self.writer, due.source)?;
+        self.answered(index, (&record, text), vec![file], shape)
+    }
+
+    /// `more`: files beside the record that are durable already.
     fn answered(
         &mut self,
         index: usize,
-        record: &Record,
-        text_sha256: Digest,
+        (record, text_sha256): (&Record, Digest),
+        more: Vec<WrittenFile>,
         shape: Digest,
     ) -> Result<(Outcome, String, u32), Broken> {
         let (job, source) = &self.sources[index];
-        let outputs = write_record(self.writer, self.log.ledger(), (job, source), record)?;
+        let mut outputs = write_record(self.writer, self.log.ledger(), (job, source), record)?;
+        outputs.extend(files(more));
         let (outcome, reason, pages) = (record.outcome, record.reason.clone(), record.source.pages);
         if !matches!(outcome, Outcome::Done | Outcome::Partial) {
             let skip = doc_skip(source, outcome, &reason, 0, outputs);
@@ -578,8 +668,8 @@ impl Books<'_> {
         shape: Digest,
         class: &str,
         message: &str,
-        attempts: u64,
     ) -> Result<(), Broken> {
+        let attempts = self.log.ledger().attempts(&source.id, &source.digest, &shape) + 1;
         let outputs = self.unread(at, Outcome::Failed, message)?;
         let fail = DocFail {
             doc: source.id,
@@ -612,12 +702,23 @@ fn write_record(
     (job, source): (&Job, &Source),
     record: &Record,
 ) -> Result<Vec<OutputFile>, Broken> {
+    keep_superseded(writer, ledger, (job, source), record)?;
+    Ok(files(writer.record(record)?))
+}
+
+/// Puts the files of an earlier answer aside before `record` takes their place, where the job keeps them.
+fn keep_superseded(
+    writer: &Writer,
+    ledger: &Ledger,
+    (job, source): (&Job, &Source),
+    record: &Record,
+) -> Result<(), Broken> {
     let before = ledger.doc(&source.id).filter(|_| job.keep_superseded);
     if let Some(done) = before.as_ref().and_then(|doc| doc.done.as_ref()) {
         let files = done.outputs.iter().map(|file| (file.path.clone(), file.sha256));
         writer.keep_superseded(done.seq, files, record)?;
     }
-    Ok(files(writer.record(record)?))
+    Ok(())
 }
 
 fn files(written: Vec<WrittenFile>) -> Vec<OutputFile> {

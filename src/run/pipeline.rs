@@ -1,5 +1,5 @@
 //! The night's three threads: one reads documents, one owns the model, and the caller's own assembles
-//! and commits. All queues between them are bounded; no thread waits for two others at once.
+//! and commits. A row of a table that is a document of its own goes the same way as any. All queues between them are bounded; no thread waits for two others at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,15 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 use super::admission::Admission;
 use super::progress::Progress;
 use super::read::{self, Reading};
+use super::rows::RowEnd;
 use super::transcript::Transcript;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
-use crate::base::limits::{QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX};
-use crate::base::{Completion, Digest, Limits, TokenCounter, Warning};
+use crate::base::limits::{
+    QUESTIONS_PER_SLOT, QUEUE_ANSWERS_MAX, QUEUE_DOCUMENTS_MAX, ROWS_OPEN_MAX,
+};
+use crate::base::{Completion, Digest, Limits, TokenCounter, Warned, Warning};
 use crate::engine::{Engine, Request};
+use crate::extract::{self, Document, Row, Survey};
 use crate::intake::{self, Source};
 use crate::isolate::ParseServer;
 use crate::jobs::Job;
@@ -24,12 +28,18 @@ pub(super) struct Due<'a> {
     pub(super) source: &'a Source,
     pub(super) job: &'a Job,
     pub(super) made_with: MadeWith,
+    /// Of a table whose rows are documents: how many of them were answered before.
+    pub(super) rows: Option<u64>,
 }
 
 /// What happened to a due document.
 pub(super) enum Step {
     /// It was read, or the attempt was made.
     Begun,
+    /// It is a table that looks like this; its rows follow.
+    Table(Box<Warned<Survey>>),
+    /// The next row of a table, in the table's order.
+    Row(RowEnd),
     Ended(Settled),
 }
 
@@ -43,6 +53,8 @@ pub(super) enum Settled {
         /// Of both layers of every page.
         text: Digest,
     },
+    /// A table: every row was a step.
+    Rows,
     /// Not readable as it is; no attempt is counted.
     Refused(String),
     /// Broken on the way; counts as an attempt.
@@ -58,6 +70,21 @@ enum FromReader {
         open: Box<Open>,
         requests: Vec<Request>,
     },
+    Table {
+        index: usize,
+        survey: Box<Warned<Survey>>,
+    },
+    /// A row, counted from 0 over its table.
+    Row {
+        key: Key,
+        open: Box<Open>,
+        requests: Vec<Request>,
+    },
+    /// No more rows of this table follow; how it ends.
+    RowsEnded {
+        index: usize,
+        settled: Settled,
+    },
     Ended {
         index: usize,
         settled: Settled,
@@ -69,10 +96,15 @@ enum FromReader {
     },
 }
 
+/// A document by its index in `due`, and of a table the row, counted from 0; of others 0.
+type Key = (usize, u64);
+
 /// A document whose questions are with the engine.
 struct Open {
     work: Work,
     text: Digest,
+    /// The row that it is.
+    row: Option<Row>,
 }
 
 /// What the inference thread hands on.
@@ -103,7 +135,9 @@ pub(super) fn work_off<E>(
     thread::scope(|scope| {
         let counter = counter.as_ref();
         let ids = &ids;
-        scope.spawn(move || read_all(due, limits, server, counter, ids, admission, &documents_in));
+        scope.spawn(move || {
+            Reader { limits, server, counter, ids, admission, documents: documents_in }.read(due)
+        });
         scope.spawn(move || {
             infer(engine, transcript, progress, admission, &requests_out, &answers_in)
         });
@@ -116,6 +150,7 @@ pub(super) fn work_off<E>(
             requests,
             answers,
             open: BTreeMap::new(),
+            tables: BTreeMap::new(),
             asked: BTreeMap::new(),
             questions_enough: QUESTIONS_PER_SLOT * slots,
             backlog: VecDeque::new(),
@@ -126,61 +161,145 @@ pub(super) fn work_off<E>(
 }
 
 /// The reading thread: one document after the other, each in a child of its own.
-fn read_all(
-    due: &[Due<'_>],
-    limits: &Limits,
-    server: &mut ParseServer,
-    counter: &dyn TokenCounter,
-    ids: &AtomicU64,
-    admission: &Admission,
-    documents: &Sender<FromReader>,
-) {
-    for (index, due) in due.iter().enumerate() {
-        if admission.over().is_some() {
-            return;
+struct Reader<'a> {
+    limits: &'a Limits,
+    server: &'a mut ParseServer,
+    counter: &'a dyn TokenCounter,
+    ids: &'a AtomicU64,
+    admission: &'a Admission,
+    documents: Sender<FromReader>,
+}
+
+/// The collector gave up; it says why.
+struct Unheard;
+
+impl Reader<'_> {
+    fn read(mut self, due: &[Due<'_>]) {
+        for (index, due) in due.iter().enumerate() {
+            if self.admission.over().is_some() {
+                return;
+            }
+            let heard = match due.rows {
+                None => self.document(index, due),
+                Some(from) => self.table(index, due, from),
+            };
+            if heard.is_err() {
+                return;
+            }
         }
-        let message = match read_one(due, limits, server, counter, ids) {
-            Ok((open, requests)) => match admission.take(&requests, counter) {
+    }
+
+    fn send(&self, message: FromReader) -> Result<(), Unheard> {
+        self.documents.send(message).map_err(|_| Unheard)
+    }
+
+    fn document(&mut self, index: usize, due: &Due<'_>) -> Result<(), Unheard> {
+        let message = match self.read_one(due) {
+            Ok((open, requests)) => match self.admission.take(&requests, self.counter) {
                 Ok(()) => FromReader::Opened { index, open: Box::new(open), requests },
                 Err(reason) => FromReader::Passed { index, reason },
             },
             Err(settled) => FromReader::Ended { index, settled },
         };
-        if documents.send(message).is_err() {
-            return; // The collector gave up; it says why.
+        self.send(message)
+    }
+
+    fn read_one(&mut self, due: &Due<'_>) -> Result<(Open, Vec<Request>), Settled> {
+        let source = due.source;
+        let read = read::of_source(self.server, due.job, source, self.limits).map_err(unopened)?;
+        let mut document = understood(read)?;
+        intake::unchanged(source).map_err(Settled::Refused)?;
+        if !source.note.is_empty() {
+            document.warnings.insert(0, Warning::document(source.note.clone()));
         }
+        Ok(self.open(due, document, None))
+    }
+
+    fn open(
+        &self,
+        due: &Due<'_>,
+        document: Warned<Document>,
+        row: Option<Row>,
+    ) -> (Open, Vec<Request>) {
+        let text = read::text_digest(&document.output);
+        let (work, requests) = Work::new(
+            due.job,
+            work_source(due.source),
+            document,
+            due.made_with.clone(),
+            self.counter,
+            &mut || self.ids.fetch_add(1, Ordering::Relaxed),
+        );
+        (Open { work, text, row }, requests)
+    }
+
+    /// A table, whose rows from the `from`-th on are handed on one by one.
+    fn table(&mut self, index: usize, due: &Due<'_>, from: u64) -> Result<(), Unheard> {
+        let survey = match self.survey(due) {
+            Ok(survey) => survey,
+            Err(settled) => return self.send(FromReader::Ended { index, settled }),
+        };
+        let table = survey.output.clone();
+        self.send(FromReader::Table { index, survey: Box::new(survey) })?;
+        let settled = self.rows(index, due, &table, from)?;
+        self.send(FromReader::RowsEnded { index, settled })
+    }
+
+    fn survey(&mut self, due: &Due<'_>) -> Result<Warned<Survey>, Settled> {
+        let read = read::survey(self.server, due.source, self.limits).map_err(unopened)?;
+        let mut survey = understood(read)?;
+        if !due.source.note.is_empty() {
+            survey.warnings.insert(0, Warning::document(due.source.note.clone()));
+        }
+        Ok(survey)
+    }
+
+    /// Hands on the rows of `table` from the `from`-th on, and says how the table ends.
+    fn rows(
+        &mut self,
+        index: usize,
+        due: &Due<'_>,
+        table: &Survey,
+        from: u64,
+    ) -> Result<Settled, Unheard> {
+        let format = due.source.format;
+        let mut at = from;
+        while at < table.rows() {
+            let piece = read::rows(self.server, due.source, (table, at), self.limits);
+            let piece = piece.map_err(unopened).and_then(understood);
+            let rows = match piece {
+                Ok(rows) => rows,
+                Err(settled) => return Ok(settled),
+            };
+            for row in rows {
+                if let Some(why) = self.admission.over() {
+                    return Ok(Settled::Deferred(format!("{why} before it was finished")));
+                }
+                let sheet = &table.sheets[row.sheet];
+                let document = extract::row_document(format, sheet, &row, self.limits);
+                let (open, requests) = self.open(due, document, Some(row));
+                if let Err(reason) = self.admission.take(&requests, self.counter) {
+                    return Ok(Settled::Deferred(format!("from row {} on: {reason}", at + 1)));
+                }
+                let open = Box::new(open);
+                self.send(FromReader::Row { key: (index, at), open, requests })?;
+                at += 1;
+            }
+        }
+        Ok(intake::unchanged(due.source).map_or_else(Settled::Refused, |()| Settled::Rows))
     }
 }
 
-fn read_one(
-    due: &Due<'_>,
-    limits: &Limits,
-    server: &mut ParseServer,
-    counter: &dyn TokenCounter,
-    ids: &AtomicU64,
-) -> Result<(Open, Vec<Request>), Settled> {
-    let source = due.source;
-    let broken = |class, message| Settled::Failed { class, message };
-    let read = read::of_source(server, due.job, source, limits);
-    let mut document = match read.map_err(|error| broken("io", error))? {
-        Reading::Read(document) => document,
-        Reading::Refused(refusal) => return Err(Settled::Refused(refusal.message)),
-        Reading::Failed { class, message } => return Err(broken(class, message)),
-    };
-    intake::unchanged(source).map_err(Settled::Refused)?;
-    if !source.note.is_empty() {
-        document.warnings.insert(0, Warning::document(source.note.clone()));
+fn unopened(message: String) -> Settled {
+    Settled::Failed { class: "io", message }
+}
+
+fn understood<T>(reading: Reading<T>) -> Result<T, Settled> {
+    match reading {
+        Reading::Read(read) => Ok(read),
+        Reading::Refused(refusal) => Err(Settled::Refused(refusal.message)),
+        Reading::Failed { class, message } => Err(Settled::Failed { class, message }),
     }
-    let text = read::text_digest(&document.output);
-    let (work, requests) = Work::new(
-        due.job,
-        work_source(source),
-        document,
-        due.made_with.clone(),
-        counter,
-        &mut || ids.fetch_add(1, Ordering::Relaxed),
-    );
-    Ok((Open { work, text }, requests))
 }
 
 /// What `assemble` needs to know of a source.
@@ -278,10 +397,11 @@ struct Collector<'a> {
     documents: Option<Receiver<FromReader>>,
     requests: Sender<Vec<Request>>,
     answers: Receiver<FromEngine>,
+    open: BTreeMap<Key, Box<Open>>,
     /// By index in `due`.
-    open: BTreeMap<usize, Box<Open>>,
+    tables: BTreeMap<usize, Table>,
     /// Request id → document.
-    asked: BTreeMap<u64, usize>,
+    asked: BTreeMap<u64, Key>,
     /// With so many questions open no further document is taken in: those that are in get finished,
     /// and a kill costs little.
     questions_enough: usize,
@@ -290,11 +410,39 @@ struct Collector<'a> {
     settled: Vec<bool>,
 }
 
+/// A table whose rows are on their way.
+struct Table {
+    /// The row that is handed on next.
+    next: u64,
+    /// Answered, and waiting for an earlier row.
+    waiting: BTreeMap<u64, RowEnd>,
+    /// Rows with the engine.
+    open: usize,
+    /// A row was given up: those after it are not handed on.
+    given_up: Option<Settled>,
+    /// No further row comes.
+    end: Option<Settled>,
+}
+
+impl Table {
+    fn beginning(next: u64) -> Table {
+        Table { next, waiting: BTreeMap::new(), open: 0, given_up: None, end: None }
+    }
+}
+
 impl Collector<'_> {
+    /// Whether there is room for a document, or another row.
+    fn wants_document(&self) -> bool {
+        let open: usize = self.tables.values().map(|table| table.open).sum();
+        let waiting: usize = self.tables.values().map(|table| table.waiting.len()).sum();
+        self.open.len() - open < QUEUE_DOCUMENTS_MAX
+            && open + waiting < ROWS_OPEN_MAX
+            && self.asked.len() < self.questions_enough
+    }
+
     fn collect<E>(mut self, on: &mut OnStep<'_, E>) -> Result<(), E> {
         while self.documents.is_some() || !self.open.is_empty() {
-            let wants_document =
-                self.open.len() < QUEUE_DOCUMENTS_MAX && self.asked.len() < self.questions_enough;
+            let wants_document = self.wants_document();
             let documents = self.documents.clone().filter(|_| wants_document);
             let mut select = Select::new();
             let from_engine = select.recv(&self.answers);
@@ -349,22 +497,41 @@ impl Collector<'_> {
             }
             FromReader::Opened { index, open, requests } => {
                 on(index, Step::Begun)?;
-                self.open.insert(index, open);
-                self.ask(index, requests);
-                self.close_if_finished(index, on)
+                let key = (index, 0);
+                self.open.insert(key, open);
+                self.ask(key, requests);
+                self.close_if_finished(key, on)
             }
+            FromReader::Table { index, survey } => {
+                on(index, Step::Begun)?;
+                on(index, Step::Table(survey))?;
+                Ok(())
+            }
+            FromReader::Row { key, open, requests } => {
+                self.tables.entry(key.0).or_insert_with(|| Table::beginning(key.1)).open += 1;
+                self.open.insert(key, open);
+                self.ask(key, requests);
+                self.close_if_finished(key, on)
+            }
+            FromReader::RowsEnded { index, settled } => match self.tables.get_mut(&index) {
+                Some(table) => {
+                    table.end = Some(settled);
+                    self.close_table(index, on)
+                }
+                None => self.end(index, settled, on),
+            },
         }
     }
 
     fn answer<E>(&mut self, answer: FromEngine, on: &mut OnStep<'_, E>) -> Result<(), E> {
         let (id, end) = match answer {
             FromEngine::Completed(completion) => {
-                let Some(index) = self.asked.remove(&completion.id) else { return Ok(()) };
-                let Some(open) = self.open.get_mut(&index) else { return Ok(()) };
+                let Some(key) = self.asked.remove(&completion.id) else { return Ok(()) };
+                let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
                 let ids = &mut || self.ids.fetch_add(1, Ordering::Relaxed);
                 let more = open.work.accept(completion, self.counter, ids);
-                self.ask(index, more);
-                return self.close_if_finished(index, on);
+                self.ask(key, more);
+                return self.close_if_finished(key, on);
             }
             FromEngine::Dropped(id) => {
                 let reason = format!("{} before it was finished", self.why_over());
@@ -374,37 +541,71 @@ impl Collector<'_> {
                 (id, Settled::Failed { class: "context_overflow", message })
             }
         };
-        match self.asked.remove(&id) {
-            Some(index) if self.open.contains_key(&index) => {
-                let of_others = |asked: &Vec<Request>| {
-                    asked.iter().all(|request| self.asked.get(&request.id) != Some(&index))
-                };
-                self.backlog.retain(of_others);
-                self.end(index, end, on)
+        let Some(key) = self.asked.remove(&id) else { return Ok(()) };
+        let Some(open) = self.open.remove(&key) else { return Ok(()) };
+        let of_others = |asked: &Vec<Request>| {
+            asked.iter().all(|request| self.asked.get(&request.id) != Some(&key))
+        };
+        self.backlog.retain(of_others);
+        match (open.row, end) {
+            (None, end) => self.end(key.0, end, on),
+            (Some(row), Settled::Failed { message, .. }) => {
+                self.row(key, RowEnd { row, answer: Err(message), text: open.text }, on)
             }
-            _ => Ok(()),
+            (Some(_), end) => {
+                if let Some(table) = self.tables.get_mut(&key.0) {
+                    table.open -= 1;
+                    table.given_up.get_or_insert(end);
+                }
+                self.close_table(key.0, on)
+            }
         }
     }
 
-    fn ask(&mut self, index: usize, requests: Vec<Request>) {
-        self.asked.extend(requests.iter().map(|request| (request.id, index)));
+    fn ask(&mut self, key: Key, requests: Vec<Request>) {
+        self.asked.extend(requests.iter().map(|request| (request.id, key)));
         if !requests.is_empty() {
             self.backlog.push_back(requests);
         }
     }
 
-    fn close_if_finished<E>(&mut self, index: usize, on: &mut OnStep<'_, E>) -> Result<(), E> {
-        match self.open.get(&index) {
-            Some(open) if open.work.finished() => {
-                let (record, text) = (Box::new(open.work.record()), open.text);
-                self.end(index, Settled::Answered { record, text }, on)
-            }
-            _ => Ok(()),
+    fn close_if_finished<E>(&mut self, key: Key, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        if !self.open.get(&key).is_some_and(|open| open.work.finished()) {
+            return Ok(());
+        }
+        let Some(open) = self.open.remove(&key) else { return Ok(()) };
+        let (record, text) = (Box::new(open.work.record()), open.text);
+        match open.row {
+            None => self.end(key.0, Settled::Answered { record, text }, on),
+            Some(row) => self.row(key, RowEnd { row, answer: Ok(record), text }, on),
         }
     }
 
+    /// A row has ended: it is handed on as soon as all before it are.
+    fn row<E>(&mut self, key: Key, end: RowEnd, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        let Some(table) = self.tables.get_mut(&key.0) else { return Ok(()) };
+        table.open -= 1;
+        table.waiting.insert(key.1, end);
+        while let Some(end) = table.waiting.remove(&table.next) {
+            table.next += 1;
+            on(key.0, Step::Row(end))?;
+        }
+        self.close_table(key.0, on)
+    }
+
+    /// Ends a table of which no row is open and none comes any more.
+    fn close_table<E>(&mut self, index: usize, on: &mut OnStep<'_, E>) -> Result<(), E> {
+        let is_over = |table: &Table| table.open == 0 && table.end.is_some();
+        if !self.tables.get(&index).is_some_and(is_over) {
+            return Ok(());
+        }
+        let Some(table) = self.tables.remove(&index) else { return Ok(()) };
+        let settled = table.given_up.or(table.end).expect("it is over");
+        self.end(index, settled, on)
+    }
+
     fn end<E>(&mut self, index: usize, settled: Settled, on: &mut OnStep<'_, E>) -> Result<(), E> {
-        self.open.remove(&index);
+        self.open.remove(&(index, 0));
         self.settled[index] = true;
         on(index, Step::Ended(settled))
     }

@@ -1,5 +1,6 @@
 //! One document read in a process of its own, and the members of an archive listed there: what goes to the
-//! child, and what is believed of its answer.
+//! child, and what is believed of its answer. Of a table whose rows are documents, a child tells what it looks
+//! like, or reads a piece of it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::archive;
+use crate::base::limits::{ROWS_PIECE_BYTES, ROWS_PIECE_MAX};
 use crate::base::{Clock, Digest, Format, Limits, Warned};
-use crate::extract::{self, Document, Options, Refusal, RefusalKind};
+use crate::extract::{self, Document, Options, Refusal, RefusalKind, Row, Survey};
 use crate::intake::{self, Listed, Source};
 use crate::isolate::{self, ParseServer, Parsed};
 use crate::jobs::{Job, Plan};
@@ -25,6 +27,10 @@ struct Order {
 enum Task {
     /// To read a document: the input, or what lies in it.
     Read { format: Format, member: Option<Place>, options: Options },
+    /// To say what a table looks like.
+    Survey { format: Format, member: Option<Place> },
+    /// To read rows of a table, from this one on.
+    Rows { format: Format, member: Option<Place>, from: u64 },
     /// To list the members of an archive.
     List,
 }
@@ -38,8 +44,8 @@ struct Place {
 
 /// How reading a document ended.
 #[derive(Debug)]
-pub enum Reading {
-    Read(Warned<Document>),
+pub enum Reading<T = Warned<Document>> {
+    Read(T),
     /// It is not one that can be read; trying again changes nothing.
     Refused(Refusal),
     /// The child came to grief; `class` is the audit log's word for how.
@@ -69,7 +75,7 @@ pub fn read(
     limits: &Limits,
 ) -> Reading {
     let task = Task::Read { format, member: None, options: options.clone() };
-    reading(ask(server, input, task, limits), limits)
+    reading(ask(server, input, task, limits), unsound(limits))
 }
 
 /// Reads `source`, wherever it lies.
@@ -84,10 +90,64 @@ pub(super) fn of_source(
 ) -> Result<Reading, String> {
     let input = intake::open(source)?;
     let options = Options { password: job.password.clone(), ..Options::default() };
-    let place = |member: &intake::Member| Place { at: member.at.clone(), sha256: source.digest };
-    let member = source.member.as_ref().map(place);
-    let task = Task::Read { format: source.format, member, options };
-    Ok(reading(ask(server, input, task, limits), limits))
+    let task = Task::Read { format: source.format, member: place(source), options };
+    Ok(reading(ask(server, input, task, limits), unsound(limits)))
+}
+
+/// Where in its archive `source` lies, if it lies in one.
+fn place(source: &Source) -> Option<Place> {
+    let member = source.member.as_ref()?;
+    Some(Place { at: member.at.clone(), sha256: source.digest })
+}
+
+fn unsound(limits: &Limits) -> impl Fn(&Warned<Document>) -> Option<String> {
+    |document| document.output.unsound(limits)
+}
+
+/// Looks at a table.
+///
+/// # Errors
+/// As `of_source`.
+pub(super) fn survey(
+    server: &mut ParseServer,
+    source: &Source,
+    limits: &Limits,
+) -> Result<Reading<Warned<Survey>>, String> {
+    let input = intake::open(source)?;
+    let task = Task::Survey { format: source.format, member: place(source) };
+    let fault = |found: &Warned<Survey>| {
+        let none = found.output.rows() == 0 || !found.output.delimiter.is_ascii();
+        none.then(|| "a table without rows".to_owned())
+    };
+    Ok(reading(ask(server, input, task, limits), fault))
+}
+
+/// Reads rows of the table that `survey` tells of, from the `from`-th on: as many as fit a piece.
+///
+/// # Errors
+/// As `of_source`.
+pub(super) fn rows(
+    server: &mut ParseServer,
+    source: &Source,
+    (survey, from): (&Survey, u64),
+    limits: &Limits,
+) -> Result<Reading<Vec<Row>>, String> {
+    let input = intake::open(source)?;
+    let task = Task::Rows { format: source.format, member: place(source), from };
+    let fault = |rows: &Vec<Row>| {
+        let bytes: usize = rows.iter().flat_map(|row| &row.cells).map(String::len).sum();
+        let fits = |row: &Row| {
+            survey.sheets.get(row.sheet).is_some_and(|sheet| row.cells.len() <= sheet.columns.len())
+        };
+        let sound = !rows.is_empty()
+            && rows.len() <= ROWS_PIECE_MAX
+            && bytes <= 2 * ROWS_PIECE_BYTES
+            && from + rows.len() as u64 <= survey.rows()
+            && rows.is_sorted_by_key(|row| (row.sheet, row.number))
+            && rows.iter().all(fits);
+        (!sound).then(|| format!("the rows from {} on do not fit the table", from + 1))
+    };
+    Ok(reading(ask(server, input, task, limits), fault))
 }
 
 /// The inputs of `job` as they are now: files, and members of archives in their places.
@@ -158,26 +218,54 @@ pub(super) fn text_digest(document: &Document) -> Digest {
     Digest::of_parts(pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]))
 }
 
-/// The child's side: reads the whole input, answers with JSON.
+/// The child's side: reads its input, answers with JSON.
 fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Result<()> {
     let Order { task, limits } = serde_json::from_slice(request)?;
-    let bytes = whole(input, &limits)?;
     let answered = match task {
         Task::Read { format, member, options } => {
-            let document = bytes.and_then(|bytes| match member {
-                None => Ok(bytes),
-                Some(place) => taken(&bytes, &place, &limits),
-            });
-            let read = document
+            let read = document(input, member, &limits)?
                 .and_then(|document| extract::extract(&document, format, &options, &limits));
             serde_json::to_writer(output, &read)
         }
+        Task::Survey { format, member } => {
+            let read = |input: &mut dyn Read| extract::survey(input, format, &limits);
+            serde_json::to_writer(output, &table(input, member, &limits, read)?)
+        }
+        Task::Rows { format, member, from } => {
+            let read = |input: &mut dyn Read| extract::piece(input, format, from, &limits);
+            serde_json::to_writer(output, &table(input, member, &limits, read)?)
+        }
         Task::List => {
-            let listed = bytes.and_then(|bytes| archive::list(&bytes, &limits));
+            let listed = whole(input, &limits)?.and_then(|bytes| archive::list(&bytes, &limits));
             serde_json::to_writer(output, &listed)
         }
     };
     answered.map_err(io::Error::from)
+}
+
+/// The bytes of a document: the input, or what lies in it.
+fn document(
+    input: &mut File,
+    member: Option<Place>,
+    limits: &Limits,
+) -> io::Result<Result<Vec<u8>, Refusal>> {
+    Ok(whole(input, limits)?.and_then(|bytes| match member {
+        None => Ok(bytes),
+        Some(place) => taken(&bytes, &place, limits),
+    }))
+}
+
+/// What `read` makes of a table: a file as a stream, what lies in an archive from memory.
+fn table<T>(
+    input: &mut File,
+    member: Option<Place>,
+    limits: &Limits,
+    read: impl Fn(&mut dyn Read) -> Result<T, Refusal>,
+) -> io::Result<Result<T, Refusal>> {
+    match member {
+        None => Ok(read(input)),
+        Some(_) => Ok(document(input, member, limits)?.and_then(|bytes| read(&mut &*bytes))),
+    }
 }
 
 fn whole(input: &mut File, limits: &Limits) -> io::Result<Result<Vec<u8>, Refusal>> {
@@ -204,16 +292,19 @@ fn taken(bytes: &[u8], place: &Place, limits: &Limits) -> Result<Vec<u8>, Refusa
     Ok(member)
 }
 
-/// The parent's side: nothing that the child sent is believed before it is checked.
-fn reading(answer: Result<Vec<u8>, (&'static str, String)>, limits: &Limits) -> Reading {
+/// The parent's side: nothing that the child sent is believed before `fault` finds nothing wrong with it.
+fn reading<T: DeserializeOwned>(
+    answer: Result<Vec<u8>, (&'static str, String)>,
+    fault: impl Fn(&T) -> Option<String>,
+) -> Reading<T> {
     let failed = |message: String| Reading::Failed { class: "parse_error", message };
     let bytes = match answer {
         Ok(bytes) => bytes,
         Err((class, message)) => return Reading::Failed { class, message },
     };
-    match understood::<Warned<Document>>(&bytes) {
-        Ok(Ok(document)) => match document.output.unsound(limits) {
-            None => Reading::Read(document),
+    match understood::<T>(&bytes) {
+        Ok(Ok(found)) => match fault(&found) {
+            None => Reading::Read(found),
             Some(fault) => failed(format!("the reader's answer is unsound: {fault}")),
         },
         Ok(Err(refusal)) => Reading::Refused(refusal),

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,15 +12,16 @@ use serde_json::Value;
 use super::admission::Admission;
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
+use super::rows::Lines;
 use super::signal::StopFlag;
 use super::{Broken, look, model, night, read, shape};
-use crate::assemble::{MadeWith, Record};
+use crate::assemble::{MadeWith, Record, RowsTally};
 use crate::audit::{DocState, Done, Ledger};
-use crate::base::{Clock, Digest, DocId, Outcome};
+use crate::base::{Clock, Digest, DigestWriter, DocId, Outcome};
 use crate::engine::{Engine, Settings};
 use crate::intake::{Source, SourceState};
 use crate::isolate::ParseServer;
-use crate::jobs::{Job, Plan};
+use crate::jobs::{Job, Plan, Unit};
 use crate::output;
 
 /// Which documents, and under which conditions.
@@ -150,8 +152,8 @@ pub fn replay(
     for (nth, (_, candidate)) in candidates.iter().enumerate() {
         progress.say(&format!("replaying {} of {of}: {}", nth + 1, candidate.path));
         let alone = Admission::new(StopFlag::default(), None, clock.clone(), None);
-        let settled = again(plan, candidate, &settings, server, &mut engine, (&alone, progress));
-        let differences = differences(plan, candidate, settled)?;
+        let answered = again(plan, candidate, &settings, server, &mut engine, (&alone, progress))?;
+        let differences = differences(plan, candidate, answered);
         sheet.replayed.push(Replayed { path: candidate.path.to_owned(), differences });
     }
     progress.finish();
@@ -237,7 +239,21 @@ fn draw(candidates: &mut Vec<(DocId, Candidate<'_>)>, count: usize, seed: u64) {
     candidates.truncate(count);
 }
 
-/// Reads it and asks everything again, with nothing beside it.
+/// What a document is answered with when it is asked again.
+struct Again {
+    record: Record,
+    text: Digest,
+    /// Below the output folder, with the digest of the bytes that would be written.
+    files: BTreeMap<String, Digest>,
+}
+
+/// A table of rows that is hashed and not written.
+struct Unwritten {
+    lines: Lines,
+    digest: DigestWriter,
+}
+
+/// Reads it and asks everything again, with nothing beside it; the error says why it was not answered.
 fn again(
     plan: &Plan,
     candidate: &Candidate<'_>,
@@ -245,36 +261,61 @@ fn again(
     server: &mut ParseServer,
     engine: &mut Engine,
     (alone, progress): (&Admission, &Progress),
-) -> Option<Settled> {
+) -> Result<Result<Again, String>, Broken> {
     let (tokenizer, template) = (engine.facts().tokenizer_digest, engine.facts().template_digest);
     let made_with = MadeWith { tokenizer, template, ..candidate.made_with.clone() };
-    let due = [Due { source: candidate.source, job: candidate.job, made_with }];
-    let mut end = None;
+    let (source, job) = (candidate.source, candidate.job);
+    let rows = (job.unit_for(source.format) == Unit::Row).then_some(0);
+    let due = [Due { source, job, made_with: made_with.clone(), rows }];
+    let (mut end, mut table) = (None, None);
     let engine = (engine, None, settings.slots);
-    let done =
-        pipeline::work_off(&due, &plan.limits, server, engine, progress, alone, &mut |_, step| {
-            if let Step::Ended(settled) = step {
-                end = Some(settled);
+    pipeline::work_off(&due, &plan.limits, server, engine, progress, alone, &mut |_, step| {
+        match step {
+            Step::Begun => {}
+            Step::Table(survey) => {
+                let lines = Lines::new(job, source, *survey, RowsTally::default())?;
+                table = Some(Unwritten { lines, digest: DigestWriter::new() });
             }
-            Ok::<(), std::convert::Infallible>(())
-        });
-    match done {
-        Ok(()) => end,
-    }
+            Step::Row(row) => {
+                let table = table.as_mut().expect("a table comes before its rows");
+                let lines = table.lines.take(&row);
+                table.digest.write_all(&lines).expect("a digest takes any bytes");
+            }
+            Step::Ended(settled) => end = Some(settled),
+        }
+        Ok::<(), Broken>(())
+    })?;
+    let (record, text, written) = match (end, table) {
+        (Some(Settled::Answered { record, text }), _) => (*record, text, None),
+        (Some(Settled::Rows), Some(Unwritten { lines, digest })) => {
+            let record = lines.record(source, made_with);
+            let path = record.rows.as_ref().map(|rows| rows.table.clone());
+            (record, lines.text(), path.map(|path| (path, digest.finish())))
+        }
+        (
+            Some(
+                Settled::Refused(why)
+                | Settled::Deferred(why)
+                | Settled::Failed { message: why, .. },
+            ),
+            _,
+        ) => return Ok(Err(why)),
+        _ => return Ok(Err("it was given up".to_owned())),
+    };
+    let rendered = output::rendered(&record)?.into_iter();
+    let files = rendered.map(|(path, bytes)| (path, Digest::of(&bytes))).chain(written).collect();
+    Ok(Ok(Again { record, text, files }))
 }
 
 /// What of the answer is not as logged.
 fn differences(
     plan: &Plan,
     candidate: &Candidate<'_>,
-    settled: Option<Settled>,
-) -> Result<Vec<Difference>, Broken> {
-    let (record, text) = match settled {
-        Some(Settled::Answered { record, text }) => (record, text),
-        Some(
-            Settled::Refused(why) | Settled::Deferred(why) | Settled::Failed { message: why, .. },
-        ) => return Ok(vec![not_answered(&why)]),
-        None => return Ok(vec![not_answered("it was given up")]),
+    again: Result<Again, String>,
+) -> Vec<Difference> {
+    let Again { record, text, files } = match again {
+        Ok(again) => again,
+        Err(why) => return vec![not_answered(&why)],
     };
     let done = candidate.done;
     let first = first_difference(plan, done, &record);
@@ -289,12 +330,11 @@ fn differences(
     compare("text", done.text, text);
     let transcript = record.made_with.transcript.unwrap_or_else(|| Digest::of(b""));
     compare("transcript", done.transcript, transcript);
-    let files: BTreeMap<String, Vec<u8>> = output::rendered(&record)?.into_iter().collect();
     for file in &done.outputs {
-        let bytes = files.get(&file.path).map_or(&[][..], Vec::as_slice);
-        compare(&file.path, file.sha256, Digest::of(bytes));
+        let now = files.get(&file.path).copied().unwrap_or_else(|| Digest::of(b""));
+        compare(&file.path, file.sha256, now);
     }
-    Ok(found)
+    found
 }
 
 fn not_answered(why: &str) -> Difference {

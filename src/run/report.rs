@@ -128,7 +128,9 @@ impl Gathering<'_> {
                 answer.insert("review".to_owned(), review);
             }
         }
-        let texts = state.done.as_ref().and_then(|done| {
+        // The rows of a table that are documents of their own stand in a table, with their answers.
+        let by_row = record.as_ref().is_some_and(|record| record.get("rows").is_some());
+        let texts = state.done.as_ref().filter(|_| !by_row).and_then(|done| {
             let found = self.texts(doc, done.text, &digest, source, server);
             if found.is_none() {
                 say("the text that was read cannot be had any more, so quotes stand alone");

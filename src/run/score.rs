@@ -85,7 +85,7 @@ pub fn score_sheet(plan: &Plan, only: &[String], labels: &Path) -> Result<ScoreS
 }
 
 /// The labels of a CSV file with the columns document, field and value.
-fn labels_of(file: &Path) -> Result<Labels, Broken> {
+pub(super) fn labels_of(file: &Path) -> Result<Labels, Broken> {
     let wrong = |error: csv::Error| Broken::Usage(format!("{}: {error}", file.display()));
     let mut labels = Labels::default();
     for row in csv::Reader::from_path(file).map_err(wrong)?.deserialize() {

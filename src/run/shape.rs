@@ -12,7 +12,7 @@ use crate::{engine, extract, prompt};
 /// and the template's digests are still empty. They are inside the model's file, so its digest covers
 /// them.
 pub(super) fn made_with(plan: &Plan, job: &Job, format: Format) -> MadeWith {
-    let tasks = job.tasks.iter().filter(|task| task.formats.contains(&format));
+    let tasks = job.tasks_for(format);
     let tasks: BTreeMap<String, Digest> =
         tasks.map(|task| (task.name.clone(), task.digest)).collect();
     MadeWith {

@@ -153,6 +153,7 @@ pub fn doc_start(log: &Log, doc: &Doc) -> Event {
         bytes: doc.content.len() as u64,
         shape: shape(),
         attempt: log.ledger().attempts(&doc.id(), &doc.input(), &shape()) + 1,
+        part: None,
     })
 }
 

@@ -341,7 +341,7 @@ fn a_task_file_is_checked_as_closely() {
     office.write(
         "terms.toml",
         r#"kind = "extract"
-unit = "row"
+unit = "rows"
 formats = ["pfd", "msg"]
 points_max = 3
 chunk_tokens = 8000
@@ -365,7 +365,7 @@ many = "yes"
     office.write("summary.toml", "kind = \"summarise\"");
     office.check(&expect![[r#"
         summary.toml:1:8: `summarise` is no kind of task (did you mean `summarize`?)
-        terms.toml:2:8: unit = "row" is not built yet (use unit = "document": a table is then read in chunks of rows, header repeated)
+        terms.toml:2:8: `rows` is no unit (did you mean `row`?)
         terms.toml:3:12: `pfd` is no format that is read (did you mean `pdf`?)
         terms.toml:3:19: `msg` is no format that is read (known: pdf, docx, xlsx, xls, ods, csv, tsv, text, markdown, html, eml, odt, rtf, pptx, xlsb)
         terms.toml:4:14: points_max belongs to kind = "summarize"

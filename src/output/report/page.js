@@ -24,6 +24,10 @@ function words(value) {
   if (value === true) return "yes";
   if (value === false) return "no";
   if (Array.isArray(value)) return value.map(words).join("; ");
+  if (Array.isArray(value.rows)) {
+    const lines = value.header && value.header.length ? [value.header, ...value.rows] : value.rows;
+    return lines.map(row => row.map(words).join(" | ")).join("\n");
+  }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
