@@ -202,7 +202,7 @@ fn run_int<T: Multiply, const KIND: u8>(
         let mut slot = group * m + from;
         let mut rest = &mut acc[..];
         let blocks = rest.len().div_ceil(ROWS);
-        let mut ahead = Ahead::new(packed, blocks);
+        let mut ahead = Ahead::new(packed, 8 * blocks);
         if tiled {
             unpack::<KIND>(packed, &mut tile);
         }

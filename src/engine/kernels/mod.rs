@@ -179,6 +179,8 @@ pub fn matmul(pool: &Pool, w: &Matrix, x: &Activations, out: &mut [f32]) {
                         let at = (from + r) * n + panel * PANEL;
                         // SAFETY: `width` columns of row from + r < m, which are this panel's alone.
                         let out = unsafe { std::slice::from_raw_parts_mut(out.at(at), width) };
+                        #[cfg(target_arch = "x86_64")]
+                        ahead::to_write_next(out);
                         out.copy_from_slice(&acc[..width]);
                     }
                 }
