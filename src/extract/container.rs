@@ -88,12 +88,15 @@ impl<'a> Container<'a> {
     }
 
     /// Inflates every entry once and keeps nothing: afterwards a reader that knows no limits may
-    /// have the file.
+    /// have the file. Whether it needs an entry that is damaged, it finds out.
     pub(super) fn check_all(&mut self) -> Result<(), Refusal> {
         let mut content = Vec::new();
         for index in 0..self.archive.len() {
             content.clear();
-            self.inflate(index, &mut content)?;
+            match self.inflate(index, &mut content) {
+                Err(refusal) if refusal.kind != RefusalKind::Damaged => return Err(refusal),
+                _ => {}
+            }
         }
         Ok(())
     }

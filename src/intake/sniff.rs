@@ -71,7 +71,7 @@ pub(super) fn name(path: &str, head: &[u8], file: &dyn ReadAt, bytes: u64) -> Na
             "{format} encrypted with a password, which is not read yet: save it without one"
         ))
     } else {
-        (!format.is_read()).then(|| unread(format, &note))
+        (!format.is_read()).then(|| unread(format, &ending, &note))
     };
     Named { format, note, refusal }
 }
@@ -161,10 +161,15 @@ fn is_image(head: &[u8]) -> bool {
 }
 
 /// Why a format is refused, by name, and what to do.
-fn unread(format: Format, note: &str) -> String {
+fn unread(format: Format, ending: &str, note: &str) -> String {
     let way_out = match format {
         Format::Doc => "save it as DOCX or PDF",
         Format::Msg => "save it as EML or PDF, and its attachments beside it",
+        Format::Zip if ending != "zip" => {
+            return format!(
+                "a ZIP container of a kind that is not read (.{ending}): make it a PDF"
+            );
+        }
         Format::Zip => "set `archives = true` in its job, or unpack it into the folder",
         Format::Image => "make it a PDF with a text layer",
         _ if note.is_empty() => return "its content is no format that is known".to_owned(),

@@ -352,6 +352,83 @@ fn a_style_separator_joins_a_heading_and_its_clause() {
 }
 
 #[test]
+fn endnotes_and_the_margins_of_pages_follow_the_body() {
+    let reference =
+        |kind: &str, of: &str, id: &str| format!("<q:{kind}Reference q:type='{of}' r:id='{id}'/>");
+    let body = format!(
+        "<q:p><q:r><q:t>Pay</q:t></q:r><q:r><q:endnoteReference q:id='7'/></q:r></q:p>\
+         <q:p><q:r><q:t>late</q:t></q:r><q:r><q:endnoteReference q:id='4'/></q:r></q:p>\
+         <q:sectPr>{}{}{}</q:sectPr>",
+        reference("header", "default", "r1"),
+        reference("header", "first", "r2"),
+        reference("footer", "default", "r3")
+    );
+    let margin = |name: &str, inside: &str| format!("<q:{name} xmlns:q='NS'>{inside}</q:{name}>");
+    let note = |id: &str, text: &str| format!("<q:endnote q:id='{id}'>{}</q:endnote>", p(text));
+    let notes = margin("endnotes", &(note("4", "with interest") + &note("7", "in euros")));
+    let boxed = format!(
+        "<q:p><q:r><q:pict><v:x><q:txbxContent>{}</q:txbxContent></v:x></q:pict></q:r></q:p>",
+        p("in a box")
+    );
+    let parts = [
+        ("endnotes", notes),
+        ("header1", margin("hdr", &(p("Harbour Mills") + &boxed))),
+        ("header2", margin("hdr", &p("a title page that is none"))),
+        ("footer1", margin("ftr", &p("Page 1"))),
+    ];
+    let parts: Vec<(&str, &str)> = parts.iter().map(|(kind, part)| (*kind, &**part)).collect();
+    let document = read_as(&package(TRANSITIONAL, &body, &parts), View::Accepted);
+    let pages: Vec<&str> = document.pages.iter().map(|page| &*page.verbatim).collect();
+    // Word numbers endnotes i, ii in the order of their marks.
+    let expected =
+        ["Pay[i]\n\nlate[ii]", "[i] in euros\n\n[ii] with interest", "Harbour Mills\n\nin a box"];
+    assert_eq!(pages[..3], expected);
+    assert_eq!(pages.last(), Some(&"Page 1"));
+    let hidden: Vec<_> = document.pages.iter().flat_map(|page| &page.hidden).collect();
+    assert_eq!(hidden.len(), 1);
+    assert!(hidden[0].why.contains("first page header"), "{}", hidden[0].why);
+}
+
+#[test]
+fn content_controls_around_words_cells_and_rows_are_read() {
+    let cell = |text: &str| format!("<q:tc>{}</q:tc>", p(text));
+    let control =
+        |inside: &str| format!("<q:sdt><q:sdtPr/><q:sdtContent>{inside}</q:sdtContent></q:sdt>");
+    let body = format!(
+        "<q:tbl><q:tr>{}{}</q:tr>{}</q:tbl><q:p><q:r><q:t xml:space='preserve'>Party: </q:t></q:r>{}</q:p>",
+        control(&cell("A")),
+        cell("B"),
+        control(&format!("<q:tr>{}{}</q:tr>", cell("C"), control(&cell("D")))),
+        control(&control("<q:r><q:t>Mills</q:t></q:r>"))
+    );
+    assert_eq!(text_of(&body, View::Accepted), "A\tB\nC\tD\n\nParty: Mills");
+}
+
+#[test]
+fn tables_in_tables_and_merged_cells_keep_every_text_once_and_in_order() {
+    let row = |cells: &[&str]| {
+        let cells = cells.iter().map(|inside| format!("<q:tc>{inside}</q:tc>"));
+        format!("<q:tr>{}</q:tr>", cells.collect::<String>())
+    };
+    let (a, b, c, d) = (p("a"), p("b"), p("c"), p("d"));
+    let inner = format!("<q:tbl>{}{}</q:tbl>", row(&[&a, &b]), row(&[&c, &d]));
+    let nested = format!("{}{inner}{}", p("before"), p("after"));
+    let merge = |mark: &str, text: &str| {
+        format!("<q:tcPr><q:gridSpan q:val='2'/>{mark}</q:tcPr>{}", p(text))
+    };
+    let body = format!(
+        "<q:tbl>{}</q:tbl>{}<q:tbl>{}{}{}</q:tbl>",
+        row(&[&p("left"), &nested]),
+        p("between"),
+        row(&[&merge("<q:vMerge q:val='restart'/>", "tall and wide"), &p("1")]),
+        row(&[&merge("<q:vMerge/>", ""), &p("2")]),
+        row(&[&p("x"), &p("y"), &p("3")])
+    );
+    let expected = "left\n\nbefore\na\tb\nc\td\n\nafter\n\nbetween\ntall and wide\t1\n\t2\nx\ty\t3";
+    assert_eq!(text_of(&body, View::Accepted), expected);
+}
+
+#[test]
 fn layout_tables_dissolve_and_merged_cells_print_once() {
     let cell = |inside: &str| format!("<q:tc>{inside}</q:tc>");
     let inner = format!("<q:tbl><q:tr>{}{}</q:tr></q:tbl>", cell(&p("in")), cell(&p("side")));

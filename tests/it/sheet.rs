@@ -73,6 +73,22 @@ fn formulas_comments_and_unrounded_numbers_are_facts_about_their_cells() {
 }
 
 #[test]
+fn a_broken_thumbnail_does_not_cost_the_workbook() {
+    let whole = std::io::Cursor::new(fixture("inbox/assets.xlsx"));
+    let mut zip = zip::ZipWriter::new_append(whole).expect("a container");
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("docProps/thumbnail.wmf", stored).expect("in memory");
+    std::io::Write::write_all(&mut zip, b"a picture of it").expect("in memory");
+    let mut bytes = zip.finish().expect("in memory").into_inner();
+    let at = bytes.windows(15).position(|it| it == b"a picture of it").expect("it is stored");
+    bytes[at] ^= 1;
+    let read = extract(&bytes, Format::Xlsx, &Options::default(), &Limits::default());
+    let document = read.unwrap_or_else(|refusal| panic!("{refusal}")).output;
+    assert_eq!(document.pages, read_as("inbox/assets.xlsx", Format::Xlsx).pages);
+}
+
+#[test]
 fn two_cells_in_far_corners_are_two_rows() {
     let bytes = fixture("damaged/huge-sheet.xlsx");
     let read = extract(&bytes, Format::Xlsx, &Options::default(), &Limits::default());

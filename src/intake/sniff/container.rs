@@ -20,6 +20,10 @@ pub(super) fn zip(head: &[u8], file: &dyn ReadAt, bytes: u64, promised: Option<F
         () if has(b"xl/workbook.bin") => Some(Format::Xlsb),
         () if has(b"xl/") => Some(Format::Xlsx),
         () if has(b"ppt/") => Some(Format::Pptx),
+        // Its media type is not where ODF wants it: the ending says of which kind it is.
+        () if has(b"content.xml") && has(b"META-INF/manifest.xml") => {
+            promised.filter(|promised| matches!(promised, Format::Odt | Format::Ods))
+        }
         () => None,
     };
     let mut content = Content::plain(format.unwrap_or(Format::Zip));

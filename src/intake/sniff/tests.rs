@@ -72,6 +72,16 @@ fn content_names_the_format_whatever_the_ending_says() {
 }
 
 #[test]
+fn an_open_document_is_known_by_its_parts_where_its_media_type_is_elsewhere() {
+    let parts: [(&str, &[u8]); 3] =
+        [("content.xml", b"<x/>"), ("META-INF/manifest.xml", b"<x/>"), ("mimetype", b"")];
+    assert_eq!(format("a.odt", &zipped(&parts)), Format::Odt);
+    assert_eq!(format("a.ods", &zipped(&parts)), Format::Ods);
+    let refusal = named("a.odp", &zipped(&parts)).refusal.unwrap_or_default();
+    assert!(refusal.contains("(.odp)") && !refusal.contains("archives"), "{refusal}");
+}
+
+#[test]
 fn a_container_that_was_cut_off_is_named_by_what_is_left() {
     let whole = zipped(&[("[Content_Types].xml", b"<x/>"), ("word/document.xml", b"<x/>")]);
     let cut = named("a.bin", &whole[..whole.len() - 120]);
