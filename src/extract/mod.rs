@@ -51,7 +51,9 @@ use crate::base::{Format, Limits, Warned};
 /// 2: cells of ODS and XLS files as they are displayed, and hidden rows and columns of XLS kept apart.
 /// 3: clause numbers below levels that were passed over; imported parts (`w:altChunk`) of DOCX read.
 /// 4: hidden text, forms, ruled tables, columns, accents and right-to-left text of PDF; hyphens of the typesetter.
-pub const TEXT_RULES: u32 = 4;
+/// 5: footnotes of PDF after the text of their page; vertical columns as paragraphs; characters of composite
+///    fonts that Adobe's collections know; no space for a line end between Chinese or Japanese characters.
+pub const TEXT_RULES: u32 = 5;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

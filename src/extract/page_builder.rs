@@ -4,7 +4,8 @@
 //! TEXT_RULES, from verbatim to model layer:
 //! - a run of white space and line ends inside a block becomes one space; after a hyphen a line end
 //!   becomes nothing (the hyphen stays: `non-⏎exclusive` is `non-exclusive`), and the hyphen goes with it
-//!   only where the document has the word in one elsewhere and nowhere with that hyphen;
+//!   only where the document has the word in one elsewhere and nowhere with that hyphen; between Chinese or
+//!   Japanese characters a line end becomes nothing;
 //! - a tab in a table row becomes ` | `;
 //! - ligatures U+FB00..U+FB06 become their letters; a letter with combining marks is composed (NFC);
 //! - soft hyphens, zero-width characters, variation selectors, tags and other controls are left out.
@@ -168,10 +169,11 @@ impl PageBuilder {
         let taken = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let line_end = rest[..taken].contains('\n');
         let joined = line_end
-            && rest[taken..].starts_with(char::is_alphanumeric)
-            && (self.verbatim.ends_with('\u{ad}')
-                || (self.model.ends_with('-')
-                    && self.model[..self.model.len() - 1].ends_with(char::is_alphanumeric)));
+            && ((rest[taken..].starts_with(char::is_alphanumeric)
+                && (self.verbatim.ends_with('\u{ad}')
+                    || (self.model.ends_with('-')
+                        && self.model[..self.model.len() - 1].ends_with(char::is_alphanumeric))))
+                || (self.model.ends_with(is_unspaced) && rest[taken..].starts_with(is_unspaced)));
         (taken, Some(if joined { String::new() } else { " ".to_owned() }))
     }
 }
@@ -221,6 +223,12 @@ fn visible_run(rest: &str, first: char) -> (usize, Option<String>) {
         return (taken, Some(rest[..taken].nfc().collect()));
     }
     (first.len_utf8(), None)
+}
+
+/// Of the scripts that are written without spaces: Chinese and Japanese, their signs and full-width forms.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{2E80}'..='\u{30FF}' | '\u{31C0}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{FE30}'..='\u{FE4F}' | '\u{FF00}'..='\u{FFEF}' | '\u{20000}'..='\u{3FFFD}')
 }
 
 fn is_blank(c: char) -> bool {
@@ -281,6 +289,12 @@ mod tests {
         let at = model.find("example").expect("it is joined") as u32;
         let place = page.map.to_verbatim(at..at + 7);
         assert_eq!(&text[place.start as usize..place.end as usize], "exam-\nple");
+    }
+
+    #[test]
+    fn a_line_end_inside_japanese_is_no_space() {
+        let page = page(Role::Paragraph, "賃貸借\n契約 of\n2024年\nand 계약\n서");
+        assert_eq!(page.model, "賃貸借契約 of 2024年 and 계약 서");
     }
 
     #[test]

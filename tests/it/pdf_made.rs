@@ -10,13 +10,16 @@ use crate::layers::layers_hold;
 /// dictionaries, `catalog` into the catalog; `objects` are numbered from 6.
 struct Made<'a> {
     content: &'a str,
+    /// Fonts beside `/F1`.
+    fonts: &'a str,
     resources: &'a str,
     page: &'a str,
     catalog: &'a str,
     objects: &'a [&'a str],
 }
 
-const PLAIN: Made<'_> = Made { content: "", resources: "", page: "", catalog: "", objects: &[] };
+const PLAIN: Made<'_> =
+    Made { content: "", fonts: "", resources: "", page: "", catalog: "", objects: &[] };
 
 impl Made<'_> {
     fn bytes(&self) -> Vec<u8> {
@@ -25,8 +28,8 @@ impl Made<'_> {
             "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
             format!(
                 "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R \
-                 /Resources << /Font << /F1 5 0 R >> {} >> {} >>",
-                self.resources, self.page
+                 /Resources << /Font << /F1 5 0 R {} >> {} >> {} >>",
+                self.fonts, self.resources, self.page
             ),
             stream("", self.content),
             "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
@@ -355,4 +358,175 @@ fn the_cells_of_a_ruled_table_keep_their_lines_together() {
     assert_eq!(page.verbatim, "Supplier\tHalden Freight\nGroup plc\nFee\t4,200");
     assert_eq!(page.model, "Supplier | Halden Freight Group plc\nFee | 4,200");
     assert!(page.blocks.iter().all(|b| matches!(b.role, Role::TableRow | Role::TableHeader)));
+}
+
+/// A TrueType font of two glyphs without any character map, as one hexadecimal stream (OpenType 1.9; skrifa
+/// wants no more of it).
+fn mapless_font() -> String {
+    let words = |list: &[i32]| -> Vec<u8> {
+        list.iter().flat_map(|&word| (word as u16).to_be_bytes()).collect()
+    };
+    let mut head = words(&[1, 0, 1, 0, 0, 0, 0x5F0F, 0x3CF5, 0, 1000]);
+    head.extend([0; 16]);
+    head.extend(words(&[0, 0, 900, 700, 0, 8, 2, 0, 0]));
+    let hhea = words(&[1, 0, 800, -200, 0, 1000, 0, 0, 900, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let maxp = words(&[1, 0, 2, 4, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let hmtx = words(&[1000, 0, 0]);
+    // One box of four points on the curve, with its coordinates as steps.
+    let mut glyf = words(&[1, 0, 0, 900, 700, 3, 0]);
+    glyf.extend([1; 4]);
+    glyf.extend(words(&[0, 900, 0, -900, 0, 0, 700, 0]));
+    let loca = words(&[0, 0, glyf.len() as i32 / 2]);
+    let tables = [
+        (b"glyf", glyf),
+        (b"head", head),
+        (b"hhea", hhea),
+        (b"hmtx", hmtx),
+        (b"loca", loca),
+        (b"maxp", maxp),
+    ];
+    let mut font = words(&[1, 0, tables.len() as i32, 64, 2, 32]);
+    let mut at = 12 + 16 * tables.len();
+    for (tag, table) in &tables {
+        font.extend(*tag);
+        font.extend([0; 4]);
+        font.extend((at as u32).to_be_bytes());
+        font.extend((table.len() as u32).to_be_bytes());
+        at += table.len().next_multiple_of(4);
+    }
+    for (_, mut table) in tables {
+        table.resize(table.len().next_multiple_of(4), 0);
+        font.extend(table);
+    }
+    let digits: String = font.iter().map(|byte| format!("{byte:02x}")).collect();
+    stream("/Filter /ASCIIHexDecode", &format!("{digits}>"))
+}
+
+/// A composite font over `mapless_font` (object 6) and a map that gives every number its second glyph
+/// (object 7): three objects from `number` on. `font` ends up as object `number`.
+fn composite(number: usize, encoding: &str, ordering: &str) -> [String; 3] {
+    let (descendant, descriptor) = (number + 1, number + 2);
+    [
+        format!(
+            "<< /Type /Font /Subtype /Type0 /BaseFont /ABCDEF+{ordering} /Encoding /{encoding} \
+             /DescendantFonts [{descendant} 0 R] >>"
+        ),
+        format!(
+            "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /ABCDEF+{ordering} /CIDToGIDMap 7 0 R \
+             /CIDSystemInfo << /Registry (Adobe) /Ordering ({ordering}) /Supplement 0 >> \
+             /FontDescriptor {descriptor} 0 R >>"
+        ),
+        format!(
+            "<< /Type /FontDescriptor /FontName /ABCDEF+{ordering} /Flags 4 /FontFile2 6 0 R >>"
+        ),
+    ]
+}
+
+#[test]
+fn adobes_collections_say_what_an_embedded_font_keeps_to_itself() {
+    // The codes are those of Python's cp932, gbk, cp949 and big5; CID 843 of Adobe-Japan1 is the letter A of
+    // hiragana (Adobe Technical Note 5078).
+    let fonts = [
+        ("90ms-RKSJ-H", "Japan1", "8c5f96f1", "契約"),
+        ("GBK-EUC-H", "GB1", "bacfcdac", "合同"),
+        ("KSCms-UHC-H", "Korea1", "b0e8bee0", "계약"),
+        ("ETen-B5-H", "CNS1", "a658acf9", "合約"),
+        ("Identity-H", "Japan1", "034b", "あ"),
+    ];
+    let map = stream("/Filter /ASCIIHexDecode", &("0001".repeat(30_000) + ">"));
+    let mut objects = vec![mapless_font(), map];
+    let (mut names, mut content) = (String::new(), String::new());
+    for (index, (encoding, ordering, codes, _)) in fonts.into_iter().enumerate() {
+        let number = 6 + objects.len();
+        // Fonts are told apart by their names.
+        let made = composite(number, encoding, ordering);
+        objects.extend(made.map(|object| object.replace("ABCDEF+", &format!("ABCDEF+F{index}"))));
+        names.push_str(&format!("/C{index} {number} 0 R "));
+        content
+            .push_str(&format!("BT /C{index} 12 Tf 72 {} Td <{codes}> Tj ET\n", 760 - 60 * index));
+    }
+    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let page = Made { content: &content, fonts: &names, objects: &objects, ..PLAIN }.page();
+    let read: Vec<&str> = page.verbatim.split_whitespace().collect();
+    assert_eq!(read, fonts.map(|(_, _, _, text)| text), "{:?}", page.facts);
+    assert_eq!(page.facts.unmapped, 0);
+}
+
+#[test]
+fn columns_of_vertical_text_are_one_paragraph() {
+    let vertical = [
+        "<< /Type /Font /Subtype /Type0 /BaseFont /Ryumin-Light /Encoding /90ms-RKSJ-V \
+         /DescendantFonts [7 0 R] >>",
+        "<< /Type /Font /Subtype /CIDFontType0 /BaseFont /Ryumin-Light /CIDSystemInfo << /Registry (Adobe) \
+         /Ordering (Japan1) /Supplement 0 >> /FontDescriptor 8 0 R >>",
+        "<< /Type /FontDescriptor /FontName /Ryumin-Light /Flags 6 >>",
+    ];
+    // "甲は乙に" and "支払う。" in cp932; the left column is drawn first.
+    let content = "BT /V 12 Tf 480 700 Td <8e7895a582a48142> Tj ET\n\
+                   BT /V 12 Tf 500 700 Td <8d6282cd89b382c9> Tj ET";
+    let page = Made { content, fonts: "/V 6 0 R", objects: &vertical, ..PLAIN }.page();
+    assert_eq!((page.verbatim.as_str(), page.blocks.len()), ("甲は乙に\n支払う。", 1));
+    assert_eq!(page.model, "甲は乙に支払う。");
+}
+
+#[test]
+fn a_footnote_does_not_part_a_sentence() {
+    let small = |y: u32, words: &str| format!("BT /F1 8 Tf 72 {y} Td ({words}) Tj ET\n");
+    let content = text(740, "The fee is due monthly1 and")
+        + &text(726, "does not cover travel, which the")
+        + &small(90, "1 In advance, on the first working day.")
+        + "BT /F1 12 Tf 320 740 Td (Customer pays as it falls due.) Tj ET\n";
+    let page = Made { content: &content, ..PLAIN }.page();
+    let roles: Vec<Role> = page.blocks.iter().map(|block| block.role).collect();
+    assert_eq!(roles, [Role::Paragraph, Role::Paragraph, Role::Note], "{}", page.verbatim);
+    assert!(page.model.ends_with("1 In advance, on the first working day."), "{}", page.model);
+}
+
+#[test]
+fn a_ruled_table_may_be_open_at_its_sides_and_foot() {
+    let mut content = String::from("0.4 w\n");
+    content.push_str("60 720 m 300 720 l S\n");
+    for y in [680, 640] {
+        content.push_str(&format!("60 {y} m 180 {y} l S 180 {y} m 300 {y} l S\n"));
+    }
+    // The rule between the columns, row by row, as LaTeX draws it.
+    for y in [680, 640, 600] {
+        content.push_str(&format!("180 {y} m 180 {} l S\n", y + 40));
+    }
+    for (y, name, meaning) in
+        [(705, "Fee", "what the"), (665, "Term", "how long"), (625, "Place", "where")]
+    {
+        content += &format!("BT /F1 10 Tf 64 {y} Td ({name}) Tj ET\n");
+        content += &format!("BT /F1 10 Tf 184 {y} Td ({meaning}) Tj ET\n");
+        content += &format!("BT /F1 10 Tf 184 {} Td (text says) Tj ET\n", y - 12);
+    }
+    let page = Made { content: &content, ..PLAIN }.page();
+    let rows: Vec<&str> = page.model.lines().collect();
+    assert_eq!(
+        rows,
+        ["Fee | what the text says", "Term | how long text says", "Place | where text says"]
+    );
+}
+
+#[test]
+fn bitmaps_that_tex_names_by_their_codes_are_characters() {
+    let font = |names: &str| {
+        format!(
+            "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 750 750] /FontMatrix [0.001 0 0 0.001 0 0] \
+             /Encoding << /Type /Encoding /Differences [{names}] >> /FirstChar 36 /LastChar 37 \
+             /Widths [600 600] /CharProcs << /a36 7 0 R /other 7 0 R >> >>"
+        )
+    };
+    let glyph = stream("", "600 0 0 0 500 500 d1 0 0 500 500 re f");
+    let content = text(700, "The fee is")
+        + "BT /T 12 Tf 134 700 Td <24> Tj ET\n"
+        + "BT /F1 12 Tf 142 700 Td (7.) Tj ET";
+    for (names, read) in
+        [("36 /a36 37 /.notdef", "The fee is $7."), ("36 /other", "The fee is \u{fffd}7.")]
+    {
+        let objects = [font(names), glyph.clone()];
+        let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+        let page = Made { content: &content, fonts: "/T 6 0 R", objects: &objects, ..PLAIN }.page();
+        assert_eq!(page.verbatim, read);
+    }
 }

@@ -122,6 +122,11 @@ fn block(lines: &[Line], role: Option<Role>, page: &PageMeasures) -> BlockText {
     BlockText { role, text, label: label.filter(|label| !is_bullet(label)), place }
 }
 
+/// The font size of most characters of a page.
+pub(super) fn usual_size(lines: &[Line]) -> f32 {
+    PageMeasures::of(lines).size
+}
+
 /// What is usual on a page.
 struct PageMeasures {
     /// The font size of most characters.
@@ -158,20 +163,21 @@ impl PageMeasures {
         let last = &block[block.len() - 1];
         let step = last.baseline() - line.baseline();
         // Upwards, sideways or another direction: the next column, or something else altogether.
-        if step <= 0.0 || last.upright != line.upright {
+        if step <= 0.0 || last.upright != line.upright || last.down != line.down {
             return true;
         }
         let size = last.size.max(line.size);
         if step > (self.leading + 0.35).max(1.0) * size || last.size.min(line.size) < 0.85 * size {
             return true;
         }
-        let indent = line.place[0] - last.place[0];
+        let ((from, to), (last_from, last_to)) = (line.reach(), last.reach());
+        let indent = from - last_from;
         if block.len() > 1 && indent > 1.0 * size {
             return true;
         }
         // A line that ends early, then a new clause or a line that does not hang under it.
-        let right = block.iter().map(|line| line.place[2]).fold(f32::MIN, f32::max);
-        let ends_early = last.place[2] < right.max(line.place[2]) - 4.0 * size;
+        let right = block.iter().map(|line| line.reach().1).fold(f32::MIN, f32::max);
+        let ends_early = last_to < right.max(to) - 4.0 * size;
         let ends_sentence = last.text.ends_with(['.', ':', ';', '!', '?']);
         (ends_sentence && (ends_early || indent < -0.5 * size) && starts_anew(&line.text))
             || (label(&line.text).is_some() && (ends_early || ends_sentence))
@@ -396,6 +402,7 @@ mod tests {
             size: 10.0,
             cells: vec![left],
             upright: true,
+            down: false,
             row: false,
             first_column: 0,
         }

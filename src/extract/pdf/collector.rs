@@ -11,6 +11,7 @@ use hayro_interpret::{
 
 use super::TINY_POINTS;
 use super::canvas::{Canvas, Colour, Ink, closed, extent};
+use super::collections::Collections;
 use super::glyphs::{Glyph, Layer};
 use super::replaced::Replaced;
 use super::unmapped::FontMaps;
@@ -32,6 +33,7 @@ pub(super) struct Collector {
     pub(super) shapes: usize,
     pub(super) unmapped: usize,
     font_maps: FontMaps,
+    pub(super) collections: Collections,
     pub(super) replaced: Replaced,
     known: Known,
     /// Of the run drawn last: glyphs, place of the first and last. Filled and stroked text comes as
@@ -104,6 +106,7 @@ impl Collector {
             shapes: 0,
             unmapped: 0,
             font_maps: FontMaps::default(),
+            collections: Collections::default(),
             replaced: Replaced::default(),
             known: Known::default(),
             last_run: None,
@@ -160,12 +163,21 @@ impl Collector {
     /// A glyph that carries no character.
     fn unnamed(&mut self, glyph: &HayroGlyph<'_>) -> BfString {
         if let HayroGlyph::Outline(outline) = glyph {
+            if let Some(text) = self.collections.character(outline) {
+                return text;
+            }
             if let Some(c) = self.font_maps.character(outline) {
                 return BfString::Char(c);
             }
             if outline.outline().elements().is_empty() {
                 return BfString::Char(' ');
             }
+        }
+        if let HayroGlyph::Type3(glyph) = glyph
+            && self.collections.is_numbered()
+            && let Some(c) = char::from_u32(glyph.char_code()).filter(char::is_ascii_graphic)
+        {
+            return BfString::Char(c);
         }
         self.unmapped += 1;
         BfString::Char('\u{fffd}')

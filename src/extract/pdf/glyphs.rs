@@ -13,6 +13,7 @@ use hayro_interpret::{
     interpret_page,
 };
 
+use super::collections::Collections;
 use super::collector::Collector;
 use super::cover;
 
@@ -153,6 +154,15 @@ pub(super) fn of_page<'a>(
         interpret_page(page, &mut context, collector);
     };
     draw(&mut collector, RenderContent::PAGE);
+    if collector.unmapped > 0 {
+        // Seldom needed, and not to be had from a glyph: what the page's own fonts say of their numbers.
+        let collections = Collections::of_page(page);
+        if !collections.is_empty() {
+            collector = Collector::new(width, height, text_bytes_max);
+            collector.collections = collections;
+            draw(&mut collector, RenderContent::PAGE);
+        }
+    }
     let own = collector.glyphs.len();
     if draws_annotations(page) {
         draw(&mut collector, RenderContent::ANNOTATIONS);

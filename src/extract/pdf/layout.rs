@@ -41,6 +41,9 @@ pub(super) struct Line {
     pub(super) cells: Vec<f32>,
     /// Written from left to right along the page's lower edge.
     pub(super) upright: bool,
+    /// Written downwards: a column of vertical text, or text that is turned to the right. Either way the
+    /// next line stands to the left.
+    pub(super) down: bool,
     /// A row of a ruled table; its cells may have several lines (line ends in the text).
     pub(super) row: bool,
     /// Of a row: the column that its first cell stands in, from 0.
@@ -48,9 +51,16 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The baseline's height on the page.
+    /// The baseline's height on the page; of a line that runs downwards its distance from the left edge,
+    /// which shrinks from line to line as a height does.
     pub(super) fn baseline(&self) -> f32 {
-        self.place[1] + DESCENT * self.size
+        if self.down { self.place[0] + self.size } else { self.place[1] + DESCENT * self.size }
+    }
+
+    /// Where it starts and ends, in the direction in which it is written.
+    pub(super) fn reach(&self) -> (f32, f32) {
+        let [left, bottom, right, top] = self.place;
+        if self.down { (-top, -bottom) } else { (left, right) }
     }
 
     /// A row with the cell `other` after it.
@@ -298,6 +308,7 @@ impl OpenLine {
             size: self.size,
             cells: self.cells,
             upright,
+            down: dy < -0.98,
             row: false,
             first_column: 0,
         })

@@ -8,12 +8,14 @@ mod attachments;
 mod bidi;
 mod blocks;
 mod canvas;
+mod collections;
 mod collector;
 mod cover;
 mod fields;
 mod glyphs;
 mod labels;
 mod layout;
+mod notes;
 mod open;
 mod order;
 mod page;
@@ -32,7 +34,7 @@ use hayro_interpret::hayro_syntax::Pdf;
 use self::page::Sheet;
 use super::page_builder::PageBuilder;
 use super::parts::Parts;
-use super::{Document, Options, Page, Refusal, RefusalKind, Remark};
+use super::{Document, Options, Page, Refusal, RefusalKind, Remark, Role};
 use crate::base::{Format, Limits, Warned, Warning};
 
 /// Text under this size (in points) is not there to be read by people.
@@ -106,10 +108,11 @@ fn build_page(
     furniture: &blocks::Furniture,
     warnings: &mut Vec<Warning>,
 ) -> Page {
-    for block in blocks::group(&sheet.lines, |line| furniture.role(line, sheet.height)) {
-        page.block(block.role, &block.text, block.label, Some(block.place));
-    }
-    for block in sheet.around {
+    let running = |line: &layout::Line| furniture.role(line, sheet.height);
+    let size = blocks::usual_size(&sheet.lines);
+    let (body, notes) = notes::split(sheet.lines, size, |line| running(line).is_some());
+    let notes = blocks::group(&notes, |_| Some(Role::Note));
+    for block in blocks::group(&body, running).into_iter().chain(notes).chain(sheet.around) {
         page.block(block.role, &block.text, block.label, Some(block.place));
     }
     for (text, why) in sheet.hidden {

@@ -1,5 +1,5 @@
 //! Reading order where the drawing order is not it: two columns that were drawn line by line across the
-//! page. Every other order is kept, since on real documents the order of drawing is the better witness
+//! page, and columns of vertical text that were not drawn from right to left. Every other order is kept, since on real documents the order of drawing is the better witness
 //! (research/extraction.md, fact 1).
 
 use super::layout::Line;
@@ -13,8 +13,11 @@ const CHARS_MIN: usize = 22;
 /// Of all characters, figures that running text has at most, in hundredths.
 const FIGURES_MAX: usize = 15;
 
-/// `lines` with columns one after the other that were drawn across.
-pub(super) fn by_columns(lines: Vec<Line>) -> Vec<Line> {
+/// `lines` with columns one after the other that were drawn across, and vertical ones from right to left.
+pub(super) fn by_columns(mut lines: Vec<Line>) -> Vec<Line> {
+    for run in lines.chunk_by_mut(|a, b| a.down && b.down) {
+        from_right_to_left(run);
+    }
     let mut ordered = Vec::with_capacity(lines.len());
     let mut rest = lines.as_slice();
     while let Some(first) = rest.first() {
@@ -32,6 +35,33 @@ pub(super) fn by_columns(lines: Vec<Line>) -> Vec<Line> {
         }
     }
     ordered
+}
+
+/// Sorts lines that run downwards, tier by tier, where they are not drawn so.
+fn from_right_to_left(lines: &mut [Line]) {
+    let beside = |a: &Line, b: &Line| {
+        let shared = a.place[3].min(b.place[3]) - a.place[1].max(b.place[1]);
+        let shorter = (a.place[3] - a.place[1]).min(b.place[3] - b.place[1]);
+        shared > 0.5 * shorter
+    };
+    let wrong = |pair: &[Line]| {
+        beside(&pair[0], &pair[1]) && pair[1].baseline() > pair[0].baseline() + 0.5 * pair[1].size
+    };
+    if !lines.windows(2).any(wrong) {
+        return;
+    }
+    // The tier of a line starts where the first line beside it that was drawn does.
+    let tops: Vec<f32> = lines
+        .iter()
+        .map(|line| lines.iter().find(|other| beside(other, line)).unwrap_or(line).place[3])
+        .collect();
+    let mut order: Vec<usize> = (0..lines.len()).collect();
+    order.sort_by(|&a, &b| {
+        let (left, right) = (&lines[a], &lines[b]);
+        tops[b].total_cmp(&tops[a]).then(right.baseline().total_cmp(&left.baseline()))
+    });
+    let sorted: Vec<Line> = order.into_iter().map(|index| lines[index].clone()).collect();
+    lines.clone_from_slice(&sorted);
 }
 
 /// How many of the first lines run across two columns, and where the second column starts.
@@ -110,6 +140,7 @@ mod tests {
             size: 10.0,
             cells: vec![50.0, 300.0],
             upright: true,
+            down: false,
             row: false,
             first_column: 0,
         }
@@ -128,5 +159,23 @@ mod tests {
         let row = |n: usize| format!("Valves, second quarter\t{n},310,200.00 4,012,100.00");
         let rows: Vec<Line> = (0..6).map(|n| across(&row(n), 700.0 - 12.0 * n as f32)).collect();
         assert!(texts(rows).iter().all(|text| text.contains('\t')));
+    }
+
+    #[test]
+    fn vertical_columns_are_read_from_right_to_left_and_tiers_from_top_to_bottom() {
+        let column = |text: &str, x: f32, top: f32| Line {
+            place: [x, top - 200.0, x + 20.0, top],
+            upright: false,
+            down: true,
+            cells: vec![x],
+            ..across(text, 0.0)
+        };
+        let read = |lines: &[Line]| -> String {
+            by_columns(lines.to_vec()).into_iter().map(|line| line.text).collect()
+        };
+        let (a, b, c) =
+            (column("a", 300.0, 700.0), column("b", 280.0, 700.0), column("c", 300.0, 450.0));
+        assert_eq!(read(&[a.clone(), b.clone(), c.clone()]), "abc", "as drawn");
+        assert_eq!(read(&[b, a, c]), "abc", "drawn from left to right");
     }
 }

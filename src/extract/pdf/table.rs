@@ -172,8 +172,24 @@ fn groups(rules: &[Rect]) -> Vec<Vec<Rect>> {
 fn grid(rules: Vec<Rect>) -> Option<Grid> {
     let (flat, uprights): (Vec<Rect>, Vec<Rect>) =
         rules.into_iter().partition(|rule| rule.width() >= rule.height());
-    let columns = edges(uprights.iter().map(|rule| rule.center().x));
-    let mut rows = edges(flat.iter().map(|rule| rule.center().y));
+    let mut columns: Vec<f64> = uprights.iter().map(|rule| rule.center().x).collect();
+    let mut rows: Vec<f64> = flat.iter().map(|rule| rule.center().y).collect();
+    // A table may be open at its sides, where each of its rules goes all the way across, in pieces or in
+    // one, and at its head and foot.
+    let around = uprights.iter().chain(&flat).copied().reduce(|a, b| a.union(b))?;
+    let goes_across = |&y: &f64| {
+        let pieces = flat.iter().filter(|rule| (rule.center().y - y).abs() <= NEAR).copied();
+        pieces
+            .reduce(|a, b| a.union(b))
+            .is_some_and(|rule| rule.x0 - around.x0 <= NEAR && around.x1 - rule.x1 <= NEAR)
+    };
+    let heights = edges(rows.iter().copied());
+    if heights.len() >= 3 && heights.iter().all(goes_across) {
+        columns.extend([around.x0, around.x1]);
+        rows.extend([around.y0, around.y1]);
+    }
+    let columns = edges(columns.into_iter());
+    let mut rows = edges(rows.into_iter());
     rows.reverse();
     if columns.len() < 3 || rows.len() < 3 {
         return None;

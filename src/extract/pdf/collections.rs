@@ -1,0 +1,151 @@
+//! What the fonts of a page say of characters that no glyph of theirs carries. Where a composite font without
+//! ToUnicode numbers its glyphs as one of Adobe's character collections does (Japan1, GB1, CNS1, Korea1), the
+//! collection knows the character (ISO 32000-2, 9.10.2); hayro asks it for fonts that are not embedded. And
+//! where Type 3 fonts name every glyph by its code, as TeX's bitmaps do, the code is the character's.
+
+use std::collections::BTreeMap;
+
+use hayro_interpret::font::OutlineGlyph;
+use hayro_interpret::hayro_cmap::{BfString, CMap, CMapName, CidFamily, load_embedded};
+use hayro_interpret::hayro_syntax::object::{
+    Array, Dict, Name, Object, Stream, String as PdfString,
+};
+use hayro_interpret::hayro_syntax::page::Page;
+
+/// Forms in one another whose fonts are looked for.
+const DEPTH_MAX: usize = 8;
+
+/// Fonts and forms of a page that are looked at.
+const LOOKED_AT_MAX: usize = 2000;
+
+/// Such fonts of one page, by name.
+#[derive(Default)]
+pub(super) struct Collections {
+    fonts: BTreeMap<String, Collected>,
+    /// Its Type 3 fonts, and how many of them name every glyph by its code ("a36"), as the bitmaps of TeX do.
+    type3: usize,
+    numbered: usize,
+}
+
+struct Collected {
+    /// Codes to glyph numbers.
+    encoding: CMap,
+    /// Glyph numbers to characters.
+    characters: CMap,
+}
+
+impl Collections {
+    /// Those that `page` names, itself and in its forms.
+    pub(super) fn of_page(page: &Page<'_>) -> Collections {
+        let mut collections = Collections::default();
+        let resources = page.resources();
+        let mut left = LOOKED_AT_MAX;
+        collections.add_fonts(&resources.fonts, &mut left);
+        collections.add_forms(&resources.x_objects, DEPTH_MAX, &mut left);
+        collections
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fonts.is_empty() && !self.is_numbered()
+    }
+
+    /// Whether a code of the page's Type 3 fonts is all that is known of a glyph: then it is a character's.
+    pub(super) fn is_numbered(&self) -> bool {
+        self.type3 > 0 && self.numbered == self.type3
+    }
+
+    /// What `glyph` stands for, if its font is one of them.
+    pub(super) fn character(&self, glyph: &OutlineGlyph) -> Option<BfString> {
+        let font = self.fonts.get(&glyph.font_data()?.postscript_name?)?;
+        let code = glyph.char_code();
+        let number = (1..=4).find_map(|bytes| font.encoding.lookup_cid_code(code, bytes))?;
+        font.characters.lookup_bf_string(number)
+    }
+
+    fn add_fonts(&mut self, fonts: &Dict<'_>, left: &mut usize) {
+        for name in fonts.keys() {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                return;
+            }
+            let Some(font) = fonts.get::<Dict<'_>>(name.as_ref()) else { continue };
+            if font.get::<Name<'_>>("Subtype").is_some_and(|kind| kind.as_str() == "Type3") {
+                self.type3 += 1;
+                self.numbered += usize::from(names_are_codes(&font).unwrap_or(false));
+            } else if let Some((name, collected)) = collected(&font) {
+                self.fonts.entry(name).or_insert(collected);
+            }
+        }
+    }
+
+    fn add_forms(&mut self, forms: &Dict<'_>, depth: usize, left: &mut usize) {
+        for name in forms.keys() {
+            *left = left.saturating_sub(1);
+            if *left == 0 || depth == 0 {
+                return;
+            }
+            let form = forms.get::<Stream<'_>>(name.as_ref());
+            if let Some(resources) = form.and_then(|it| it.dict().get::<Dict<'_>>("Resources")) {
+                let within = |key: &str| resources.get::<Dict<'_>>(key).unwrap_or_default();
+                self.add_fonts(&within("Font"), left);
+                self.add_forms(&within("XObject"), depth - 1, left);
+            }
+        }
+    }
+}
+
+/// Whether every glyph of the Type 3 `font` is called "a" and its code.
+fn names_are_codes(font: &Dict<'_>) -> Option<bool> {
+    let differences =
+        font.get::<Dict<'_>>("Encoding")?.get::<Array<'_>>("Differences")?.iter::<Object<'_>>();
+    let mut code = 0;
+    for entry in differences {
+        match entry {
+            Object::Number(number) => code = number.as_i64(),
+            Object::Name(name) => {
+                let named = name.as_str().strip_prefix('a').and_then(|n| n.parse::<i64>().ok());
+                if named != Some(code) && name.as_str() != ".notdef" {
+                    return Some(false);
+                }
+                code += 1;
+            }
+            _ => return None,
+        }
+    }
+    Some(true)
+}
+
+/// The name of `font` without the mark of a subset, and its maps; none for other fonts.
+fn collected(font: &Dict<'_>) -> Option<(String, Collected)> {
+    if font.get::<Name<'_>>("Subtype")?.as_str() != "Type0" || font.contains_key("ToUnicode") {
+        return None;
+    }
+    let base = font.get::<Name<'_>>("BaseFont")?;
+    let name = match base.as_str().split_once('+') {
+        Some((mark, name)) if mark.len() == 6 => name,
+        _ => base.as_str(),
+    };
+    let descendant = font.get::<Array<'_>>("DescendantFonts")?.iter::<Dict<'_>>().next()?;
+    let encoding = match font.get::<Object<'_>>("Encoding")? {
+        Object::Name(name) => match CMapName::from_bytes(name.as_ref()) {
+            CMapName::IdentityH | CMapName::IdentityV => CMap::identity_h(),
+            known => CMap::parse(load_embedded(known)?, load_embedded)?,
+        },
+        Object::Stream(stream) => CMap::parse(&stream.decoded_data().ok()?, load_embedded)?,
+        _ => return None,
+    };
+    // A predefined encoding names its collection; Identity leaves that to the font.
+    let of_encoding = encoding.metadata().character_collection.as_ref();
+    let family = match of_encoding.and_then(|collection| collection.family.ucs2_cmap()) {
+        Some(known) => known,
+        None => {
+            let system = descendant.get::<Dict<'_>>("CIDSystemInfo")?;
+            let text = |key: &str| system.get::<PdfString<'_>>(key);
+            let (registry, ordering) = (text("Registry")?, text("Ordering")?);
+            CidFamily::from_registry_ordering(registry.as_bytes(), ordering.as_bytes())
+                .ucs2_cmap()?
+        }
+    };
+    let characters = CMap::parse(load_embedded(family)?, load_embedded)?;
+    Some((name.to_owned(), Collected { encoding, characters }))
+}
