@@ -1,9 +1,8 @@
-//! Texts compared by their words: which sentence a point rests on, which number is in no source.
+//! Texts compared by their words: which sentence a point rests on, what a value can be read out of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::normal::small_number;
 use crate::chunk::{Chunk, sentences};
 
 /// One space between words.
@@ -43,10 +42,24 @@ pub(super) fn derives(value: &str, quote: &str) -> bool {
     }
 }
 
-/// The sentences of a document's chunks, to be found by their words.
+/// A passage: chunk (index) and bytes of its text.
+pub(super) type Place = (usize, Range<usize>);
+
+/// The sentences of the chunks `of`, what a chunk repeats left out.
+pub(super) fn sentences_of(chunks: &[Chunk], of: Range<usize>) -> Vec<Place> {
+    let mut places = Vec::new();
+    for index in of {
+        let Chunk { text, repeated, .. } = &chunks[index];
+        for range in sentences(&text[*repeated..]) {
+            places.push((index, trimmed(text, range.start + repeated..range.end + repeated)));
+        }
+    }
+    places
+}
+
+/// Passages of a document, to be found by their words.
 pub(super) struct Sentences {
-    /// Chunk (index) and bytes of its text.
-    places: Vec<(usize, Range<usize>)>,
+    places: Vec<Place>,
     /// Weight of all words of each sentence.
     weights: Vec<u64>,
     /// Word → sentences that hold it, ascending.
@@ -57,23 +70,21 @@ pub(super) struct Sentences {
 const SUPPORT_MAX: usize = 2;
 
 impl Sentences {
-    pub(super) fn new(chunks: &[Chunk]) -> Sentences {
+    pub(super) fn new(chunks: &[Chunk], among: &[Place]) -> Sentences {
         let mut places = Vec::new();
         let mut holding: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         let mut held: Vec<BTreeSet<String>> = Vec::new();
-        for (index, chunk) in chunks.iter().enumerate() {
-            for range in sentences(&chunk.text[chunk.repeated..]) {
-                let range = range.start + chunk.repeated..range.end + chunk.repeated;
-                let set: BTreeSet<String> = words(&chunk.text[range.clone()]).into_iter().collect();
-                if set.is_empty() {
-                    continue;
-                }
-                for word in &set {
-                    holding.entry(word.clone()).or_default().push(places.len() as u32);
-                }
-                places.push((index, trimmed(&chunk.text, range)));
-                held.push(set);
+        for (index, range) in among {
+            let text = &chunks[*index].text[range.clone()];
+            let set: BTreeSet<String> = words(text).into_iter().collect();
+            if set.is_empty() {
+                continue;
             }
+            for word in &set {
+                holding.entry(word.clone()).or_default().push(places.len() as u32);
+            }
+            places.push((*index, range.clone()));
+            held.push(set);
         }
         let mut sentences = Sentences { places, weights: Vec::new(), holding };
         let weigh = |set: &BTreeSet<String>| set.iter().map(|word| sentences.weight(word)).sum();
@@ -90,7 +101,7 @@ impl Sentences {
 
     /// The places whose words a point's words are; the best first, a second one only where it adds a
     /// fourth of them. None where no sentence holds a third of the point, by weight.
-    pub(super) fn supporting(&self, point: &str) -> Vec<(usize, Range<usize>)> {
+    pub(super) fn supporting(&self, point: &str) -> Vec<Place> {
         let mut missing: BTreeSet<String> = words(point).into_iter().collect();
         let total: u64 = missing.iter().map(|word| self.weight(word)).sum();
         let mut found = Vec::new();
@@ -130,48 +141,6 @@ pub(super) fn trimmed(text: &str, range: Range<usize>) -> Range<usize> {
     start..start + slice.trim().len()
 }
 
-/// The numbers of `text`, each as written and in plain digits ("1,000.00" is "1000"), in order.
-pub(super) fn numbers(text: &str) -> Vec<(String, String)> {
-    let mut numbers = Vec::new();
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_digit() {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-        while digit(at) || (matches!(bytes.get(at), Some(b',' | b'.')) && digit(at + 1)) {
-            at += 1;
-        }
-        let written = &text[start..at];
-        numbers.push((written.to_owned(), plain(written)));
-    }
-    numbers
-}
-
-fn plain(written: &str) -> String {
-    let digits = written.replace(',', "");
-    let digits = match digits.split_once('.') {
-        Some((whole, part)) if part.bytes().all(|byte| byte == b'0') => whole.to_owned(),
-        _ => digits,
-    };
-    let bare = digits.trim_start_matches('0');
-    if bare.is_empty() { "0".to_owned() } else { bare.to_owned() }
-}
-
-/// Every number that `chunks` name, in digits or words, in plain digits.
-pub(super) fn numbers_of(chunks: &[Chunk]) -> BTreeSet<String> {
-    let mut known = BTreeSet::new();
-    for chunk in chunks {
-        known.extend(numbers(&chunk.text).into_iter().map(|(_, plain)| plain));
-        let named = words(&chunk.text).into_iter().filter_map(|word| small_number(&word));
-        known.extend(named.map(|number| number.to_string()));
-    }
-    known
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +154,7 @@ mod tests {
         let text = "The tenant pays rent monthly. The landlord keeps the roof whole. The rent is \
                     $1,200. Notice is ninety days.";
         let chunks = [chunk(text)];
-        let sentences = Sentences::new(&chunks);
+        let sentences = Sentences::new(&chunks, &sentences_of(&chunks, 0..1));
         let said = |point: &str| -> Vec<&str> {
             sentences.supporting(point).into_iter().map(|(_, range)| &text[range]).collect()
         };
@@ -195,15 +164,6 @@ mod tests {
         );
         assert_eq!(said("Rent is $1,200"), ["The rent is $1,200."]);
         assert_eq!(said("Bananas ripen quickly elsewhere"), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn a_number_is_known_in_digits_or_words() {
-        let known = numbers_of(&[chunk("thirty (30) days, $1,000.00, 05/06/2019")]);
-        for number in ["30", "1,000", "2019", "5"] {
-            assert!(numbers(number).iter().all(|(_, plain)| known.contains(plain)), "{number}");
-        }
-        assert!(!known.contains("31"));
     }
 
     #[test]

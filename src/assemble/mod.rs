@@ -3,8 +3,11 @@
 //! summary), and `Work::record` is the same whatever that order was.
 
 mod candidates;
+mod claims;
 mod clauses;
+mod columns;
 mod coverage;
+mod decimal;
 mod evidence;
 mod extraction;
 pub mod flags;
@@ -20,9 +23,11 @@ mod tables;
 mod tests;
 mod work;
 
+pub use columns::lines as table_lines;
 pub use record::{
-    Competing, Coverage, Evidence, FieldAnswer, HiddenText, LeftOut, MadeWith, PageCoverage, Point,
-    Ranked, Record, RecordSource, Remark, RemarkKind, Rows, Summary, Tokens,
+    Cell, ColumnFacts, Common, Competing, Coverage, Evidence, FactCheck, FieldAnswer, HiddenText,
+    LeftOut, MadeWith, PageCoverage, Point, Ranked, Record, RecordSource, Remark, RemarkKind, Rows,
+    Summary, TableFacts, Tokens,
 };
 pub use rows::{RowsTally, rows_record, unasked};
 pub use score::{Labels, Score, score};

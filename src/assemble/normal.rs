@@ -381,7 +381,7 @@ fn decimal_at(tokens: &[String]) -> Option<(String, usize)> {
 }
 
 /// `number` times ten to the `zeros`, without needless zeros.
-fn shifted(number: &str, zeros: usize) -> String {
+pub(super) fn shifted(number: &str, zeros: usize) -> String {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = format!("{whole}{part:0<zeros$}");
     let (whole, part) = digits.split_at(whole.len() + zeros);

@@ -126,14 +126,121 @@ pub struct Rows {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// What the document is.
     pub text: String,
+    /// What the text rests on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub evidence: Vec<Evidence>,
+    /// Figures and names in the text, as written, that the passages it was made from do not bear.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unsupported: Vec<String>,
+    /// In the order of the task's aspects, then of the document's own parts.
     pub points: Vec<Point>,
+    /// Aspects that such a document is expected to speak of, and no passage of this one does.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<String>,
+    /// Computed from every row; of documents that are tables.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub tables: Vec<TableFacts>,
+    #[serde(default)]
+    pub check: FactCheck,
 }
 
+/// A statement of a summary, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
+    /// The aspect that it answers, or the headings of the part that it is about.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub about: String,
     pub text: String,
     pub evidence: Vec<Evidence>,
+    /// Figures and names in it, as written, that the passages it was made from do not bear.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unsupported: Vec<String>,
+}
+
+/// How many figures and names a summary states, and how many its source bears out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactCheck {
+    /// In the first answers to its questions: stated, and of those not borne out.
+    pub first_stated: u32,
+    pub first_unsupported: u32,
+    /// In what stands in the summary, after what was not borne out was asked once more.
+    pub stated: u32,
+    pub unsupported: u32,
+    /// Questions asked once more.
+    pub asked_again: u32,
+}
+
+/// A table of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFacts {
+    pub page: u32,
+    pub label: String,
+    /// Rows under the one that names the columns; hidden rows and rows that sum up are none.
+    pub rows: u64,
+    /// Rows that are the same as an earlier one.
+    pub repeated: u64,
+    pub columns: Vec<ColumnFacts>,
+    /// What else a person should know: sums that do not add up, numbers that can be read in two ways.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub notes: Vec<String>,
+}
+
+/// A column of a table. Numbers are exact decimals in plain digits, dates ISO 8601; what does not apply is
+/// empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ColumnFacts {
+    pub name: String,
+    /// number, date, text or empty.
+    pub kind: String,
+    /// Numbers that name things (identifiers, years): they have no sum.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
+    pub filled: u64,
+    pub missing: u64,
+    pub distinct: u64,
+    /// Filled cells that are not of the column's kind.
+    #[serde(skip_serializing_if = "is_none_of")]
+    pub other: u64,
+    /// Currency or percent sign of all its numbers.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub least: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub most: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sum: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mean: String,
+    /// Numbers further from the middle half than one and a half times its width.
+    #[serde(skip_serializing_if = "is_none_of")]
+    pub outliers: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outlying: Vec<Cell>,
+    /// Values that a text column holds more than once, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub common: Vec<Common>,
+}
+
+fn is_none_of(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A cell as displayed; its row is counted from 1 under the columns' names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    pub row: u64,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Common {
+    pub value: String,
+    pub times: u64,
 }
 
 /// The value of one field.

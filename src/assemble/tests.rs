@@ -14,7 +14,7 @@ use crate::base::{
     Completion, Digest, Format, Outcome, PartText, Stop, TokenCounter, Warned, Warning,
 };
 use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageFacts, PageState, Role};
-use crate::jobs::{Field, FieldType, Job, Keep, Read, Task, TaskKind, Unit};
+use crate::jobs::{Aspect, Field, FieldType, Job, Keep, Position, Read, Task, TaskKind, Unit};
 use crate::prompt::{Part, Request};
 
 struct Words;
@@ -113,7 +113,17 @@ fn terms(chunk_tokens: usize) -> Arc<Task> {
 }
 
 fn digest(chunk_tokens: usize) -> Arc<Task> {
-    let kind = TaskKind::Summarize { points_max: 4, reduce_instruction: "join".into() };
+    summary(chunk_tokens, 12, Vec::new())
+}
+
+fn summary(chunk_tokens: usize, length: usize, aspects: Vec<Aspect>) -> Arc<Task> {
+    let kind = TaskKind::Summarize {
+        length,
+        aspect_instruction: "passages".into(),
+        reduce_instruction: "join".into(),
+        table_instruction: "table".into(),
+        aspects,
+    };
     task("digest", chunk_tokens, kind)
 }
 
@@ -180,11 +190,15 @@ fn known() -> Known {
 fn answer(request: &Request, known: &Known) -> Completion {
     let mut parts: Vec<(String, Option<std::ops::Range<usize>>)> = Vec::new();
     let stop = Stop::End;
-    if let [Part::Json(schema)] = request.form.as_slice() {
-        assert_eq!(schema["properties"]["points"]["maxItems"], 4);
+    if let [Part::Pattern(_)] = request.form.as_slice() {
         let first = request.document.lines().find(|line| !line.starts_with('<')).unwrap_or("");
-        let points = ["the tenant may not extend it", "The rent is $1,300 in Zanzibar"];
-        parts.push((json!({ "summary": first, "points": points }).to_string(), None));
+        let first = first.rsplit("] ").next().unwrap_or(first);
+        let more = match request.task.contains("An earlier answer named \"$1,300\", \"Zanzibar\",")
+        {
+            true => "",
+            false => " The rent is $1,300 in Zanzibar.",
+        };
+        parts.push((format!("{first}{more}"), None));
     } else if let [Part::Choice { .. }] = request.form.as_slice() {
         let of = known.iter().find(|(question, _)| request.task.contains(question)).unwrap();
         let about = request.task.split('«').nth(1).and_then(|rest| rest.split('»').next());
@@ -267,7 +281,7 @@ fn a_document_read_whole_and_answered_whole_is_done() {
     assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Done, ""));
     assert_eq!(record.coverage.chunks, 1);
     assert_eq!(record.coverage.tokens_read, record.coverage.tokens_sent);
-    assert_eq!(record.tokens, Tokens { prompt: 50, answer: 15 });
+    assert_eq!(record.tokens, Tokens { prompt: 60, answer: 18 });
     let names: Vec<&String> = record.fields.keys().collect();
     assert_eq!(names, ["parties", "end", "law", "cap"]);
 
@@ -410,35 +424,121 @@ fn a_value_that_more_chunks_agree_on_is_preferred() {
 }
 
 #[test]
-fn a_long_document_s_summary_is_reduced_in_a_tree() {
+fn notes_are_joined_in_a_tree_until_they_are_as_long_as_asked() {
     let texts: Vec<String> = (0..40).map(|n| format!("Clause {n} says that {n} is due.")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let mut texts = texts;
-    texts.push("It is said that the tenant may not extend it.");
-    let pages = vec![page(1, PageState::Read, &texts)];
-    let job = job(vec![digest(80)]);
-    let levels = std::cell::Cell::new(0);
-    let record = drive(&job, document(pages), &mut |_| 0, &|request, _| {
-        let text = request.document.lines().skip(1).collect::<Vec<_>>().join("\n");
-        assert!(Words.count(&text) <= 80, "every prompt's text is within the budget");
-        if request.task.contains("join") {
-            levels.set(levels.get() + 1);
-        }
-    });
-    assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Done, ""));
-    assert!(levels.get() > 1);
+    let pages = || document(vec![page(1, PageState::Read, &texts)]);
+    let joined = |length: usize| {
+        let groups = std::cell::Cell::new(0);
+        let job = job(vec![summary(40, length, Vec::new())]);
+        let record = drive(&job, pages(), &mut |_| 0, &|request, _| {
+            let text = request.document.lines().skip(1).collect::<Vec<_>>().join("\n");
+            assert!(Words.count(&text) <= 40, "every prompt's text is within the budget");
+            groups.set(groups.get() + usize::from(request.task.contains("join")));
+        });
+        assert_eq!((record.outcome, record.reason.as_str()), (Outcome::Done, ""));
+        let summary = record.summary.unwrap();
+        let said = summary.points.iter().map(|point| point.text.as_str());
+        let words: usize = said.chain([summary.text.as_str()]).map(|text| Words.count(text)).sum();
+        assert!(words <= length, "{words} words of {length}");
+        (groups.get(), summary)
+    };
+    let (groups, short) = joined(12);
+    assert!(groups > 4, "a tree: {groups} groups");
+    assert_eq!((short.text.as_str(), short.points.len()), ("Clause 0 says that 0 is due.", 0));
+    assert_eq!(short.evidence[0].quote, "Clause 0 says that 0 is due.");
+    let (groups, long) = joined(300);
+    assert_eq!((groups, long.points.len()), (0, 7), "each chunk's note has room");
+    assert!(long.points.iter().all(|point| point.evidence[0].quote == point.text));
+    assert_eq!(long.points[0].about, "page 1", "there is no heading");
+}
+
+#[test]
+fn what_a_summary_names_and_the_document_does_not_is_asked_once_more_and_then_flagged() {
+    let record = plainly(&job(vec![digest(500)]), contract());
     let summary = record.summary.unwrap();
-    assert_eq!(summary.points[0].evidence[0].matched, "lexical");
-    assert!(summary.points[0].evidence[0].quote.ends_with("tenant may not extend it."));
-    let warnings: Vec<String> = record.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(summary.text, "This lease is made on March 4, 2019 by Acme Inc. and Bolt LLC.");
+    let check = summary.check;
+    assert_eq!((check.first_unsupported, check.asked_again), (2, 1));
+    assert_eq!((check.first_stated - check.stated, check.unsupported), (2, 0));
+
+    let record = drive(&job(vec![digest(500)]), contract(), &mut |_| 0, &|_, completion| {
+        completion.text = "The rent is $1,300 in Zanzibar.".into();
+    });
+    let summary = record.summary.unwrap();
+    assert_eq!(summary.unsupported, ["$1,300", "Zanzibar"], "it stays, and is flagged");
+    assert_eq!((summary.check.unsupported, summary.check.asked_again), (2, 1));
+    let warnings = record.warnings.iter().map(ToString::to_string);
+    let named: Vec<String> = warnings.filter(|warning| warning.contains("names")).collect();
     assert_eq!(
-        warnings,
+        named,
         [
-            "page 1: a font without a map",
-            "summary: no sentence of the document supports point 2",
-            "summary: the number 1,300 does not occur in the document"
+            "summary: its beginning names “$1,300”, which what it was made from does not",
+            "summary: its beginning names “Zanzibar”, which what it was made from does not",
         ]
     );
+}
+
+#[test]
+fn an_aspect_is_asked_of_its_own_passages_and_rests_on_them() {
+    let aspect = |title: &str, phrases: &[&str]| {
+        let phrases = phrases.iter().map(|phrase| (*phrase).to_owned()).collect();
+        let field = Field::new(title, &format!("{title}?"), FieldType::Text);
+        let field = Field { phrases, ..field };
+        Aspect { field, verbatim: false, expected_in: vec!["lease".into()] }
+    };
+    let mut what = aspect("What", &[]);
+    what.field.position = Position::Opening;
+    let law = Aspect { verbatim: true, ..aspect("Law", &["governed by"]) };
+    let aspects =
+        vec![what, aspect("End", &["ends on june"]), law, aspect("Insurance", &["insur*"])];
+    let asked = std::cell::RefCell::new(Vec::new());
+    let job = job(vec![summary(500, 100, aspects)]);
+    let record = drive(&job, contract(), &mut |_| 0, &|request, _| {
+        asked.borrow_mut().push((request.document.to_string(), request.task.to_string()));
+    });
+    let asked = asked.into_inner();
+    let of =
+        |title: &str| asked.iter().filter(|(_, task)| task.contains(title)).collect::<Vec<_>>();
+    assert!(of("Law?").is_empty() && of("Insurance?").is_empty());
+    let end = of("End?");
+    let alone = "<document>\nAmendment: it ends on June 30, 2025.";
+    assert!(end.len() == 2 && end.iter().all(|(document, _)| document == alone), "{end:?}");
+    let summary = record.summary.unwrap();
+    assert!(summary.text.starts_with("This lease is made on March 4, 2019"));
+    assert_eq!(summary.missing, ["Insurance"]);
+    let point = |about: &str| summary.points.iter().find(|point| point.about == about).unwrap();
+    assert_eq!(point("End").text, "Amendment: it ends on June 30, 2025.");
+    assert_eq!(point("End").evidence[0].quote, "Amendment: it ends on June 30, 2025.");
+    assert_eq!(point("Law").text, "It is governed by the laws of Ohio, wherever the parties are.");
+    assert_eq!(point("Law").evidence[0].page, 2);
+}
+
+#[test]
+fn a_table_is_summarized_from_facts_of_all_its_rows_and_the_first_of_them() {
+    let mut text = String::from("Shop,Amount\n");
+    (1..=5000).for_each(|n| text += &format!("Shop {n},{n}.10\n"));
+    let options = crate::extract::Options::default();
+    let limits = crate::base::Limits::default();
+    let read = crate::extract::extract(text.as_bytes(), Format::Csv, &options, &limits).unwrap();
+    let task = Task { formats: vec![Format::Csv], ..Arc::unwrap_or_clone(digest(200)) };
+    let source = WorkSource { format: Format::Csv, ..source() };
+    let mut ids = 0..;
+    let mut ids = || ids.next().unwrap();
+    let job = job(vec![Arc::new(task)]);
+    let (mut work, open) = Work::new(&job, source, read, shape(), &Words, &mut ids);
+    let [request] = &open[..] else { panic!("one question, not one a chunk") };
+    assert!(
+        request.document.contains("sum 12503000.00") && request.document.contains("Shop 2 | 2.10")
+    );
+    assert!(!request.document.contains("4000.10") && Words.count(&request.document) < 220);
+    let mut completion = answer(request, &known());
+    completion.text = "It lists shops with amounts up to 5000.10.".into();
+    assert!(work.accept(completion, &Words, &mut ids).is_empty());
+    let record = work.record();
+    assert_eq!((record.outcome, record.coverage.tokens_sent), (Outcome::Done, 0));
+    let summary = record.summary.unwrap();
+    assert_eq!((summary.tables[0].rows, summary.check.unsupported), (5000, 0));
 }
 
 #[test]

@@ -9,12 +9,14 @@ use super::coverage::{coverage, no_text, several, unread_pages};
 use super::extraction::{self, Ground};
 use super::normal::day_order;
 use super::record::{Coverage, HiddenText, MadeWith, Ranked, Record, RecordSource, Remark, Tokens};
-use super::summary::{self, Partial};
+use super::summary::{Draft, Heading, Line};
 use crate::base::{Completion, Digest, Format, Outcome, Stop, TokenCounter, Warned, Warning};
 use crate::chunk::{Chunked, split};
 use crate::extract::Document;
 use crate::jobs::{DayOrder, Field, Job, Read, Task, TaskKind};
 use crate::prompt::{self, CheckReply, Passage, Request};
+
+mod summarize;
 
 /// Which file the document came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +45,10 @@ pub struct Work {
     budget: usize,
     open: BTreeMap<u64, Ask>,
     answers: BTreeMap<Ask, Completion>,
-    /// The reduce tree of each summary, by index of its task.
-    trees: BTreeMap<usize, Tree>,
+    /// The summary, by index of its task.
+    drafts: BTreeMap<usize, Draft>,
+    /// The document's own, for the parts of a summary.
+    headings: Vec<Heading>,
     /// The candidates of each field of the tasks that read what is relevant, by index of task and field.
     ranked: BTreeMap<(usize, usize), Vec<Candidate>>,
     /// Clauses that they were ranked among.
@@ -56,11 +60,19 @@ pub struct Work {
 /// Candidates of a field that are asked about together; more follow only while none of them is taken.
 const CANDIDATES_AT_ONCE: usize = 2;
 
-/// One question: the task's index and what of it. Their order is the order of asking.
+/// One question: the task's index, what of it, and whether it is asked once more because its first answer
+/// was not borne out. Their order is the order of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Ask {
     task: usize,
     step: Step,
+    again: bool,
+}
+
+impl Ask {
+    fn first(task: usize, step: Step) -> Ask {
+        Ask { task, step, again: false }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,24 +81,8 @@ enum Step {
     Field { chunk: usize, field: usize },
     /// A candidate (by rank) of a field (index).
     Check { field: usize, candidate: usize },
-    /// A chunk's summary.
-    Map { chunk: usize },
-    /// A group of the partial summaries of one level of the tree.
-    Reduce { level: usize, group: usize },
-}
-
-/// A summary on its way from chunks to one.
-#[derive(Default)]
-struct Tree {
-    /// Levels done; level 0 is the chunks' own summaries.
-    level: usize,
-    /// Of the last level done.
-    partials: Vec<Partial>,
-    /// Of the level that is asked now: ranges of `partials`.
-    groups: Vec<std::ops::Range<usize>>,
-    /// Partial summaries were shortened to fit.
-    shortened: bool,
-    finished: bool,
+    /// A line of a summary.
+    Line(Line),
 }
 
 impl Work {
@@ -138,13 +134,19 @@ impl Work {
             budget,
             open: BTreeMap::new(),
             answers: BTreeMap::new(),
-            trees: BTreeMap::new(),
+            drafts: BTreeMap::new(),
+            headings: Vec::new(),
             ranked: BTreeMap::new(),
             clauses: 0,
             day_order: None,
         };
+        let pages = work.document.pages.iter();
+        work.day_order = day_order(pages.map(|page| page.model.as_str()));
+        let clauses = Clauses::new(&work.chunked.chunks);
+        work.clauses = clauses.len();
         let mut requests = work.first_requests(ids);
-        requests.extend(work.first_checks(ids));
+        requests.extend(work.first_checks(&clauses, ids));
+        requests.extend(work.first_lines(&clauses, counter, ids));
         (work, requests)
     }
 
@@ -161,7 +163,7 @@ impl Work {
         match ask.step {
             Step::Field { .. } => Vec::new(),
             Step::Check { field, .. } => self.check_on(ask.task, field, ids),
-            Step::Map { .. } | Step::Reduce { .. } => self.climb(ask.task, counter, ids),
+            Step::Line(line) => self.line_on(ask, line, counter, ids),
         }
     }
 
@@ -170,27 +172,19 @@ impl Work {
         self.open.is_empty()
     }
 
-    /// All questions on the chunks, chunk by chunk.
+    /// All questions on fields of the chunks, chunk by chunk.
     fn first_requests(&mut self, ids: &mut dyn FnMut() -> u64) -> Vec<Request> {
         let mut requests = Vec::new();
         for (chunk, passage) in self.passages.iter().enumerate() {
             for (index, task) in self.tasks.iter().enumerate() {
-                let mut asked = |step: Step, request: Request| {
-                    self.open.insert(request.id, Ask { task: index, step });
+                let TaskKind::Extract { fields } = &task.kind else { continue };
+                if task.read == Read::Relevant {
+                    continue;
+                }
+                for (field, what) in fields.iter().enumerate() {
+                    let request = prompt::ask_field(ids(), task, what, passage);
+                    self.open.insert(request.id, Ask::first(index, Step::Field { chunk, field }));
                     requests.push(request);
-                };
-                match &task.kind {
-                    TaskKind::Summarize { .. } => {
-                        self.trees.entry(index).or_default();
-                        asked(Step::Map { chunk }, prompt::ask_summary(ids(), task, passage));
-                    }
-                    TaskKind::Extract { .. } if task.read == Read::Relevant => {}
-                    TaskKind::Extract { fields } => {
-                        for (field, what) in fields.iter().enumerate() {
-                            let request = prompt::ask_field(ids(), task, what, passage);
-                            asked(Step::Field { chunk, field }, request);
-                        }
-                    }
                 }
             }
         }
@@ -198,20 +192,14 @@ impl Work {
     }
 
     /// Ranks the candidates of every field that reads what is relevant, and asks about the first of them.
-    fn first_checks(&mut self, ids: &mut dyn FnMut() -> u64) -> Vec<Request> {
+    fn first_checks(&mut self, clauses: &Clauses, ids: &mut dyn FnMut() -> u64) -> Vec<Request> {
         let relevant = |task: &Arc<Task>| task.read == Read::Relevant;
-        if !self.tasks.iter().any(relevant) {
-            return Vec::new();
-        }
-        self.day_order = day_order(self.document.pages.iter().map(|page| page.model.as_str()));
-        let clauses = Clauses::new(&self.chunked.chunks);
-        self.clauses = clauses.len();
         for (index, task) in self.tasks.iter().enumerate().filter(|(_, task)| relevant(task)) {
             let TaskKind::Extract { fields } = &task.kind else { continue };
             let order = task.day_order.or(self.day_order);
             for (field, what) in fields.iter().enumerate() {
                 let ground = (&self.document, self.chunked.chunks.as_slice());
-                let found = candidates(what, ground, &clauses, order);
+                let found = candidates(what, ground, clauses, order);
                 self.ranked.insert((index, field), found);
             }
         }
@@ -246,7 +234,7 @@ impl Work {
             let shown = prompt::shown(&possible.shown);
             let request = prompt::ask_check(ids(), &self.tasks[task], what, &shown, quote);
             let step = Step::Check { field, candidate };
-            self.open.insert(request.id, Ask { task, step });
+            self.open.insert(request.id, Ask::first(task, step));
             requests.push(request);
         }
         requests
@@ -256,69 +244,9 @@ impl Work {
     fn checked(&self, task: usize, field: usize, what: &Field) -> Vec<Option<CheckReply>> {
         let candidates = self.ranked.get(&(task, field)).map_or(0, Vec::len);
         let answers = (0..candidates).map_while(|candidate| {
-            self.answers.get(&Ask { task, step: Step::Check { field, candidate } })
+            self.answers.get(&Ask::first(task, Step::Check { field, candidate }))
         });
         answers.map(|done| prompt::read_check(what, done)).collect()
-    }
-
-    /// Once a level of a summary's tree is answered whole, asks the next one.
-    fn climb(
-        &mut self,
-        task: usize,
-        counter: &dyn TokenCounter,
-        ids: &mut dyn FnMut() -> u64,
-    ) -> Vec<Request> {
-        let waiting = |ask: &Ask| {
-            ask.task == task && matches!(ask.step, Step::Map { .. } | Step::Reduce { .. })
-        };
-        if self.open.values().any(waiting) {
-            return Vec::new();
-        }
-        let Some(mut tree) = self.trees.remove(&task) else { return Vec::new() };
-        tree.partials = self.level_done(task, &tree);
-        let mut requests = Vec::new();
-        if tree.partials.len() < 2 {
-            tree.finished = true;
-        } else {
-            tree.level += 1;
-            let groups = summary::groups(&tree.partials, self.budget, counter);
-            for (group, asked) in groups.iter().enumerate() {
-                tree.shortened |= asked.shortened && asked.texts.len() > 1;
-                if asked.texts.len() > 1 {
-                    let request = prompt::ask_reduce(ids(), &self.tasks[task], &asked.texts);
-                    let step = Step::Reduce { level: tree.level, group };
-                    self.open.insert(request.id, Ask { task, step });
-                    requests.push(request);
-                }
-            }
-            tree.groups = groups.into_iter().map(|group| group.partials).collect();
-        }
-        self.trees.insert(task, tree);
-        requests
-    }
-
-    /// The partial summaries that the level of `tree` just answered gave.
-    fn level_done(&self, task: usize, tree: &Tree) -> Vec<Partial> {
-        let reply =
-            |step: Step| self.answers.get(&Ask { task, step }).and_then(prompt::read_summary);
-        if tree.level == 0 {
-            let chunks = self.chunked.chunks.iter().enumerate();
-            return chunks
-                .filter_map(|(chunk, of)| {
-                    let chunks = (of.number, of.number);
-                    reply(Step::Map { chunk }).map(|reply| Partial { chunks, reply })
-                })
-                .collect();
-        }
-        let groups = tree.groups.iter().enumerate();
-        groups
-            .map(|(group, range)| match &tree.partials[range.clone()] {
-                [alone] => alone.clone(),
-                several => {
-                    Partial::joined(several, reply(Step::Reduce { level: tree.level, group }))
-                }
-            })
-            .collect()
     }
 
     /// The record of what came back. Call it when `finished`; what is open is missing from it, and
@@ -330,21 +258,15 @@ impl Work {
         let mut summary = None;
         for (index, task) in self.tasks.iter().enumerate() {
             match &task.kind {
-                TaskKind::Summarize { .. } => {
-                    let done = self.trees.get(&index).filter(|tree| tree.finished);
-                    if let Some(partial) = done.and_then(|tree| tree.partials.first()) {
-                        let (document, chunks) = (&self.document, &self.chunked.chunks);
-                        let lengths = prompt::summary_lengths(task);
-                        summary = Some(summary::finish(
-                            &partial.reply,
-                            document,
-                            chunks,
-                            lengths,
-                            &mut warnings,
-                        ));
-                    }
-                    if done.is_some_and(|tree| tree.shortened) {
-                        problems.push(format!("{}: partial summaries were shortened", task.name));
+                TaskKind::Summarize { aspects, .. } => {
+                    let done = self.drafts.get(&index).filter(|draft| draft.finished);
+                    let Some(draft) = done else { continue };
+                    let ground = (self.chunked.chunks.as_slice(), self.headings.as_slice());
+                    let said = draft.finish(aspects, &self.document, ground, &mut warnings);
+                    let is_empty = said.text.is_empty() && said.points.is_empty();
+                    summary = Some(said).filter(|said| !is_empty || !said.tables.is_empty());
+                    if draft.shortened {
+                        problems.push(format!("{}: notes were shortened to fit", task.name));
                     }
                 }
                 TaskKind::Extract { fields: asked } if !self.passages.is_empty() => {
@@ -408,7 +330,7 @@ impl Work {
             return serde_json::to_value(answer).expect("an answer has only strings as keys");
         }
         let reply = |(chunk, passage): (usize, &Passage)| {
-            let ask = Ask { task, step: Step::Field { chunk, field } };
+            let ask = Ask::first(task, Step::Field { chunk, field });
             prompt::read_field(what, passage, self.answers.get(&ask)?)
         };
         let replies: Vec<_> = self.passages.iter().enumerate().map(reply).collect();
@@ -452,7 +374,7 @@ impl Work {
                 (Step::Check { field, .. }, TaskKind::Extract { fields }) => {
                     prompt::read_check(&fields[field], done).is_none()
                 }
-                _ => prompt::read_summary(done).is_none(),
+                _ => prompt::read_line(done).is_none(),
             };
             let why = match done.stop {
                 Stop::Length => format!(
@@ -485,19 +407,29 @@ impl Work {
                 format!("{name} on candidate {}", candidate + 1)
             }
             (Step::Check { candidate, .. }, _) => format!("candidate {}", candidate + 1),
-            (Step::Map { chunk }, _) => format!("chunk {} of {of}", chunk + 1),
-            (Step::Reduce { level, group }, _) => format!("reduce step {level}.{}", group + 1),
+            (Step::Line(line), TaskKind::Summarize { aspects, .. }) => match line {
+                Line::Aspect { aspect } => aspects[aspect].field.name.clone(),
+                Line::Table => "the table".to_owned(),
+                Line::Note { chunk } => format!("chunk {} of {of}", chunk + 1),
+                Line::Reduce { level, group } => format!("reduce step {level}.{}", group + 1),
+            },
+            (Step::Line(_), _) => "a line".to_owned(),
             (Step::Field { chunk, .. }, _) => format!("chunk {} of {of}", chunk + 1),
         }
     }
 
     /// Of each chunk, whether every question on it reached the model.
     fn sent(&self) -> Vec<bool> {
-        let whole = self.tasks.iter().any(|task| task.read == Read::All);
+        // A table's rows are in its facts; the model sees the first of them.
+        let facts_only =
+            |task: usize| self.drafts.get(&task).is_some_and(|one| one.table.is_some());
+        let whole =
+            |(index, task): (usize, &Arc<Task>)| task.read == Read::All && !facts_only(index);
+        let whole = self.tasks.iter().enumerate().any(whole);
         let mut sent = vec![whole; self.chunked.chunks.len()];
         let faults = self.answers.iter().filter(|(_, done)| done.stop == Stop::Fault);
         for ask in faults.map(|(ask, _)| ask).chain(self.open.values()) {
-            if let Step::Field { chunk, .. } | Step::Map { chunk } = ask.step {
+            if let Step::Field { chunk, .. } | Step::Line(Line::Note { chunk }) = ask.step {
                 sent[chunk] = false;
             }
         }

@@ -108,9 +108,10 @@ pub const CHUNK_TOKENS_MIN: usize = 64;
 /// `answer_tokens_max` of a task that does not say.
 pub const ANSWER_TOKENS_DEFAULT: u32 = 512;
 
-/// Points of a summary.
-pub const POINTS_DEFAULT: usize = 8;
-pub const POINTS_MAX: usize = 64;
+/// Words of a summary: a page at most where the task does not say.
+pub const SUMMARY_WORDS_DEFAULT: usize = 400;
+pub const SUMMARY_WORDS_MIN: usize = 30;
+pub const SUMMARY_WORDS_MAX: usize = 5000;
 
 /// Words of an evidence quote: a long sentence of a contract; a clause at most.
 pub const QUOTE_WORDS_DEFAULT: usize = 40;

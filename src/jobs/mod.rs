@@ -15,8 +15,8 @@ mod written;
 
 pub use model::{ModelMissing, ModelOverride};
 pub use plan::{
-    Audit, DayOrder, Engine, Field, FieldType, Gate, Job, Keep, Model, Plan, Position, QuoteForm,
-    Read, Require, Root, Task, TaskKind, Unit,
+    Aspect, Audit, DayOrder, Engine, Field, FieldType, Gate, Job, Keep, Model, Plan, Position,
+    QuoteForm, Read, Require, Root, Task, TaskKind, Unit,
 };
 pub use problem::{PlanError, Problem};
 pub use resolve::{DATE_DEFAULT, Places, load, load_in, load_with};

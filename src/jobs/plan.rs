@@ -191,15 +191,33 @@ pub enum DayOrder {
 #[derive(Clone, Debug)]
 pub enum TaskKind {
     Summarize {
-        /// At most so many points in the final summary.
-        points_max: usize,
-        /// What is asked of partial summaries when a document does not fit one chunk.
+        /// Most words of the summary, text and points together.
+        length: usize,
+        /// What is asked of an aspect's passages, before its question.
+        aspect_instruction: Arc<str>,
+        /// What is asked of the notes on adjoining parts where there are more than the length takes.
         reduce_instruction: Arc<str>,
+        /// What is asked of the facts and first rows of a table.
+        table_instruction: Arc<str>,
+        /// In the order written.
+        aspects: Vec<Aspect>,
     },
     Extract {
         /// In the order written; names are unique.
         fields: Vec<Field>,
     },
+}
+
+/// One thing that a summary says of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aspect {
+    /// Title (`name`), question, phrases, type and position, as those of a field. Asked of the opening, it
+    /// is what the summary begins with.
+    pub field: Field,
+    /// Its passages stand for themselves; the model is not asked.
+    pub verbatim: bool,
+    /// Words of the opening of documents that are expected to speak of it.
+    pub expected_in: Vec<String>,
 }
 
 /// What one answer is about.

@@ -99,12 +99,36 @@ pub(super) struct TaskFile {
     pub(super) system: Option<Spanned<String>>,
     pub(super) instruction: Option<Spanned<String>>,
     pub(super) reduce_instruction: Option<Spanned<String>>,
-    pub(super) points_max: Option<Spanned<i64>>,
+    pub(super) aspect_instruction: Option<Spanned<String>>,
+    pub(super) table_instruction: Option<Spanned<String>>,
+    pub(super) length: Option<Spanned<Length>>,
+    pub(super) aspect: Option<Spanned<Vec<Spanned<AspectTable>>>>,
     pub(super) chunk_tokens: Option<Spanned<i64>>,
     pub(super) answer_tokens_max: Option<Spanned<i64>>,
     pub(super) read: Option<Spanned<String>>,
     pub(super) locale: Option<Spanned<String>>,
     pub(super) field: Option<Spanned<Vec<Spanned<FieldTable>>>>,
+}
+
+/// Words, or a word for so many.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Length {
+    Words(i64),
+    Named(String),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AspectTable {
+    pub(super) title: Option<Spanned<String>>,
+    pub(super) question: Option<Spanned<String>>,
+    #[serde(rename = "type")]
+    pub(super) value: Option<Spanned<String>>,
+    pub(super) phrases: Option<Spanned<Vec<String>>>,
+    pub(super) position: Option<Spanned<String>>,
+    pub(super) verbatim: Option<Spanned<bool>>,
+    pub(super) expected_in: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::table::{field, words};
-use crate::assemble::{Evidence, Record, Remark, RemarkKind};
+use crate::assemble::{Evidence, Record, Remark, RemarkKind, Summary, table_lines};
 use crate::base::Outcome;
 
 /// A quote or hidden passage is shown up to here; the JSON record has it whole.
@@ -60,13 +60,42 @@ fn summary(out: &mut String, record: &Record) {
     for paragraph in summary.text.lines().filter(|line| !line.trim().is_empty()) {
         line!(out, "{}\n", inline(paragraph));
     }
+    if !summary.unsupported.is_empty() {
+        line!(out, "{}\n", unsupported(&summary.unsupported).trim_start());
+    }
+    for evidence in &summary.evidence {
+        line!(out, "> {}{}\n", clipped(&evidence.quote), places(std::slice::from_ref(evidence)));
+    }
+    points(out, summary);
+    if !summary.missing.is_empty() {
+        line!(out, "No passage was found on: {}.\n", inline(&summary.missing.join(", ")));
+    }
+    if summary.tables.is_empty() {
+        return;
+    }
+    line!(out, "## Tables\n");
+    line!(out, "Computed from every row that is shown, not written by the model.\n");
+    for table in &summary.tables {
+        for (at, fact) in table_lines(table).iter().enumerate() {
+            line!(out, "{}{}", if at == 0 { "- " } else { "  - " }, inline(fact));
+        }
+    }
+    line!(out);
+}
+
+/// The points, each under what it is about.
+fn points(out: &mut String, summary: &Summary) {
+    let mut about = "";
     for point in &summary.points {
-        line!(out, "- {}{}", inline(&point.text), places(&point.evidence));
+        if point.about != about {
+            about = &point.about;
+            line!(out, "**{}**\n", inline(about));
+        }
+        let (text, doubt) = (inline(&point.text), unsupported(&point.unsupported));
+        line!(out, "- {text}{}{doubt}", places(&point.evidence));
         for evidence in &point.evidence {
             line!(out, "  > {}", clipped(&evidence.quote));
         }
-    }
-    if !summary.points.is_empty() {
         line!(out);
     }
 }
@@ -82,6 +111,14 @@ fn rows(out: &mut String, record: &Record) {
         rows.partial,
         inline(&rows.table)
     );
+}
+
+fn unsupported(words: &[String]) -> String {
+    if words.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = words.iter().map(|word| inline(word)).collect();
+    format!(" ⚠ not in the passages it was made from: {}", named.join(", "))
 }
 
 fn fields(out: &mut String, record: &Record) {

@@ -14,19 +14,15 @@ mod tests;
 use std::ops::Range;
 use std::sync::Arc;
 
-use serde_json::json;
-
 use crate::chunk::Chunk;
 pub use crate::engine::{Form, Part, Request, Sampling};
-use crate::jobs::{Field, FieldType, Task, TaskKind};
+use crate::jobs::{Aspect, Field, FieldType, Task, TaskKind};
 
-pub use reply::{
-    CheckReply, FieldReply, Found, SummaryReply, read_check, read_field, read_summary,
-};
+pub use reply::{CheckReply, FieldReply, Found, read_check, read_field, read_line};
 
 /// Version of the rules that make prompts out of tasks and chunks, and of the forms of answers. A
 /// change makes documents due again.
-pub const PROMPT_RULES: u32 = 2;
+pub const PROMPT_RULES: u32 = 3;
 
 /// Passages that one answer may give for a field with several values.
 const MANY_MAX: usize = 4;
@@ -54,6 +50,11 @@ impl Passage {
         };
         let text = open.len()..open.len() + chunk.text.len();
         Passage { document: (open + &chunk.text).into(), text }
+    }
+
+    /// What a request about the chunk shows.
+    pub fn document(&self) -> &Arc<str> {
+        &self.document
     }
 
     /// The chunk's bytes that the bytes `place` of the request's document text are; none where they
@@ -111,32 +112,67 @@ pub fn shown(passage: &str) -> Arc<str> {
     format!("<document>\n{passage}").into()
 }
 
-/// Asks for a summary of one chunk.
-pub fn ask_summary(id: u64, task: &Task, passage: &Passage) -> Request {
-    let text = format!("\n</document>\n\n{}\n\n{}", task.instruction, json_words(task));
-    request(id, task, &passage.document, text, summary_form(task))
+/// Asks for a note on one chunk, of at most `words` words.
+pub fn ask_note(id: u64, task: &Task, passage: &Passage, words: usize) -> Request {
+    summarizing(id, task, &passage.document, &task.instruction, words)
 }
 
-/// Asks for one summary out of partial ones, each rendered by `partial_text`.
-pub fn ask_reduce(id: u64, task: &Task, partials: &[String]) -> Request {
-    let document = format!("<document>\n{}", partials.join("\n")).into();
+/// Asks what `document` (passages as `shown` frames them, or a whole `Passage`) says of an aspect.
+pub fn ask_aspect(
+    id: u64,
+    task: &Task,
+    document: &Arc<str>,
+    aspect: &Aspect,
+    words: usize,
+) -> Request {
+    let TaskKind::Summarize { aspect_instruction, .. } = &task.kind else {
+        return summarizing(id, task, document, &aspect.field.question, words);
+    };
+    let question = format!("{aspect_instruction}\n\nQuestion: {}", aspect.field.question);
+    summarizing(id, task, document, &question, words)
+}
+
+/// Asks for one note out of several on adjoining parts.
+pub fn ask_reduce(id: u64, task: &Task, notes: &[String], words: usize) -> Request {
     let instruction = match &task.kind {
         TaskKind::Summarize { reduce_instruction, .. } => reduce_instruction,
         TaskKind::Extract { .. } => &task.instruction,
     };
-    let text = format!("\n</document>\n\n{instruction}\n\n{}", json_words(task));
-    request(id, task, &document, text, summary_form(task))
+    summarizing(id, task, &shown(&notes.join("\n")), instruction, words)
 }
 
-/// A partial summary as the reduce step reads it. `of` says which part of the document it is about.
-pub fn partial_text(of: &str, summary: &SummaryReply) -> String {
-    let mut text = format!("[{of}] {}\n", summary.text);
-    for point in &summary.points {
-        text.push_str("- ");
-        text.push_str(point);
-        text.push('\n');
-    }
-    text
+/// Asks what a table is, of its facts and first rows.
+pub fn ask_table(id: u64, task: &Task, facts: &Arc<str>, words: usize) -> Request {
+    let instruction = match &task.kind {
+        TaskKind::Summarize { table_instruction, .. } => table_instruction,
+        TaskKind::Extract { .. } => &task.instruction,
+    };
+    summarizing(id, task, facts, instruction, words)
+}
+
+/// The same question once more, now that its first answer held `unsupported` figures and names.
+pub fn ask_again(id: u64, asked: &Request, unsupported: &[String]) -> Request {
+    let named: Vec<String> = unsupported.iter().map(|word| format!("\"{word}\"")).collect();
+    let task = format!(
+        "{}\n\nAn earlier answer named {}, which the document above does not say. Leave that out, and \
+         name only what stands in the document.",
+        asked.task,
+        named.join(", ")
+    );
+    Request { id, task: task.into(), ..asked.clone() }
+}
+
+/// A question that a line of text answers.
+fn summarizing(id: u64, task: &Task, document: &Arc<str>, question: &str, words: usize) -> Request {
+    let text =
+        format!("\n</document>\n\n{question}\n\nAnswer in at most {words} words, on one line.");
+    let line = format!("[^\\n]{{1,{}}}", line_chars(words));
+    request(id, task, document, text, vec![Part::Pattern(line.into())])
+}
+
+/// Characters of a line that may have `words` words: room for long ones, none for a second text.
+fn line_chars(words: usize) -> usize {
+    10 * words
 }
 
 fn request(id: u64, task: &Task, document: &Arc<str>, text: String, form: Form) -> Request {
@@ -192,46 +228,4 @@ fn value_part(field: &Field) -> Option<Part> {
             Part::Pattern("[^\\n]{1,100}".into())
         }
     })
-}
-
-fn points_max(task: &Task) -> usize {
-    match task.kind {
-        TaskKind::Summarize { points_max, .. } => points_max.max(1),
-        TaskKind::Extract { .. } => 1,
-    }
-}
-
-fn json_words(task: &Task) -> String {
-    format!(
-        "Reply in JSON: {{\"summary\": \"two to five sentences\", \"points\": [\"one fact in one \
-         sentence\"]}}. At most {} points, each with its names, dates and amounts.",
-        points_max(task)
-    )
-}
-
-/// The most characters of a summary's text, and of one of its points.
-///
-/// Set so that an answer is whole within the task's limit of tokens even where figures
-/// and names make two characters of each: half of it for the text, half for the points.
-pub fn summary_lengths(task: &Task) -> (usize, usize) {
-    let text = (task.answer_tokens_max as usize).max(80);
-    (text, (text / points_max(task)).clamp(60, 300))
-}
-
-fn summary_form(task: &Task) -> Form {
-    let (text, point) = summary_lengths(task);
-    vec![Part::Json(Arc::new(json!({
-        "type": "object",
-        "properties": {
-            "summary": { "type": "string", "minLength": 1, "maxLength": text },
-            "points": {
-                "type": "array",
-                "items": { "type": "string", "minLength": 1, "maxLength": point },
-                "minItems": 1,
-                "maxItems": points_max(task),
-            },
-        },
-        "required": ["summary", "points"],
-        "additionalProperties": false,
-    })))]
 }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use super::{NOT_STATED, Passage};
 use crate::base::{Completion, Stop};
 use crate::jobs::{Field, FieldType};
@@ -27,15 +25,6 @@ pub struct Found {
     pub raw: Option<String>,
     /// The answer broke off inside this passage: quote or value are prefixes.
     pub cut: bool,
-}
-
-/// A summary as written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct SummaryReply {
-    #[serde(rename = "summary")]
-    pub text: String,
-    #[serde(default)]
-    pub points: Vec<String>,
 }
 
 /// Reads the answer to `ask_field`. None where not even the decision was made.
@@ -85,16 +74,18 @@ pub fn read_check(field: &Field, completion: &Completion) -> Option<CheckReply> 
     Some(CheckReply { margin: if no { -margin } else { margin }, option })
 }
 
-/// Reads the answer to `ask_summary` or `ask_reduce`; of one that broke off, what is whole of it.
-pub fn read_summary(completion: &Completion) -> Option<SummaryReply> {
-    let text = completion.text.trim();
-    let reply: SummaryReply = match serde_json::from_str(text) {
-        Ok(reply) => reply,
-        Err(_) => serde_json::from_str(&closed(text)).ok()?,
+/// Reads a line of a summary: its whole sentences where it broke off at its longest, without the mark of
+/// a list before it. None where there is nothing to read.
+pub fn read_line(completion: &Completion) -> Option<String> {
+    let line = squeeze(&completion.text);
+    let line = line.trim_start_matches(['-', '•', '*', ' ']);
+    let whole = line.ends_with(['.', '!', '?', '”', '"', ')']);
+    let kept = match line.rfind(". ") {
+        Some(end) if !whole => &line[..=end],
+        _ => line,
     };
-    let points = reply.points.iter().map(|point| squeeze(point)).filter(|point| !point.is_empty());
-    let reply = SummaryReply { text: squeeze(&reply.text), points: points.collect() };
-    (!reply.text.is_empty()).then_some(reply)
+    let read = matches!(completion.stop, Stop::End | Stop::Length) && !kept.is_empty();
+    read.then(|| kept.to_owned())
 }
 
 /// A value without the quotation marks and the white space around it.
@@ -112,41 +103,4 @@ fn withdraws(raw: &str) -> bool {
 /// One space between words: an answer is a line of text whatever it was written like.
 fn squeeze(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// JSON that broke off, closed: a key or a point that is not whole is dropped, the summary's text is
-/// kept as far as it goes.
-fn closed(text: &str) -> String {
-    let (mut closers, mut in_string, mut escaped) = (Vec::new(), false, false);
-    let mut string_start = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => {
-                in_string = !in_string;
-                string_start = at;
-            }
-            _ if in_string => {}
-            '{' => closers.push('}'),
-            '[' => closers.push(']'),
-            '}' | ']' => drop(closers.pop()),
-            _ => {}
-        }
-    }
-    let mut text = text.to_owned();
-    if in_string && closers.last() == Some(&'}') {
-        if escaped {
-            text.pop();
-        } else if let Some(at) = text.rfind("\\u").filter(|at| text.len() - at < 6) {
-            text.truncate(at);
-        }
-        text.push('"');
-    } else if in_string {
-        text.truncate(string_start);
-    }
-    let kept = text.trim_end().trim_end_matches(',').len();
-    text.truncate(kept);
-    text.extend(closers.into_iter().rev());
-    text
 }

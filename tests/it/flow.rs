@@ -132,7 +132,7 @@ fn questions(counter: &dyn TokenCounter, only: &str) -> Vec<Request> {
                 let id = requests.len() as u64;
                 match &task.kind {
                     TaskKind::Summarize { .. } => {
-                        requests.push(prompt::ask_summary(id, task, &passage));
+                        requests.push(prompt::ask_note(id, task, &passage, 45));
                     }
                     TaskKind::Extract { fields } => {
                         let ask = |(i, field)| prompt::ask_field(id + i, task, field, &passage);

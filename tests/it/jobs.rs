@@ -117,7 +117,7 @@ fn the_shortest_jobs_toml_has_every_default_filled_in() {
     let [summary, terms] = &job.tasks[..] else { panic!("two tasks") };
     assert_eq!(summary.digest, Digest::of(SUMMARY.as_bytes()));
     assert_eq!(summary.formats, Format::READ);
-    assert!(matches!(summary.kind, TaskKind::Summarize { points_max: 8, .. }));
+    assert!(matches!(summary.kind, TaskKind::Summarize { length: 400, .. }));
     assert_eq!(summary.system, terms.system);
     assert_eq!(terms.formats, [Format::Pdf, Format::Docx]);
     let TaskKind::Extract { fields } = &terms.kind else { panic!("an extraction") };
@@ -343,7 +343,7 @@ fn a_task_file_is_checked_as_closely() {
         r#"kind = "extract"
 unit = "rows"
 formats = ["pfd", "msg"]
-points_max = 3
+length = 90
 chunk_tokens = 8000
 answer_tokens_max = 500
 
@@ -368,7 +368,7 @@ many = "yes"
         terms.toml:2:8: `rows` is no unit (did you mean `row`?)
         terms.toml:3:12: `pfd` is no format that is read (did you mean `pdf`?)
         terms.toml:3:19: `msg` is no format that is read (known: pdf, docx, xlsx, xls, ods, csv, tsv, text, markdown, html, eml, odt, rtf, pptx, xlsb)
-        terms.toml:4:14: points_max belongs to kind = "summarize"
+        terms.toml:4:10: length belongs to kind = "summarize"
         terms.toml:5:16: a chunk of 8000 tokens and an answer of 500 leave no room for the question in a context of 8192 (lower chunk_tokens or answer_tokens_max here, or raise [engine] context_tokens)
         terms.toml:9:8: "Governing Law" is no field name (letters a-z, digits and _, a letter first: it becomes a column's name)
         terms.toml:10:12: `question` is empty

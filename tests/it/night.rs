@@ -18,7 +18,7 @@ kind = "summarize"
 system = "You are a clerk."
 instruction = "Sum up."
 reduce_instruction = "Join."
-points_max = 2
+length = 60
 chunk_tokens = 160
 answer_tokens_max = 300
 "#;

@@ -64,9 +64,18 @@ fn a_page_for_a_person_says_what_was_found_and_what_to_check() {
         value["reason"] = "page 2 is a picture".into();
         value["source"]["pages"] = 2.into();
         value["summary"] = json!({ "text": "A lease.\n\n1. It runs ten years.", "points": [{
+            "about": "Money",
             "text": "The tenant pays.",
+            "unsupported": ["$5"],
             "evidence": [{ "quote": "tenant\npays", "page": 1, "start": 4, "end": 15, "match": "exact" }],
-        }] });
+        }],
+        "missing": ["Law"],
+        "tables": [{ "page": 1, "label": "Rent", "rows": 3, "repeated": 1, "columns": [
+            { "name": "Due", "kind": "date", "filled": 3, "missing": 0, "distinct": 3, "least": "2024-01-01",
+              "most": "2024-03-01" },
+            { "name": "Paid", "kind": "number", "filled": 2, "missing": 1, "distinct": 2, "unit": "€",
+              "least": "0.10", "most": "0.20", "sum": "0.30", "mean": "0.1500" },
+        ] }] });
         let law = value["fields"]["law"].clone();
         value["fields"] = json!({
             "parties": { "value": ["A AG", "B Ltd"], "raw": null, "evidence": [], "margin": null,
@@ -94,8 +103,20 @@ fn a_page_for_a_person_says_what_was_found_and_what_to_check() {
 
         1\. It runs ten years.
 
-        - The tenant pays. (page 1)
+        **Money**
+
+        - The tenant pays. (page 1) ⚠ not in the passages it was made from: $5
           > tenant pays
+
+        No passage was found on: Law.
+
+        ## Tables
+
+        Computed from every row that is shown, not written by the model.
+
+        - Table “Rent”: 3 rows, 2 columns; 1 repeat an earlier row
+          - Due: date, 2024-01-01 to 2024-03-01
+          - Paid: number, 0.10 to 0.20 €, sum 0.30 €, mean 0.1500 €, 1 missing
 
         ## Fields
 

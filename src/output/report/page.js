@@ -267,6 +267,16 @@ function fieldCard(name, answer) {
   return card;
 }
 
+/// A column of a table, in one line.
+function column(one) {
+  const parts = [one.kind, one.least && `${one.least} to ${one.most}`, one.sum && `sum ${one.sum}`,
+    one.mean && `mean ${one.mean}`, one.unit, one.kind === "text" && `${one.distinct} different`,
+    (one.common || []).map(value => `${value.value} (${value.times})`).join(", "),
+    one.outliers && `far from the others: ${one.outlying.map(cell => `${cell.value} in row ${cell.row}`).join(", ")}`,
+    one.other && `${one.other} of another kind`, one.missing && `${one.missing} missing`];
+  return el("div", "", el("span", "soft", `${one.name}: `), parts.filter(Boolean).join(", "));
+}
+
 /// A tracked change or a comment.
 function remark(one) {
   const place = `page ${one.page}${one.clause ? `, ${one.clause}` : ""}`;
@@ -285,9 +295,20 @@ function facts(record, doc) {
   put("Fields", ...fields.filter(([, answer]) => flagged(answer)).map(field => fieldCard(...field)),
     ...fields.filter(([, answer]) => !flagged(answer)).map(field => fieldCard(...field)));
   if (record.summary) {
-    put("Summary", el("p", "", record.summary.text || ""));
-    for (const point of record.summary.points || []) {
-      box.append(el("div", "field", el("div", "", point.text || ""), ...(point.evidence || []).map(passage)));
+    const { text, evidence, unsupported, points, missing, tables } = record.summary;
+    const doubt = named => (named || []).length
+      ? [el("span", "flag", `not in the passages it was made from: ${named.join(", ")}`)] : [];
+    put("Summary", el("p", "", text || "", ...doubt(unsupported)), ...(evidence || []).map(passage));
+    for (const point of points || []) {
+      box.append(el("div", point.unsupported?.length ? "field flagged" : "field",
+        el("div", "soft", point.about || ""), el("div", "", point.text || "", ...doubt(point.unsupported)),
+        ...(point.evidence || []).map(passage)));
+    }
+    if (missing?.length) box.append(el("p", "", `No passage was found on: ${missing.join(", ")}.`));
+    for (const table of tables || []) {
+      const head = `${table.label || "Table"}: ${counted(table.rows, "row")}, computed from every row that is shown`;
+      box.append(el("div", "field", el("div", "soft", head), ...(table.columns || []).map(column),
+        ...(table.notes || []).map(note => el("div", "flag", note))));
     }
   }
   put("Warnings", ...(record.warnings || []).map(warning =>
