@@ -6,6 +6,7 @@ use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::iter::Peekable;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -17,12 +18,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What can be a key: what it prints is what it is read from.
-pub trait Key: Ord + Clone + Display + FromStr {}
+pub trait Key: Ord + Hash + Clone + Display + FromStr {}
 
-impl<K: Ord + Clone + Display + FromStr> Key for K {}
+impl<K: Ord + Hash + Clone + Display + FromStr> Key for K {}
 
 /// A run is searched in pieces of so many bytes; the first key of each is held in memory.
-const BLOCK_BYTES: u64 = 16 << 10;
+const BLOCK_BYTES: u64 = 4 << 10;
 
 /// Length of a value that stands for none: the key was removed.
 const REMOVED: u32 = u32::MAX;
@@ -45,12 +46,13 @@ impl<K, V> Default for DiskMap<K, V> {
 }
 
 impl<K: Key, V: Clone + Serialize + DeserializeOwned> DiskMap<K, V> {
-    /// An empty map that holds `fresh_max` entries in memory, and of the others about one key in 16 KiB.
+    /// An empty map that holds `fresh_max` entries in memory, and of the others about one key in 4 KiB and
+    /// ten bits of each.
     pub fn bounded(fresh_max: usize) -> DiskMap<K, V> {
         DiskMap { fresh_max, ..DiskMap::default() }
     }
 
-    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<Cow<'_, V>>
+    pub fn get<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> Option<Cow<'_, V>>
     where
         K: Borrow<Q>,
     {
@@ -60,7 +62,7 @@ impl<K: Key, V: Clone + Serialize + DeserializeOwned> DiskMap<K, V> {
         }
     }
 
-    pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    pub fn contains<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
@@ -126,7 +128,7 @@ impl<K: Key, V: Clone + Serialize + DeserializeOwned> DiskMap<K, V> {
         std::iter::from_fn(next).filter_map(|(key, value)| Some((key, value?)))
     }
 
-    fn stored<Q: Ord + ?Sized>(&self, key: &Q) -> Option<V>
+    fn stored<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
@@ -185,6 +187,43 @@ struct Run<K> {
     bytes: u64,
     /// The first key of each block, and where it begins.
     blocks: Vec<(K, u64)>,
+    keys: Bloom,
+}
+
+/// Which keys may be in a run (Bloom, 1970): of those that are not, one in a hundred seems to be.
+#[derive(Debug)]
+struct Bloom(Vec<u64>);
+
+impl Bloom {
+    const BITS_PER_KEY: usize = 10;
+    /// ln 2 × bits per key.
+    const PROBES: u64 = 7;
+
+    fn of(hashes: &[u64]) -> Bloom {
+        let mut bloom = Bloom(vec![0; (hashes.len() * Bloom::BITS_PER_KEY).div_ceil(64).max(1)]);
+        for &hash in hashes {
+            for bit in bloom.bits(hash) {
+                bloom.0[bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        bloom
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        self.bits(hash).all(|bit| self.0[bit / 64] >> (bit % 64) & 1 == 1)
+    }
+
+    /// Seven places from two halves of one hash (Kirsch and Mitzenmacher, 2006).
+    fn bits(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let (first, step, all) = (hash >> 32, hash & 0xffff_ffff | 1, self.0.len() as u64 * 64);
+        (0..Bloom::PROBES).map(move |probe| ((first + probe * step) % all) as usize)
+    }
+}
+
+fn hash_of<Q: Hash + ?Sized>(key: &Q) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A key and its value as JSON; none for what was removed.
@@ -195,10 +234,12 @@ impl<K: Key> Run<K> {
         let file = nameless_file()?;
         let mut writer = BufWriter::with_capacity(1 << 18, &file);
         let (mut bytes, mut blocks): (u64, Vec<(K, u64)>) = (0, Vec::new());
+        let mut hashes = Vec::new();
         for (key, json) in entries {
             if blocks.last().is_none_or(|(_, begin)| bytes - begin >= BLOCK_BYTES) {
                 blocks.push((key.clone(), bytes));
             }
+            hashes.push(hash_of(&key));
             let text = key.to_string();
             let length = json.as_ref().map_or(REMOVED, |json| json.len() as u32);
             let json = json.unwrap_or_default();
@@ -210,14 +251,17 @@ impl<K: Key> Run<K> {
         }
         writer.flush()?;
         drop(writer);
-        Ok(Run { file, bytes, blocks })
+        Ok(Run { file, bytes, blocks, keys: Bloom::of(&hashes) })
     }
 
     /// What this run says of `key`; none if nothing.
-    fn find<Q: Ord + ?Sized>(&self, key: &Q) -> Option<Option<Vec<u8>>>
+    fn find<Q: Ord + Hash + ?Sized>(&self, key: &Q) -> Option<Option<Vec<u8>>>
     where
         K: Borrow<Q>,
     {
+        if !self.keys.may_have(hash_of(key)) {
+            return None;
+        }
         let after = self.blocks.partition_point(|(first, _)| first.borrow() <= key);
         let begin = self.blocks.get(after.checked_sub(1)?)?.1;
         let end = self.blocks.get(after).map_or(self.bytes, |(_, begin)| *begin);
@@ -351,7 +395,7 @@ mod tests {
         }
         assert!(map.fresh.len() <= 1000 && map.runs.len() < 10, "{} runs", map.runs.len());
         let blocks: usize = map.runs.iter().map(|run| run.blocks.len()).sum();
-        assert!(blocks < 200, "{blocks} keys in memory");
+        assert!(blocks < 600, "{blocks} keys in memory");
         for number in (0..50_000u64).step_by(97) {
             assert_eq!(map.get(&(number * 7919 % 50_000)).as_deref(), Some(&number));
         }

@@ -356,3 +356,26 @@ fn parse_line(line: &Line) -> Parsed {
         None => Err(LineError::Unreadable("the line has no end".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_that_holds_next_to_nothing_in_memory_finds_the_same() {
+        let state = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/log-v1");
+        let found = |entries_max| {
+            let walk = walk(&state, &Watch { entries_max, ..Watch::default() }).unwrap();
+            let ledger = walk.chain.ledger();
+            let docs = ledger.docs().map(|(doc, state)| format!("{doc} {state:?}"));
+            let answers = ledger.answers().map(|answer| format!("{answer:?}"));
+            let facts: Vec<String> = docs.chain(answers).collect();
+            (walk.chain.root(), walk.bad, facts, ledger.outputs().collect::<Vec<_>>())
+        };
+        let all = found(0);
+        assert!(all.1.is_none() && all.2.len() > 4 && all.3.len() > 4, "{all:?}");
+        for entries_max in 1..4 {
+            assert_eq!(found(entries_max), all);
+        }
+    }
+}

@@ -26,7 +26,7 @@ path = "{model}"
 sha256 = "{sha256}"
 [engine]
 threads = 2
-memory = "2GiB"
+memory = "4GiB"
 context_tokens = 4096
 [audit]
 origin = "example.com/proof"
