@@ -210,12 +210,12 @@ impl Bloom {
     }
 
     fn may_have(&self, hash: u64) -> bool {
-        self.bits(hash).all(|bit| self.0[bit / 64] >> (bit % 64) & 1 == 1)
+        self.bits(hash).all(|bit| (self.0[bit / 64] >> (bit % 64)) & 1 == 1)
     }
 
     /// Seven places from two halves of one hash (Kirsch and Mitzenmacher, 2006).
     fn bits(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let (first, step, all) = (hash >> 32, hash & 0xffff_ffff | 1, self.0.len() as u64 * 64);
+        let (first, step, all) = (hash >> 32, (hash & 0xffff_ffff) | 1, self.0.len() as u64 * 64);
         (0..Bloom::PROBES).map(move |probe| ((first + probe * step) % all) as usize)
     }
 }
