@@ -4,10 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::table::{field, guarded, words};
-use super::writer::STATE_FOLDER;
+use super::writer::{STATE_FOLDER, TEMPORARY};
 use super::{OutputError, Writer, WrittenFile};
 use crate::assemble::{FieldAnswer, Record, unasked};
 use crate::base::{Appender, Digest, DigestWriter, DocId};
@@ -228,10 +229,35 @@ impl Writer {
         let named = self
             .disk
             .create_folder(&folder(to))
-            .and_then(|()| self.disk.rename(from, to))
+            .and_then(|()| match self.disk.rename(from, to) {
+                // Under the first version of Landlock no file may change its folder.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => self.carry(from, to),
+                renamed => renamed,
+            })
             .and_then(|()| self.disk.sync_folder(&folder(to)))
             .and_then(|()| self.disk.sync_folder(&folder(from)));
         named.map_err(OutputError::io(to, "cannot name a table of rows"))
+    }
+}
+
+impl Writer {
+    /// Puts the content of `from` at `to` in one step, and removes `from`.
+    fn carry(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let name = Digest::of(to.as_os_str().as_bytes()).to_string();
+        let name = format!(".{}{TEMPORARY}", &name[..16]);
+        let temporary = to.with_file_name(name);
+        self.disk.write(&temporary, b"")?;
+        let mut copy = self.disk.open_append(&temporary)?;
+        let mut file = File::open(from)?;
+        let mut bytes = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut bytes)? {
+                0 => break,
+                read => copy.append(&bytes[..read])?,
+            }
+        }
+        self.disk.rename(&temporary, to)?;
+        self.disk.remove_file(from)
     }
 }
 
@@ -257,6 +283,21 @@ mod tests {
 
     fn text(bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_table_is_carried_to_its_folder_where_it_cannot_be_moved() {
+        let name = format!("nightclerk-carry-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (from, to) = (folder.join("part.csv"), folder.join("a.rows.csv"));
+        std::fs::write(&from, "id\r\n1\r\n").unwrap();
+        let writer = Writer::new(std::sync::Arc::new(crate::base::RealDisk), &folder);
+        writer.carry(&from, &to).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"id\r\n1\r\n");
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

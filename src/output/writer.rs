@@ -16,7 +16,7 @@ use crate::assemble::Record;
 use crate::base::{Digest, Disk};
 
 /// Ending of a file that is not finished. No output ends so.
-const TEMPORARY: &str = ".nightclerk-tmp";
+pub(super) const TEMPORARY: &str = ".nightclerk-tmp";
 
 /// Below the output folder: what is not an output.
 pub(super) const STATE_FOLDER: &str = ".nightclerk";

@@ -12,11 +12,11 @@ use super::night::Tools;
 use super::pipeline::{self, Due, Settled, Step};
 use super::score::{ScoreSheet, labels_of};
 use super::signal::StopFlag;
-use super::{Broken, model, shape};
+use super::{Broken, model, read, shape};
 use crate::assemble::{MadeWith, Record, Score, score};
 use crate::audit::{Event, FieldCount, Log, VerifyResult};
 use crate::base::Digest;
-use crate::intake::{self, Source, SourceState};
+use crate::intake::{Source, SourceState};
 use crate::jobs::{Gate, Job, Plan, Root};
 
 /// The word of the log for what was verified.
@@ -34,7 +34,7 @@ pub(super) fn check(
 ) -> Result<(), Broken> {
     let Some(gate) = &job.gate else { return Ok(()) };
     let golden = golden_job(job, gate);
-    let sources = intake::walk(plan, &golden, tools.clock.as_ref())?.sources;
+    let sources = read::sources(plan, &golden, &mut tools.server, tools.clock.as_ref())?;
     let sha256 = digest(plan, &golden, gate, &sources)?;
     let known = log.ledger().verified(WHAT, &job.name).filter(|known| known.sha256 == sha256);
     let (result, is_new) = match known.cloned() {
@@ -47,6 +47,7 @@ pub(super) fn check(
     };
     if is_new {
         log.append(&Event::VerifyResult(result.clone()))?;
+        log.sign_rest()?;
     }
     let said = format!(
         "{}: the golden set scores {} micro-F1, the bar is {}",

@@ -173,6 +173,9 @@ fn a_broken_part_file_is_begun_anew_and_a_changed_input_leaves_none() {
     if let Some(part) = folder.files().into_iter().find(|name| name.contains("/parts/")) {
         folder.write(&part, "id,text\r\n");
     }
+    let output = run(&folder, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(cells(&folder.read(TABLE), b',').len(), 601);
     folder.write("in/tickets.csv", tickets(5));
     let output = run(&folder, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
