@@ -633,7 +633,7 @@ fn kinds_of_later_versions_are_passed_over_and_unknown_ones_are_not() {
     let scratch = Scratch::new("reserved");
     run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
     let whole = lines(&scratch.0);
-    for (word, expected) in [("verify_result", "unfinished"), ("gossip", "fields")] {
+    for (word, expected) in [("key_rotate", "unfinished"), ("gossip", "fields")] {
         let mut value: Value = serde_json::from_slice(whole.last().unwrap()).unwrap();
         let last = whole.last().unwrap();
         value["prev"] = leaf(&last[..last.len() - 1]).to_string().into();
