@@ -47,12 +47,15 @@ if [ "${SOURCES:-no}" = yes ]; then
   mkdir -p "$out/sources/.cargo"
   git archive HEAD | tar -x -C "$out/sources"
   "$cargo" vendor --locked --quiet "$out/sources/vendor" > /dev/null
-  cat > "$out/sources/.cargo/config.toml" <<'END'
+  cat > "$out/sources/.cargo/config.toml" <<END
 [source.crates-io]
 replace-with = "vendored-sources"
 
 [source.vendored-sources]
 directory = "vendor"
+
+[env]
+NIGHTCLERK_COMMIT = "$commit"
 END
 fi
 

@@ -11,6 +11,7 @@ mod decimal;
 mod evidence;
 mod extraction;
 pub mod flags;
+mod inquiry;
 mod lexical;
 mod names;
 mod normal;
@@ -24,6 +25,7 @@ mod tests;
 mod work;
 
 pub use columns::lines as table_lines;
+pub use inquiry::Inquiry;
 pub use record::{
     Cell, ColumnFacts, Common, Competing, Coverage, Evidence, FactCheck, FieldAnswer, HiddenText,
     LeftOut, MadeWith, PageCoverage, Point, Ranked, Record, RecordSource, Remark, RemarkKind, Rows,

@@ -53,6 +53,8 @@ pub struct DocState {
     pub done_seq: u64,
     /// The last `doc_fail`; 0 for none.
     pub failed_seq: u64,
+    /// Failures of the input and shape that failed last; an answer clears them.
+    pub attempts: u64,
     /// Times in a row that it was begun and the run ended without a word on it.
     pub interrupted: u64,
     /// Times in a row that it was deferred.
@@ -358,6 +360,7 @@ impl Ledger {
                 let this = (done.input_sha256, done.shape);
                 state.failures.retain(|(input, shape, _)| (*input, *shape) != this);
                 state.done_seq = seq;
+                state.attempts = 0;
                 state.erased = None;
                 state.part = None;
                 state.done = Some(Done {
@@ -382,10 +385,14 @@ impl Ledger {
                 let state = self.state(&fail.doc, &fail.path);
                 (state.failed_seq, state.erased) = (seq, None);
                 let this = (fail.input_sha256, fail.shape);
-                match state.failures.iter_mut().find(|(input, shape, _)| (*input, *shape) == this) {
-                    Some((_, _, count)) => *count += 1,
-                    None => state.failures.push((this.0, this.1, 1)),
-                }
+                let same = |other: &(Digest, Digest, u64)| (other.0, other.1) == this;
+                let known = state.failures.iter().position(same);
+                let at = known.unwrap_or_else(|| {
+                    state.failures.push((this.0, this.1, 0));
+                    state.failures.len() - 1
+                });
+                state.failures[at].2 += 1;
+                state.attempts = state.failures[at].2;
                 let reason = format!("{}: {}", fail.class, fail.detail);
                 self.end_doc(&fail.doc, entry, Outcome::Failed, fail.input_sha256, reason);
             }
@@ -480,6 +487,7 @@ impl Ledger {
             done: None,
             done_seq: 0,
             failed_seq: 0,
+            attempts: 0,
             interrupted: 0,
             deferred: 0,
             erased: None,

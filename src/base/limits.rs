@@ -31,6 +31,9 @@ pub const QUEUE_ANSWERS_MAX: usize = 4096;
 /// enough that documents end one after the other.
 pub const QUESTIONS_PER_SLOT: usize = 4;
 
+/// A line of a batch: a request with its text.
+pub const BATCH_LINE_BYTES_MAX: usize = 16 << 20;
+
 /// Documents that are open (extracted and not yet committed) at once.
 pub const QUEUE_DOCUMENTS_MAX: usize = 64;
 

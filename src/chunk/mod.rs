@@ -4,7 +4,7 @@
 mod sentence;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use sentence::sentences;
 pub use split::split;

@@ -47,6 +47,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Show what run would do: every file with its state, pages, chunks and tokens
     Plan(PlanArgs),
+    /// Ask one question on one document, now, and see the words that it rests on; nothing is recorded
+    Ask(AskArgs),
     /// Print the text of a document as it is read
     Text(TextArgs),
     /// Check the audit log: chain, signatures, completeness and the digests of all files
@@ -241,6 +243,16 @@ pub(super) struct RunArgs {
     /// Also write every question, word for word, and its answer to this new file, as JSON lines
     #[arg(long, value_name = "FILE")]
     pub(super) transcript: Option<PathBuf>,
+    /// Keep this file up to date with the run's figures, for Prometheus (node_exporter's textfile collector)
+    #[arg(long, value_name = "FILE")]
+    pub(super) metrics: Option<PathBuf>,
+    /// Answer the requests of this file instead, lines in the format of OpenAI's Batch API
+    #[arg(long, value_name = "FILE", requires = "output")]
+    #[arg(conflicts_with_all = ["only", "limit", "redo", "until", "length", "transcript"])]
+    pub(super) batch: Option<PathBuf>,
+    /// With --batch: where the results go, one line for each request, in their order
+    #[arg(long, value_name = "FILE", requires = "batch")]
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +324,23 @@ pub(super) struct DiffArgs {
     pub(super) a: PathBuf,
     /// Another one: of another night, or another model's
     pub(super) b: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AskArgs {
+    /// The document
+    pub(super) file: PathBuf,
+    /// The question
+    #[arg(long, value_name = "QUESTION")]
+    pub(super) prompt: String,
+    #[command(flatten)]
+    pub(super) jobs: JobsFile,
+    /// Ask this model, as it is, instead of the one in the jobs file, which then need not be there
+    #[arg(long)]
+    pub(super) model: Option<PathBuf>,
+    /// Tried on an encrypted document after the empty password
+    #[arg(long)]
+    pub(super) password: Option<String>,
 }
 
 #[derive(Debug, Args)]

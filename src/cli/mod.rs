@@ -7,7 +7,7 @@ mod init;
 mod show;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use self::args::{
-    CheckpointCommand, Cli, Command, DiffArgs, EraseArgs, ExportArgs, InitArgs, JobsFile, Layer,
-    ModelArgs, ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, ScoreArgs, Style, TextArgs,
-    VerifyArgs, ViewArg, WitnessCommand,
+    AskArgs, CheckpointCommand, Cli, Command, DiffArgs, EraseArgs, ExportArgs, InitArgs, JobsFile,
+    Layer, ModelArgs, ModelChoice, PlanArgs, ProveArgs, ReviewArgs, RunArgs, ScoreArgs, Style,
+    TextArgs, VerifyArgs, ViewArg, WitnessCommand,
 };
 use self::exit::Exit;
 use crate::audit::{Actor, LogError, Report, Verdict};
@@ -58,8 +58,14 @@ pub fn main() -> ExitCode {
         Command::Man { folder } => clap_mangen::generate_to(Cli::command(), folder)
             .map(|()| Exit::Done)
             .map_err(|error| Broken::Disk(format!("{}: {error}", folder.display())).into()),
-        Command::Run(args) => night(args, cli.format),
+        Command::Run(args) => night(args, cli.format).inspect_err(|failure| {
+            if cli.format == Style::Json {
+                // A reader that has gone away needs no word.
+                let _ = print_message("error", failure.facts());
+            }
+        }),
         Command::Plan(args) => plan(args, cli.format),
+        Command::Ask(args) => ask(args, cli.format),
         Command::Text(args) => text(args, cli.format),
         Command::Verify(args) => verify(args, cli.format),
         Command::Checkpoint(CheckpointCommand::Export(args)) => export(args, cli.format),
@@ -105,23 +111,34 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Failure::Broken(Broken::Log(LogError::Locked { .. })) => Exit::WorkLeft,
+            Failure::Broken(Broken::Log(LogError::Broken(_))) => Exit::ChainBroken,
+            // A reader that has read enough (head, less) is no error.
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Failure::Plan(_) | Failure::Broken(_) | Failure::Output(_) => Exit::CouldNot,
+        }
+    }
+
+    /// For a program.
+    fn facts(&self) -> serde_json::Value {
+        let message = match self {
+            Failure::Plan(error) => error.to_string(),
+            Failure::Broken(error) => error.to_string(),
+            Failure::Output(error) => format!("standard output: {error}"),
+        };
+        serde_json::json!({ "message": message, "exit_code": self.exit().code() })
+    }
+
     /// Tells the person on standard error.
     fn tell(&self) -> Exit {
-        let (message, exit) = match self {
-            Failure::Plan(error) => (error.report(colour()), Exit::CouldNot),
-            Failure::Broken(error) => {
-                let exit = match error {
-                    Broken::Log(LogError::Locked { .. }) => Exit::WorkLeft,
-                    Broken::Log(LogError::Broken(_)) => Exit::ChainBroken,
-                    _ => Exit::CouldNot,
-                };
-                (format!("error: {error}"), exit)
-            }
-            // A reader that has read enough (head, less) is no error.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                return Exit::Done;
-            }
-            Failure::Output(error) => (format!("error: standard output: {error}"), Exit::CouldNot),
+        let exit = self.exit();
+        let message = match self {
+            _ if exit == Exit::Done => return exit,
+            Failure::Plan(error) => error.report(colour()),
+            Failure::Broken(error) => format!("error: {error}"),
+            Failure::Output(error) => format!("error: standard output: {error}"),
         };
         // Where standard error is closed there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
@@ -195,21 +212,30 @@ fn init(args: &InitArgs, style: Style) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
-    // First, so that a request to stop finds an ear at every stage.
+/// First, so that a request to stop finds an ear at every stage.
+fn armed() -> Result<StopFlag, Failure> {
     let signals = |error| Broken::Disk(format!("signals cannot be received: {error}"));
-    let stop = StopFlag::armed().map_err(signals)?;
+    Ok(StopFlag::armed().map_err(signals)?)
+}
+
+fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
+    if let (Some(input), Some(output)) = (&args.batch, &args.output) {
+        let options = run::BatchOptions { input: input.clone(), output: output.clone() };
+        return batch(args, &options, style);
+    }
+    let stop = armed()?;
     let actor = Actor::of_process();
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
     let transcript = args.transcript.as_deref().map(Transcript::create).transpose()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let deadline = args.deadline.deadline(clock.as_ref());
-    let isolation = run::isolate_for_plan(&mut server, &plan, Purpose::Night)?;
+    let (progress, beside) = progress(args, &plan, &clock, style)?;
+    let isolation = run::isolate_for_night(&mut server, &plan, &beside)?;
     let mut tools = Tools {
         server,
         disk: Arc::new(RealDisk),
-        progress: Progress::new(clock.clone(), style == Style::Json),
+        progress,
         clock,
         stop,
         actor,
@@ -222,13 +248,14 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
         Some(args::Redo::Changed) | None => Redo::Changed,
     };
     let choice = Choice { only: args.only.clone(), limit: args.limit, redo, deadline };
-    let closing = run::run(&plan, &choice, &mut tools)?;
+    let closing = run::run(&plan, &choice, &mut tools);
+    let closing = closing.inspect_err(|_| tools.progress.ended(Exit::CouldNot.code()))?;
     if let Some(Err(error)) = tools.transcript.take().map(Transcript::close) {
         // The night itself is whole.
         let _ = writeln!(io::stderr().lock(), "warning: the transcript is not whole: {error}");
     }
     match style {
-        Style::Json => print_json(&closing.facts())?,
+        Style::Json => print_message("summary", closing.facts())?,
         Style::Text => {
             let mut out = io::stdout().lock();
             write!(out, "{}", closing.table())?;
@@ -247,6 +274,48 @@ fn night(args: &RunArgs, style: Style) -> Result<Exit, Failure> {
     })
 }
 
+/// What a run tells while it works, and the folders that this takes.
+fn progress(
+    args: &RunArgs,
+    plan: &Plan,
+    clock: &Arc<dyn Clock>,
+    style: Style,
+) -> Result<(Progress, Vec<PathBuf>), Failure> {
+    let progress = match style {
+        Style::Json => Progress::json(clock.clone()),
+        Style::Text => Progress::new(clock.clone(), false),
+    };
+    let Some(path) = &args.metrics else { return Ok((progress, Vec::new())) };
+    let metrics = run::Metrics::create(path, &plan.audit.origin, clock.now())?;
+    let folder = metrics.folder().to_owned();
+    Ok((progress.and_metrics(metrics), vec![folder]))
+}
+
+fn batch(args: &RunArgs, options: &run::BatchOptions, style: Style) -> Result<Exit, Failure> {
+    let stop = armed()?;
+    let mut server = parse_server()?;
+    let plan = load(&args.jobs, &args.model)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (progress, beside) = progress(args, &plan, &clock, style)?;
+    run::isolate_for_batch(&mut server, &plan, options, &beside)?;
+    let sheet = run::batch(&plan, options, clock.as_ref(), &progress, &stop);
+    let exit = match &sheet {
+        Err(_) => Exit::CouldNot,
+        Ok(sheet) if sheet.left > 0 => Exit::WorkLeft,
+        Ok(sheet) if sheet.refused > 0 => Exit::Incomplete,
+        Ok(_) => Exit::Done,
+    };
+    progress.ended(exit.code());
+    let sheet = sheet?;
+    match style {
+        Style::Json => {
+            print_message("summary", serde_json::to_value(&sheet).map_err(io::Error::from)?)?
+        }
+        Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
+    }
+    Ok(exit)
+}
+
 fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
     let mut server = parse_server()?;
     let plan = load(&args.jobs, &args.model)?;
@@ -260,6 +329,36 @@ fn plan(args: &PlanArgs, style: Style) -> Result<Exit, Failure> {
         Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,
     }
     Ok(Exit::Done)
+}
+
+fn ask(args: &AskArgs, style: Style) -> Result<Exit, Failure> {
+    let mut server = parse_server()?;
+    let answerer = match &args.model {
+        Some(model) => run::Answerer::File(model.clone()),
+        None => run::Answerer::Planned(Box::new(load_plain(&args.jobs)?)),
+    };
+    let read = [vec![args.file.as_path()], answerer.places()].concat();
+    run::isolate_to_read(&mut server, &read)?;
+    let options = run::AskOptions {
+        file: args.file.clone(),
+        question: args.prompt.clone(),
+        text: run::TextOptions { password: args.password.clone(), view: View::Accepted },
+    };
+    let json = style == Style::Json;
+    let progress = Progress::new(Arc::new(SystemClock::new()), json);
+    let mut out = io::stdout().lock();
+    let sheet = run::ask(&mut server, &options, &answerer, &progress, &mut |words| {
+        if json {
+            return Ok(());
+        }
+        write!(out, "{words}")?;
+        out.flush()
+    })?;
+    match style {
+        Style::Json => print_json(&sheet)?,
+        Style::Text => write!(out, "{}", show::answer_end(&sheet))?,
+    }
+    Ok(if sheet.whole && sheet.document_whole { Exit::Done } else { Exit::Incomplete })
 }
 
 fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
@@ -551,6 +650,15 @@ fn perplexity(args: &ModelArgs, memory_bytes: u64, style: Style) -> Result<Exit,
         Style::Text => write!(io::stdout().lock(), "{}", show::perplexity(&sheet))?,
     }
     Ok(Exit::Done)
+}
+
+/// One line that a program reads as it comes, as restic prints them.
+fn print_message(message_type: &str, facts: serde_json::Value) -> Result<(), Failure> {
+    let mut message = serde_json::json!({ "message_type": message_type });
+    if let (Some(message), serde_json::Value::Object(facts)) = (message.as_object_mut(), facts) {
+        message.extend(facts);
+    }
+    Ok(writeln!(io::stdout().lock(), "{message}")?)
 }
 
 fn print_json(facts: &impl Serialize) -> Result<(), Failure> {

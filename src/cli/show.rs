@@ -7,8 +7,8 @@ use crate::audit::{
     Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Step, Verdict, Witnessed,
 };
 use crate::run::{
-    self, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure, ModelSheet,
-    NightOf, PerplexitySheet, ReplaySheet, ReviewSheet,
+    self, AnswerSheet, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure,
+    ModelSheet, NightOf, PerplexitySheet, ReplaySheet, ReviewSheet,
 };
 
 /// Files named one by one up to this many of a kind.
@@ -18,7 +18,10 @@ const NAMED_MAX: usize = 20;
 pub(super) fn version(verbose: bool) -> String {
     let mut text = format!("nightclerk {}\n", env!("CARGO_PKG_VERSION"));
     if verbose {
-        let commit = option_env!("NIGHTCLERK_COMMIT").unwrap_or("unknown");
+        let commit = option_env!("NIGHTCLERK_COMMIT").unwrap_or(match cfg!(debug_assertions) {
+            true => "not looked up in a debug build",
+            false => "unknown: built outside of its repository",
+        });
         let BuildFacts { text_rules, number_rules, prompt_rules, tiers } = run::build_facts();
         let _ = writeln!(text, "commit: {commit}");
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -240,6 +243,34 @@ pub(super) fn replay(sheet: &ReplaySheet) -> String {
     }
     for one in sheet.not_replayable.iter().take(NAMED_MAX) {
         let _ = writeln!(text, "  {}: {}", one.path, one.reason);
+    }
+    text
+}
+
+/// What stands under an answer: the words of the document that say it, first.
+pub(super) fn answer_end(sheet: &AnswerSheet) -> String {
+    let mut text = "\n\n".to_owned();
+    for one in &sheet.evidence {
+        let clause = one.clause.as_ref().map(|clause| format!(", clause {clause}"));
+        let quote = one.quote.split_whitespace().collect::<Vec<_>>().join(" ");
+        let _ = writeln!(text, "page {}{}: “{quote}”", one.page, clause.unwrap_or_default());
+    }
+    if sheet.evidence.is_empty() {
+        text.push_str("(Nothing in the document is quoted for this.)\n");
+    }
+    if !sheet.whole {
+        text.push_str("(The answer breaks off: it reached its limit.)\n");
+    }
+    if let Some(shown) = sheet.shown {
+        let _ = writeln!(
+            text,
+            "(The document is longer than the context: the model was shown {} of its {} clauses, those that \
+             share words with the question.)",
+            shown.clauses, shown.of
+        );
+    }
+    if !sheet.document_whole {
+        text.push_str("(Not every page could be read: nightclerk text --pages says which.)\n");
     }
     text
 }

@@ -9,7 +9,7 @@ use super::sampler::{self, Drawable, Pick, Rules};
 use super::scheduler::digest_of_tokens;
 use super::script::{CompiledForm, FORCED, Progress, Script};
 use super::tokenizer::Tokenizer;
-use crate::base::{Completion, Digest, Stop};
+use crate::base::{Completion, Digest, PartText, Stop};
 
 /// What is known of a request while it waits, beside its tokens.
 pub(super) struct Asked {
@@ -150,6 +150,11 @@ impl Answer {
             Progress::Finished(stop) => Some(stop),
             Progress::Continue => None,
         }
+    }
+
+    /// The parts that are written, the last one as it stands.
+    pub(super) fn so_far(&self) -> Vec<PartText> {
+        self.script.so_far()
     }
 
     pub(super) fn complete(self, stop: Stop) -> Completion {

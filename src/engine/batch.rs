@@ -27,7 +27,7 @@ use super::wide::set_width;
 #[cfg(test)]
 use crate::base::Digest;
 use crate::base::limits::{PROPOSAL_ROWS, SLOTS_MAX, STEP_ROWS_MAX};
-use crate::base::{Completion, TokenCounter};
+use crate::base::{Completion, PartText, TokenCounter};
 
 /// The version of the number contract (DESIGN.md section 5): it changes when any bit of any logits may.
 pub const NUMBER_RULES: u32 = 1;
@@ -546,6 +546,13 @@ impl Engine {
         self.scheduler.finish(answer.ticket);
         self.ids.remove(&answer.asked.id);
         finished.push(answer.complete(stop));
+    }
+
+    /// What is written of the answer to request `id`, part by part; nothing before it is admitted. The
+    /// last part's text may end within a character, which is then U+FFFD.
+    pub fn so_far(&self, id: u64) -> Vec<PartText> {
+        let answer = self.answering.iter().find(|answer| answer.asked.id == id);
+        answer.map(Answer::so_far).unwrap_or_default()
     }
 
     /// Whether nothing waits and nothing runs.

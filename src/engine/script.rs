@@ -357,14 +357,17 @@ impl Script {
         }
     }
 
+    /// The text of each part that was begun, the last one as it stands.
+    pub fn so_far(&self) -> Vec<PartText> {
+        let current = self.is_begun.then(|| self.part_text());
+        self.done.iter().cloned().chain(current).collect()
+    }
+
     /// The whole answer (its parts' texts in order), and the text of each part that was begun.
-    pub fn finish(mut self, stop: Stop) -> (String, Vec<PartText>) {
+    pub fn finish(self, stop: Stop) -> (String, Vec<PartText>) {
         debug_assert!(stop != Stop::End || self.finished == Some(Stop::End));
-        if self.is_begun {
-            let part = self.part_text();
-            self.done.push(part);
-        }
-        (self.done.iter().map(|part| part.text.as_str()).collect(), self.done)
+        let parts = self.so_far();
+        (parts.iter().map(|part| part.text.as_str()).collect(), parts)
     }
 
     /// Whether `token` is the first of what follows, and the current part may end.

@@ -7,6 +7,7 @@
 //! document says of instructions is content. The opening tag is part of the request's document text,
 //! where quotes are chosen from; `Passage` takes it off again.
 
+mod question;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use crate::chunk::Chunk;
 pub use crate::engine::{Form, Part, Request, Sampling};
 use crate::jobs::{Aspect, Field, FieldType, Task, TaskKind};
 
+pub use question::{QuestionReply, ask_question, question_texts, read_question};
 pub use reply::{CheckReply, FieldReply, Found, read_check, read_field, read_line};
 
 /// Version of the rules that make prompts out of tasks and chunks, and of the forms of answers. A

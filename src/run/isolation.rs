@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Broken;
+use super::batch::{BatchOptions, folder_of};
 use crate::audit;
 use crate::isolate::{self, Isolation, Leads, ParseServer, Reach};
 use crate::jobs::{Plan, Require};
@@ -29,6 +30,46 @@ pub fn isolate_for_plan(
     plan: &Plan,
     purpose: Purpose,
 ) -> Result<audit::Isolation, Broken> {
+    isolate_beside(server, plan, purpose, &[])
+}
+
+/// Isolates this process for a night that also writes into the folders `beside`, which are there.
+///
+/// # Errors
+/// As `isolate_for_plan`.
+pub fn isolate_for_night(
+    server: &mut ParseServer,
+    plan: &Plan,
+    beside: &[PathBuf],
+) -> Result<audit::Isolation, Broken> {
+    isolate_beside(server, plan, Purpose::Night, beside)
+}
+
+/// Isolates this process for a batch: the requests and the model are read, the folder of the results is
+/// written.
+///
+/// # Errors
+/// As `isolate_for_plan`.
+pub fn isolate_for_batch(
+    server: &mut ParseServer,
+    plan: &Plan,
+    batch: &BatchOptions,
+    beside: &[PathBuf],
+) -> Result<(), Broken> {
+    let mut read = plan.model.sought.clone();
+    read.push(batch.input.clone());
+    let mut write = beside.to_vec();
+    write.push(folder_of(&batch.output).to_owned());
+    let reach = Reach { read, write, run: Vec::new() };
+    isolate_to(server, plan.isolation, &reach, folder_of(&batch.input)).map(drop)
+}
+
+fn isolate_beside(
+    server: &mut ParseServer,
+    plan: &Plan,
+    purpose: Purpose,
+    beside: &[PathBuf],
+) -> Result<audit::Isolation, Broken> {
     let roots = plan.jobs.iter().flat_map(|job| &job.roots);
     let mut read: Vec<PathBuf> = roots.map(|root| root.folder.clone()).collect();
     let input = read.first().cloned().unwrap_or_default();
@@ -36,7 +77,7 @@ pub fn isolate_for_plan(
     read.extend(gates.flat_map(|gate| [gate.documents.clone(), gate.labels.clone()]));
     read.extend(plan.model.sought.iter().cloned());
     read.push(plan.output.clone());
-    let mut write = Vec::new();
+    let mut write = beside.to_vec();
     let written: &[&PathBuf] = match purpose {
         Purpose::Night => &[&plan.output, &plan.audit.key_dir],
         Purpose::Report => &[&plan.output],

@@ -19,6 +19,7 @@ use super::read::{self, Reading};
 use super::{Broken, STATE_FOLDER, model, pipeline};
 use crate::assemble::{MadeWith, Work};
 use crate::audit::{Ledger, LogError, RunFacts};
+use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
@@ -39,7 +40,7 @@ pub struct TextOptions {
 /// A document's text, and what was wrong with the document.
 #[derive(Debug)]
 pub struct Text {
-    document: Document,
+    pub(super) document: Document,
     pub warnings: Vec<Warning>,
 }
 
@@ -373,7 +374,7 @@ impl PlanSheet {
 pub struct StatusSheet {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_run: Option<RunFacts>,
-    /// Every document that the log knows, by its last outcome.
+    /// Every document that the log knows, by its last outcome, or as erased.
     pub documents: BTreeMap<&'static str, u64>,
     /// Documents that are not done, with reasons.
     pub waiting: Vec<Waiting>,
@@ -384,6 +385,16 @@ pub struct Waiting {
     pub path: String,
     pub outcome: Outcome,
     pub reason: String,
+    /// Runs in which it failed as it is now, and how many are made before it is left alone; of a document
+    /// that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Attempts>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Attempts {
+    pub made: u64,
+    pub max: u32,
 }
 
 /// Reads the log, nothing else.
@@ -396,10 +407,18 @@ pub fn status_sheet(plan: &Plan) -> Result<StatusSheet, Broken> {
     let mut waiting = Vec::new();
     for (_, doc) in ledger.docs() {
         let Some(last) = &doc.last else { continue };
-        *documents.entry(last.outcome.word()).or_default() += 1;
-        if !matches!(last.outcome, Outcome::Done | Outcome::Unchanged) {
-            let path = doc.path.clone();
-            waiting.push(Waiting { path, outcome: last.outcome, reason: last.reason.clone() });
+        let word = if doc.erased.is_some() { "erased" } else { last.outcome.word() };
+        *documents.entry(word).or_default() += 1;
+        if doc.erased.is_none() && !matches!(last.outcome, Outcome::Done | Outcome::Unchanged) {
+            let fails = matches!(last.outcome, Outcome::Failed | Outcome::Quarantined);
+            let job = plan.jobs.iter().find(|job| doc.path.split('/').next() == Some(&job.name));
+            let max = job.map_or(ATTEMPTS_MAX_DEFAULT, |job| job.attempts_max);
+            waiting.push(Waiting {
+                path: doc.path.clone(),
+                outcome: last.outcome,
+                reason: last.reason.clone(),
+                attempts: fails.then_some(Attempts { made: doc.attempts, max }),
+            });
         }
     }
     waiting.sort_by(|a, b| a.path.cmp(&b.path));
@@ -424,8 +443,22 @@ impl StatusSheet {
         for (outcome, count) in &self.documents {
             let _ = writeln!(text, "{count:>6} {outcome}");
         }
-        for Waiting { path, outcome, reason } in &self.waiting {
+        for Waiting { path, outcome, reason, attempts } in &self.waiting {
             let _ = writeln!(text, "{outcome:<12}{path}: {reason}");
+            let _ = match attempts {
+                Some(Attempts { made, max }) if *made < u64::from(*max) => {
+                    writeln!(
+                        text,
+                        "            attempt {made} of {max}; the next run tries it again"
+                    )
+                }
+                // Quarantined, the reason says so already.
+                Some(Attempts { made, max }) if *outcome == Outcome::Failed => writeln!(
+                    text,
+                    "            attempt {made} of {max}; now left alone, until: nightclerk run --redo failed"
+                ),
+                _ => Ok(()),
+            };
         }
         text
     }

@@ -2,6 +2,8 @@
 
 mod admission;
 mod archive;
+mod ask;
+mod batch;
 mod bench;
 mod closing;
 mod deadline;
@@ -11,6 +13,7 @@ mod fit;
 mod gate;
 mod isolation;
 mod look;
+mod metrics;
 mod model;
 mod night;
 mod pace;
@@ -32,6 +35,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+pub use ask::{AnswerSheet, Answerer, AskOptions, ask};
+pub use batch::{BatchOptions, BatchSheet, batch};
 pub use bench::{
     Bench, BenchMemory, BenchOptions, BenchRow, BenchSetting, OperationRow, load_bench,
 };
@@ -39,11 +44,14 @@ pub use deadline::Deadline;
 pub use diff::{DiffSheet, diff};
 pub use erase::{Erasure, erase};
 pub use fit::{BatchMemory, Fit, NightOf, night_of};
-pub use isolation::{Purpose, isolate_for_plan, isolate_to_read};
+pub use isolation::{
+    Purpose, isolate_for_batch, isolate_for_night, isolate_for_plan, isolate_to_read,
+};
 pub use look::{
     ModelSheet, PlanSheet, StatusSheet, Text, TextOptions, model_sheet, plan_sheet, status_sheet,
     text_of,
 };
+pub use metrics::Metrics;
 pub use night::{Choice, Closing, DocumentEnd, Estimate, Redo, Tools, run};
 pub use pace::{Effort, Measured, Pace};
 pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};

@@ -354,7 +354,9 @@ impl Night<'_> {
             work.push(Due { source, job, made_with, rows });
         }
         let bytes = work.iter().map(|due| due.source.bytes).sum();
-        progress.update(|standing| (standing.documents, standing.bytes) = (work.len(), bytes));
+        progress.update(|standing| {
+            (standing.documents, standing.bytes, standing.slots) = (work.len(), bytes, slots);
+        });
 
         let Tools { server, clock, progress, stop, transcript, .. } = &mut *self.tools;
         let admission = Admission::new(stop.clone(), self.deadline, clock.clone(), known);
@@ -418,10 +420,9 @@ impl Night<'_> {
         };
         let skip = doc_skip(source, outcome, &reason, rests_on, outputs);
         self.log.append(&Event::DocSkip(skip))?;
-        if outcome != Outcome::Unchanged {
-            self.tools.progress.document(&source.path, outcome, &reason);
-        }
-        self.ends.push((index, DocumentEnd::of(source, outcome, reason)));
+        let end = DocumentEnd::of(source, outcome, reason);
+        self.tools.progress.document(&end);
+        self.ends.push((index, end));
         Ok(())
     }
 
@@ -470,7 +471,7 @@ impl Night<'_> {
             writer: &self.writer,
         };
         gathering.write(&mut self.tools.server, &self.tools.progress)?;
-        self.tools.progress.finish();
+        self.tools.progress.ended(closing.exit_code());
         Ok(closing)
     }
 
@@ -573,12 +574,13 @@ impl Books<'_> {
                 (Outcome::Failed, message, 0)
             }
         };
-        self.progress.document(&source.path, outcome, &reason);
+        let end = DocumentEnd::of(source, outcome, reason);
+        self.progress.document(&end);
         self.progress.update(|standing| {
             standing.documents_done += 1;
             standing.pages_done += u64::from(pages);
         });
-        self.ends.push((index, DocumentEnd::of(source, outcome, reason)));
+        self.ends.push((index, end));
         Ok(())
     }
 

@@ -141,14 +141,21 @@ impl Gathering<'_> {
             let word = record.as_ref().and_then(|record| record[key].as_str());
             word.unwrap_or_default().to_owned()
         };
-        // An unchanged document is what its record says.
-        let (outcome, reason) = match last.outcome {
-            Outcome::Unchanged => {
-                let outcome = serde_json::from_value(Value::String(word("outcome")));
-                (outcome.unwrap_or(last.outcome), word("reason"))
+        let (outcome, reason) = match (&state.erased, last.outcome) {
+            (Some(erased), _) => {
+                let entry = erased.seq;
+                let reason = format!(
+                    "its outputs were deleted, as entry {entry} of the log says; it is taken again when its \
+                     bytes change, or by run --redo all"
+                );
+                ("erased".to_owned(), reason)
             }
-            Outcome::Done | Outcome::Partial => (last.outcome, word("reason")),
-            _ => (last.outcome, last.reason.clone()),
+            // An unchanged document is what its record says.
+            (None, Outcome::Unchanged) if record.is_some() => (word("outcome"), word("reason")),
+            (None, Outcome::Done | Outcome::Partial | Outcome::Unchanged) => {
+                (last.outcome.to_string(), word("reason"))
+            }
+            (None, _) => (last.outcome.to_string(), last.reason.clone()),
         };
         Some(Reported {
             doc,

@@ -45,6 +45,10 @@ fn erased_outputs_are_gone_and_stay_so_until_the_document_changes() {
     assert_eq!(outcomes(&facts(&next))["00/lease 0.txt"], "unchanged", "{}", told(&next));
     assert!(!folder.files().iter().any(|name| name.contains("out/contracts/inbox/00/")));
     check_verifies(&folder);
+    let page = folder.read("out/report.html");
+    assert!(page.contains("\"outcome\":\"erased\"") && !page.contains("not as it was logged"));
+    let status = nightclerk(folder.path(), ["status", "-c", "jobs.toml"]).output().unwrap();
+    assert!(told(&status).contains("     1 erased\n"), "{}", told(&status));
     let again = erase(&folder, &["contracts/inbox/00/lease 0.txt"]);
     assert_eq!(again.status.code(), Some(1), "there is nothing: {}", told(&again));
 

@@ -86,7 +86,10 @@ fn a_way_to_the_network_stops_every_command_unless_the_jobs_file_allows_it() {
     let folder = office("open", 1);
     let text = ["text", "in/00/lease 0.txt"];
     folder.write("book.xlsx", "PK");
-    for args in [&["run"][..], &["plan"], &text, &["review", "book.xlsx"]] {
+    let review = ["review", "book.xlsx"];
+    let ask = ["ask", "in/00/lease 0.txt", "--prompt", "Who?"];
+    let batch = ["run", "--batch", "in/00/lease 0.txt", "--output", "out.jsonl"];
+    for args in [&["run"][..], &["plan"], &text, &review, &ask, &batch] {
         let output = unfiltered(&folder, args);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", told(&output));
         let told = told(&output);

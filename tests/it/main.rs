@@ -4,6 +4,7 @@
 
 mod answers;
 mod archives;
+mod asking;
 mod audit;
 mod audit_attacks;
 mod audit_crash;
@@ -12,6 +13,7 @@ mod audit_large;
 mod audit_night;
 mod audit_witness;
 mod bench;
+mod browser;
 mod csv;
 mod docx;
 mod eml;
@@ -38,5 +40,6 @@ mod rows;
 mod rtf;
 mod sheet;
 mod support;
+mod telling;
 mod text;
 mod tidy;

@@ -121,7 +121,18 @@ pub fn begin(folder: &Folder, more: &[&str]) -> Child {
 
 /// The facts that a run with `--format json` ends with.
 pub fn facts(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no facts: {}", told(output)))
+    let last = messages(output).pop().unwrap_or_else(|| panic!("no facts: {}", told(output)));
+    assert_eq!(last["message_type"], "summary", "{}", told(output));
+    last
+}
+
+/// The lines that a run with `--format json` prints.
+pub fn messages(output: &Output) -> Vec<Value> {
+    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let message = |line: &[u8]| serde_json::from_slice(line);
+    lines
+        .map(|line| message(line).unwrap_or_else(|_| panic!("no JSON: {}", told(output))))
+        .collect()
 }
 
 pub fn outcomes(facts: &Value) -> BTreeMap<String, String> {
@@ -336,14 +347,25 @@ fn damaged_documents_are_named_and_harm_no_other() {
     expect_test::expect_file!["expect/damaged.txt"].assert_eq(&told_of_all);
     check_verifies(&folder);
     // Failed documents are tried again until their attempts are used up, then left alone.
+    let status = |more: &[&str]| {
+        let args = ["status", "-c", "jobs.toml"].iter().chain(more);
+        String::from_utf8(nightclerk(folder.path(), args).output().unwrap().stdout).unwrap()
+    };
+    assert!(status(&[]).contains("attempt 1 of 3; the next run tries it again"), "{}", status(&[]));
     for _ in 0..2 {
         run(&folder, &[]);
     }
+    assert!(status(&[]).contains("attempt 3 of 3; now left alone"), "{}", status(&[]));
     let fourth = run(&folder, &["--format", "json"]);
     let ends = outcomes(&self::facts(&fourth));
     assert!(ends.values().any(|end| end == "quarantined"), "{ends:?}");
     assert!(!ends.values().any(|end| end == "failed"), "{ends:?}");
     assert_eq!(ends["00/lease 0.txt"], "unchanged");
+    let waiting: Value = serde_json::from_str(&status(&["--format", "json"])).unwrap();
+    let waiting = waiting["waiting"].as_array().unwrap();
+    let quarantined = waiting.iter().find(|one| one["outcome"] == "quarantined").unwrap();
+    assert_eq!(quarantined["attempts"], serde_json::json!({ "made": 3, "max": 3 }));
+    assert!(quarantined["reason"].as_str().unwrap().starts_with("failed 3 times ("));
     let redone = run(&folder, &["--redo", "failed", "--format", "json"]);
     assert!(outcomes(&self::facts(&redone)).values().any(|end| end == "failed"));
     check_verifies(&folder);

@@ -40,7 +40,8 @@ pub struct Reported {
     pub job: String,
     /// Root and path, joined by `/`.
     pub path: String,
-    pub outcome: Outcome,
+    /// An outcome's word, or erased.
+    pub outcome: String,
     pub reason: String,
     /// Its record as it stands on disk.
     pub record: Option<Value>,

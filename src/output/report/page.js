@@ -121,10 +121,14 @@ function overview() {
   byId("failed").hidden = byId("failures").childElementCount === 0;
 }
 
-// The table: only the rows in view are in the page.
+// The table: only the rows in view, and some before and after them, are in the page. Rows stay as they are
+// while they are scrolled over; what comes into view is added, what is far away is taken out.
 
 const ROW = 32;
+const AROUND = 24;
 const view = { shown: rows, column: "", down: false, at: 0, all: false };
+const drawn = new Map();
+const order = new Intl.Collator("en", { numeric: true });
 let columns = [];
 
 function setColumns() {
@@ -134,11 +138,11 @@ function setColumns() {
     if (job === "" || row.job === job) Object.keys(row.fields).forEach(name => names.add(name));
   }
   columns = [
-    ["document", "wide", row => row.path], ["outcome", "small", row => row.outcome],
-    ["flags", "small", row => row.flags.length], ["pages", "small", row => row.pages],
-    ...[...names].slice(0, 5).map(name => [name, "", row => words(row.fields[name])]),
+    ["document", "minmax(14rem, 3fr)", row => row.path], ["outcome", "8.5rem", row => row.outcome],
+    ["flags", "5rem", row => row.flags.length], ["pages", "5rem", row => row.pages],
+    ...[...names].slice(0, 5).map(name => [name, "minmax(8rem, 1fr)", row => words(row.fields[name])]),
   ];
-  byId("columns").replaceChildren(...columns.map(([, width]) => el("col", width)));
+  byId("table").style.setProperty("--columns", columns.map(([, width]) => width).join(" "));
   byId("head").replaceChildren(...columns.map(([name]) => {
     const button = el("button", "", name.replaceAll("_", " "));
     button.onclick = () => {
@@ -146,8 +150,8 @@ function setColumns() {
       view.column = name;
       choose();
     };
-    const head = el("th", "", button);
-    head.scope = "col";
+    const head = el("div", "", button);
+    head.role = "columnheader";
     head.dataset.column = name;
     return head;
   }));
@@ -161,51 +165,77 @@ function choose() {
   const column = columns.find(column => column[0] === view.column);
   if (column) {
     const key = new Map(view.shown.map(row => [row, column[2](row)]));
-    const order = new Intl.Collator("en", { numeric: true });
-    view.shown = view.shown.slice().sort((a, b) => {
+    view.shown.sort((a, b) => {
       const [x, y] = [key.get(a), key.get(b)];
       return (typeof x === "number" ? x - y : order.compare(x, y)) * (view.down ? -1 : 1);
     });
   }
   for (const head of byId("head").children) {
     const here = head.dataset.column === view.column;
-    head.setAttribute("aria-sort", here ? (view.down ? "descending" : "ascending") : "none");
+    head.ariaSort = here ? (view.down ? "descending" : "ascending") : "none";
   }
   view.at = Math.max(0, Math.min(view.at, view.shown.length - 1));
   byId("count").textContent = `${counted(view.shown.length, "document")} of ${rows.length.toLocaleString("en")}`;
+  byId("table").ariaRowCount = String(view.shown.length + 1);
+  byId("rows").style.height = `${view.shown.length * ROW}px`;
+  drawn.clear();
+  byId("rows").replaceChildren();
   draw();
 }
 
-function spacer(height) {
-  const cell = el("td", "");
-  cell.colSpan = columns.length;
-  cell.style.height = `${height}px`;
-  return el("tr", "spacer", cell);
+/// The row of the document that is shown as number `at`.
+function line(at) {
+  const row = view.shown[at];
+  const node = el("div", "row", ...columns.map(([name, , value]) => {
+    const cell = el("div", name === "outcome" ? `outcome of-${row.outcome}` : "", words(value(row)));
+    cell.role = "cell";
+    cell.title = name === "flags" ? row.flags.map(flag => flag.join(": ")).join("\n") : cell.textContent;
+    return cell;
+  }));
+  node.role = "row";
+  node.ariaRowIndex = String(at + 2);
+  node.ariaSelected = String(at === view.at);
+  node.style.top = `${at * ROW}px`;
+  node.onclick = () => { select(at); location.hash = row.id; };
+  return node;
 }
 
 function draw() {
   const box = byId("window");
-  const first = view.all ? 0 : Math.max(0, Math.floor(box.scrollTop / ROW) - 10);
-  const last = view.all ? view.shown.length
-    : Math.min(view.shown.length, first + Math.ceil(box.clientHeight / ROW) + 20);
-  const drawn = view.shown.slice(first, last).map((row, index) => {
-    const line = el("tr", "", ...columns.map(([name, , value]) => {
-      const cell = el("td", name === "outcome" ? `outcome of-${row.outcome}` : "", words(value(row)));
-      if (name === "flags") cell.title = row.flags.map(flag => flag.join(": ")).join("\n");
-      else cell.title = cell.textContent;
-      return cell;
-    }));
-    line.setAttribute("aria-selected", String(first + index === view.at));
-    line.setAttribute("aria-rowindex", String(first + index + 2));
-    line.onclick = () => { view.at = first + index; location.hash = row.id; };
-    return line;
-  });
-  byId("rows").replaceChildren(spacer(first * ROW), ...drawn, spacer((view.shown.length - last) * ROW));
-  byId("table").setAttribute("aria-rowcount", String(view.shown.length + 1));
+  const [from, to] = [Math.floor(box.scrollTop / ROW), Math.ceil((box.scrollTop + box.clientHeight) / ROW)];
+  const last = view.shown.length;
+  if (!view.all && drawn.has(Math.min(from, last - 1)) && drawn.has(Math.min(to, last) - 1)) return;
+  const [first, end] = view.all ? [0, last] : [Math.max(0, from - AROUND), Math.min(last, to + AROUND)];
+  for (const [at, node] of drawn) {
+    if (at < first || at >= end) {
+      node.remove();
+      drawn.delete(at);
+    }
+  }
+  // Those that stay lie side by side: what is new goes before or after them.
+  const stay = [...drawn.keys()];
+  const [low, high] = stay.length ? [Math.min(...stay), Math.max(...stay)] : [end, end];
+  const add = (start, stop) => {
+    const lines = [];
+    for (let at = start; at < stop; at++) {
+      const node = line(at);
+      drawn.set(at, node);
+      lines.push(node);
+    }
+    return lines;
+  };
+  byId("rows").prepend(...add(first, Math.min(low, end)));
+  byId("rows").append(...add(Math.max(high + 1, first), end));
+}
+
+function select(at) {
+  if (drawn.has(view.at)) drawn.get(view.at).ariaSelected = "false";
+  view.at = Math.max(0, Math.min(view.shown.length - 1, at));
+  if (drawn.has(view.at)) drawn.get(view.at).ariaSelected = "true";
 }
 
 function move(step) {
-  view.at = Math.max(0, Math.min(view.shown.length - 1, view.at + step));
+  select(view.at + step);
   const box = byId("window");
   const top = view.at * ROW;
   if (top < box.scrollTop) box.scrollTop = top;
@@ -433,7 +463,7 @@ function walk(step) {
 }
 
 function leaf(step) {
-  view.at = Math.max(0, Math.min(view.shown.length - 1, view.at + step));
+  select(view.at + step);
   if (view.shown[view.at]) location.hash = view.shown[view.at].id;
 }
 
@@ -467,10 +497,10 @@ function begin() {
   byId("outcome").onchange = byId("flagged").onchange = choose;
   byId("search").oninput = choose;
   byId("close").onclick = close;
-  byId("window").onscroll = () => view.all || draw();
+  byId("window").onscroll = draw;
   window.onresize = draw;
-  window.onbeforeprint = () => { view.all = true; draw(); };
-  window.onafterprint = () => { view.all = false; draw(); };
+  const print = all => () => { view.all = all; choose(); };
+  [window.onbeforeprint, window.onafterprint] = [print(true), print(false)];
   window.onhashchange = route;
   choose();
   route();
