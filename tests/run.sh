@@ -25,7 +25,7 @@ step() {
 # What the tests call, and the Debian package that brings it.
 packages_missing() {
   local pair
-  for pair in cc:gcc git:git python3:python3 flock:util-linux; do
+  for pair in cc:gcc git:git python3:python3 flock:util-linux tesseract:tesseract-ocr; do
     command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair##*:}"
   done
   python3 -m pip --version >/dev/null 2>&1 || printf 'python3-pip\n'

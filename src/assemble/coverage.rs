@@ -35,6 +35,7 @@ fn page_coverage(page: &Page) -> PageCoverage {
     let origin = match page.facts.origin {
         TextOrigin::Print => "",
         TextOrigin::OcrLayer => "ocr_layer",
+        TextOrigin::Ocr => "ocr",
     };
     PageCoverage {
         page: page.number,
@@ -44,8 +45,10 @@ fn page_coverage(page: &Page) -> PageCoverage {
         characters: page.verbatim.chars().count() as u64,
         unmapped: page.facts.unmapped,
         picture_percent: page.facts.picture_percent.into(),
+        unread_picture: page.facts.unread_picture,
         hidden: page.hidden.len() as u32,
         origin: origin.to_owned(),
+        confidence: page.facts.confidence.map(u32::from),
     }
 }
 
@@ -77,7 +80,10 @@ pub(super) fn no_text(document: &Document) -> String {
     let unread = unread_pages(document);
     match document.pages.len() {
         _ if !unread.is_empty() => {
-            format!("no text: {}; make it readable with OCR first", several(&unread))
+            format!(
+                "no text: {}; [ocr] in the jobs file has tesseract read pictures",
+                several(&unread)
+            )
         }
         0 => "no text: the document has no pages".to_owned(),
         pages => format!("no text on any of {pages} page(s)"),

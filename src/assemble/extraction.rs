@@ -11,8 +11,9 @@ use super::flags;
 use super::lexical::{derives, key, squeeze};
 use super::normal::{DateReading, amounts, dates, durations, party, place, placed_dates};
 use super::record::{Competing, Evidence, FieldAnswer};
+use crate::base::limits::OCR_CONFIDENCE_LOW;
 use crate::chunk::Chunk;
-use crate::extract::{Document, PageState};
+use crate::extract::{Document, PageState, TextOrigin};
 use crate::jobs::{DayOrder, Field, FieldType, QuoteForm};
 use crate::prompt::{CheckReply, FieldReply, Found};
 
@@ -194,6 +195,14 @@ fn closed(
         let hidden = |at: &Evidence| !document.pages[at.page as usize - 1].hidden.is_empty();
         if answer.evidence.iter().any(hidden) {
             found.insert(flags::HIDDEN_TEXT_NEARBY);
+        }
+        let unsure = |at: &Evidence| {
+            let facts = &document.pages[at.page as usize - 1].facts;
+            facts.origin == TextOrigin::Ocr
+                && facts.confidence.is_some_and(|confidence| confidence < OCR_CONFIDENCE_LOW)
+        };
+        if answer.evidence.iter().any(unsure) {
+            found.insert(flags::UNSURE_OCR);
         }
     }
     if !all_asked {

@@ -21,11 +21,13 @@ pub const CUT_SHORT: &str = "cut_short";
 pub const NOT_ALL_ASKED: &str = "not_all_asked";
 /// The page of the quote holds text that its reader does not see.
 pub const HIDDEN_TEXT_NEARBY: &str = "hidden_text_nearby";
+/// The page of the quote was recognized in a picture, and not surely.
+pub const UNSURE_OCR: &str = "unsure_ocr";
 /// A page of the document was not read, and the answer may stand there.
 pub const PAGE_SKIPPED: &str = "page_skipped";
 
 /// Every flag with what it tells a reviewer, in the order of urgency.
-pub const ALL: [(&str, &str); 11] = [
+pub const ALL: [(&str, &str); 12] = [
     (NO_EVIDENCE, "no passage of the document supports the value"),
     (NOT_IN_QUOTE, "the value does not follow from the quote"),
     (COMPETING_VALUES, "other parts of the document gave other values"),
@@ -33,6 +35,7 @@ pub const ALL: [(&str, &str); 11] = [
     (CUT_SHORT, "the answer was cut at its limit of tokens"),
     (NOT_ALL_ASKED, "a part of the document gave no answer to this question"),
     (PAGE_SKIPPED, "a page of the document was not read"),
+    (UNSURE_OCR, "the page of the quote was recognized in a picture, with low confidence"),
     (HIDDEN_TEXT_NEARBY, "the page of the quote holds hidden text"),
     (LOW_MARGIN, "the model nearly decided otherwise"),
     (VALUE_FROM_QUOTE, "the value was read out of the quote by code, against the model's words"),

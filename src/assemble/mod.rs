@@ -28,8 +28,8 @@ pub use columns::lines as table_lines;
 pub use inquiry::Inquiry;
 pub use record::{
     Cell, ColumnFacts, Common, Competing, Coverage, Evidence, FactCheck, FieldAnswer, HiddenText,
-    LeftOut, MadeWith, PageCoverage, Point, Ranked, Record, RecordSource, Remark, RemarkKind, Rows,
-    Summary, TableFacts, Tokens,
+    LeftOut, MadeWith, OcrFacts, PageCoverage, Point, Ranked, Record, RecordSource, Remark,
+    RemarkKind, Rows, Summary, TableFacts, Tokens,
 };
 pub use rows::{RowsTally, rows_record, unasked};
 pub use score::{Labels, Score, score};

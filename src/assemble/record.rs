@@ -100,12 +100,19 @@ pub struct PageCoverage {
     /// Share of the page that pictures cover, in hundredths.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub picture_percent: u32,
+    /// It is a picture of text, as far as can be told, and that text was not read.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub unread_picture: bool,
     /// Passages of hidden text.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub hidden: u32,
-    /// Where its text comes from, if not from print: ocr_layer, an unseen layer over a picture.
+    /// Where its text comes from, if not from print: ocr_layer, an unseen layer over a picture; ocr,
+    /// recognized in a picture.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub origin: String,
+    /// How sure text recognition was, in hundredths; 0 where it found nothing. None where it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confidence: Option<u32>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -304,9 +311,24 @@ pub struct MadeWith {
     pub text_rules: u32,
     pub number_rules: u32,
     pub prompt_rules: u32,
+    /// What recognized the text of pages that are only pictures; none where the document has none, or
+    /// nothing was asked about them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ocr: Option<OcrFacts>,
     /// Digest over the document's prompts' and answers' token ids, in order of asking.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transcript: Option<Digest>,
+}
+
+/// A text recognition: another program, other data or other languages may read otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OcrFacts {
+    /// Name and version, as it states them.
+    pub program: String,
+    /// "deu+eng".
+    pub languages: String,
+    /// Of the languages' data, in that order.
+    pub data: Digest,
 }
 
 /// Prompt tokens count each prompt whole, whatever was shared.

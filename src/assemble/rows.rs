@@ -110,6 +110,8 @@ pub fn rows_record(
             picture_percent: 0,
             hidden,
             origin: String::new(),
+            unread_picture: false,
+            confidence: None,
         };
     let read = found.sheets.iter().enumerate().map(|(at, sheet)| {
         page(at, &sheet.name, "read", "", sheet.characters, sheet.hidden.len() as u32)

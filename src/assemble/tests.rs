@@ -13,7 +13,9 @@ use super::*;
 use crate::base::{
     Completion, Digest, Format, Outcome, PartText, Stop, TokenCounter, Warned, Warning,
 };
-use crate::extract::{Block, Document, Hidden, OffsetMap, Page, PageFacts, PageState, Role};
+use crate::extract::{
+    Block, Document, Hidden, OffsetMap, Page, PageFacts, PageState, Role, TextOrigin,
+};
 use crate::jobs::{Aspect, Field, FieldType, Job, Keep, Position, Read, Task, TaskKind, Unit};
 use crate::prompt::{Part, Request};
 
@@ -52,7 +54,7 @@ fn page(number: u32, state: PageState, paragraphs: &[&str]) -> Page {
     let blocks = blocks.collect();
     let label = number.to_string();
     let (hidden, facts) = (Vec::new(), PageFacts::default());
-    Page { number, label, state, verbatim, model, map, blocks, hidden, facts }
+    Page { number, label, state, verbatim, model, map, blocks, hidden, facts, picture: None }
 }
 
 fn document(pages: Vec<Page>) -> Warned<Document> {
@@ -165,6 +167,7 @@ fn shape() -> MadeWith {
         text_rules: 1,
         number_rules: 1,
         prompt_rules: 1,
+        ocr: None,
         transcript: None,
     }
 }
@@ -581,7 +584,10 @@ fn pages_without_text_are_named_and_never_silently_empty() {
     let image = || page(1, PageState::ImageOnly, &[]);
     let record = plainly(&job(vec![terms(500)]), document(vec![image()]));
     assert_eq!(record.outcome, Outcome::Refused);
-    assert_eq!(record.reason, "no text: page 1: image only; make it readable with OCR first");
+    assert_eq!(
+        record.reason,
+        "no text: page 1: image only; [ocr] in the jobs file has tesseract read pictures"
+    );
 
     let mut mixed = contract();
     mixed.output.pages.push(page(3, PageState::Skipped("damaged".into()), &[]));
@@ -603,6 +609,20 @@ fn a_document_without_a_task_is_refused_with_the_way_out() {
     assert_eq!(record.outcome, Outcome::Refused);
     assert!(record.reason.starts_with("no task of job j applies to pdf files; "));
     assert_eq!(record.coverage.pages.len(), 2, "its pages are known all the same");
+}
+
+#[test]
+fn a_quote_from_a_page_that_was_recognized_with_little_confidence_is_flagged() {
+    for (confidence, flagged) in [(96, false), (54, true)] {
+        let mut document = contract();
+        let facts = &mut document.output.pages[1].facts;
+        (facts.origin, facts.confidence) = (TextOrigin::Ocr, Some(confidence));
+        let record = plainly(&job(vec![terms(500)]), document);
+        let law = answer_of(&record, "law");
+        assert_eq!(law.flags.contains(&flags::UNSURE_OCR.to_owned()), flagged, "{confidence} %");
+        let page = &record.coverage.pages[1];
+        assert_eq!((page.origin.as_str(), page.confidence), ("ocr", Some(confidence.into())));
+    }
 }
 
 #[test]

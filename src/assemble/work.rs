@@ -86,6 +86,11 @@ enum Step {
 }
 
 impl Work {
+    /// Whether text recognition was asked about any page of the document.
+    pub fn was_recognized(&self) -> bool {
+        self.made_with.ocr.is_some()
+    }
+
     /// Cuts the document, and asks every applicable task of `job` about every chunk. `ids` gives an
     /// unused request id at each call. No requests: the work is finished, and its record says why.
     ///

@@ -126,6 +126,25 @@ pub const SNIFF_BYTES: usize = 64 * 1024;
 /// Bytes of a ZIP's or OLE2 container's directory that are looked at to name its format.
 pub const SNIFF_DIRECTORY_BYTES: usize = 1 << 20;
 
+/// Dots an inch of the picture of a page that text recognition gets: what tesseract is trained on.
+pub const OCR_DOTS_PER_INCH: f32 = 300.0;
+
+/// Pixels of such a picture; a larger page (A3 has 17 million) is drawn coarser.
+pub const OCR_PIXELS_MAX: f32 = 24e6;
+
+/// Pixels along a side of it: strips and drawings.
+pub const OCR_SIDE_MAX: f32 = 20_000.0;
+
+/// Mean confidence, in hundredths, under which recognized text is flagged. Clean scans give 90 and more;
+/// what a person still reads with ease on a bad copy about 75.
+pub const OCR_CONFIDENCE_LOW: u8 = 75;
+
+/// Recognized text that a run keeps, so that its report need not recognize it again.
+pub const OCR_KEPT_BYTES_MAX: usize = 64 << 20;
+
+/// Text that tesseract may answer with for one page, words with their places.
+pub const OCR_ANSWER_BYTES_MAX: u64 = 8 << 20;
+
 /// What reading one document may cost. Passed to the child that parses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

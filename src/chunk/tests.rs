@@ -59,6 +59,7 @@ fn page(number: u32, blocks: &[(Role, &str)]) -> Page {
         blocks: ranges,
         hidden: Vec::new(),
         facts: crate::extract::PageFacts::default(),
+        picture: None,
     }
 }
 

@@ -360,6 +360,9 @@ pub(super) struct TextArgs {
     /// Tried on an encrypted document after the empty password
     #[arg(long)]
     pub(super) password: Option<String>,
+    /// Have tesseract read pages that are only pictures, in these languages, for instance eng,deu
+    #[arg(long, value_name = "LANGUAGES", value_delimiter = ',')]
+    pub(super) ocr: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

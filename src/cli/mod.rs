@@ -162,11 +162,11 @@ fn load(jobs_file: &JobsFile, model: &ModelChoice) -> Result<Plan, Failure> {
 }
 
 /// The parse server, before any thread.
-fn parse_server() -> Result<run::ParseServer, Failure> {
+fn parse_server() -> Result<run::Readers, Failure> {
     started(run::start_parse_server())
 }
 
-fn started(server: io::Result<run::ParseServer>) -> Result<run::ParseServer, Failure> {
+fn started(server: io::Result<run::Readers>) -> Result<run::Readers, Failure> {
     let broken = |error| Broken::Disk(format!("the parse server cannot be started: {error}"));
     Ok(server.map_err(broken)?)
 }
@@ -338,7 +338,7 @@ fn ask(args: &AskArgs, style: Style) -> Result<Exit, Failure> {
         None => run::Answerer::Planned(Box::new(load_plain(&args.jobs)?)),
     };
     let read = [vec![args.file.as_path()], answerer.places()].concat();
-    run::isolate_to_read(&mut server, &read)?;
+    run::isolate_to_read(&mut server, &read, answerer.ocr())?;
     let options = run::AskOptions {
         file: args.file.clone(),
         question: args.prompt.clone(),
@@ -362,9 +362,14 @@ fn ask(args: &AskArgs, style: Style) -> Result<Exit, Failure> {
 }
 
 fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
+    let ocr = run::Ocr::tesseract(args.ocr.clone());
+    if ocr.is_none() && !args.ocr.is_empty() {
+        let why = "--ocr takes names of tesseract's languages, for instance eng,deu";
+        return Err(Broken::Usage(why.to_owned()).into());
+    }
     let broken = |error| Broken::Disk(format!("this process cannot be isolated: {error}"));
     let mut server = run::start_for_one().map_err(broken)?;
-    run::isolate_to_read(&mut server, &[&args.file])?;
+    run::isolate_to_read(&mut server, &[&args.file], ocr.as_ref())?;
     let view = match args.view {
         ViewArg::Accepted => View::Accepted,
         ViewArg::Original => View::Original,
@@ -480,7 +485,7 @@ fn verify(args: &VerifyArgs, style: Style) -> Result<Exit, Failure> {
 fn replay(
     args: &VerifyArgs,
     plan: &Plan,
-    server: &mut run::ParseServer,
+    server: &mut run::Readers,
     style: Style,
 ) -> Result<run::ReplaySheet, Failure> {
     let wanted = match args.replay.as_slice() {

@@ -57,9 +57,9 @@ pub(super) fn read(
         zip_total_bytes_max: allowance.bytes,
         ..limits.clone()
     };
-    match extract(bytes, format, options, &rest) {
+    let before = parts.pages.len() as u32;
+    match extract(bytes, format, &options.from_page(before), &rest) {
         Ok(Warned { output, warnings }) => {
-            let before = parts.pages.len() as u32;
             if !parts.has_room() {
                 return skipped(parts, "the document has too many pages");
             }

@@ -22,6 +22,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether text recognition was asked about any page.
+    pub fn was_recognized(&self) -> bool {
+        self.pages.iter().any(|page| page.facts.confidence.is_some())
+    }
+
     /// What is wrong with a document that another process made, or nothing. A document that passes
     /// can be indexed by its own ranges.
     pub fn unsound(&self, limits: &Limits) -> Option<String> {
@@ -87,6 +92,9 @@ pub struct Page {
     pub hidden: Vec<Hidden>,
     #[serde(default)]
     pub facts: PageFacts,
+    /// What `extract::picture` asked for; never leaves the process that drew it so.
+    #[serde(skip)]
+    pub picture: Option<Vec<u8>>,
 }
 
 /// How a page was read, where there is something to say of it.
@@ -97,6 +105,13 @@ pub struct PageFacts {
     /// Share of the page that pictures cover, in hundredths.
     pub picture_percent: u8,
     pub origin: TextOrigin,
+    /// The page is a picture of text, as far as can be told, and that text was not read.
+    #[serde(default)]
+    pub unread_picture: bool,
+    /// How sure text recognition was, 0 to 100, the mean over its characters; 0 where it found none. None
+    /// where it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confidence: Option<u8>,
 }
 
 /// Where a page's text comes from.
@@ -108,6 +123,8 @@ pub enum TextOrigin {
     Print,
     /// From an unseen layer over a picture, which somebody else's text recognition made.
     OcrLayer,
+    /// Recognized in the picture of the page.
+    Ocr,
 }
 
 /// What became of a page.

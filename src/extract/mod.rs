@@ -98,6 +98,15 @@ impl Refusal {
     }
 }
 
+/// What text recognition found on a page of which `picture` gave the picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recognized {
+    /// Counted from 1.
+    pub page: u32,
+    /// Tesseract's table (TSV): a row for each word, with its place in the picture and its confidence.
+    pub table: String,
+}
+
 /// What the reader needs to know beside the bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
@@ -105,6 +114,28 @@ pub struct Options {
     pub password: Option<String>,
     /// Which side of a document's tracked changes is its text.
     pub view: View,
+    /// Pages that are only pictures, as text recognition read them.
+    pub recognized: Vec<Recognized>,
+    /// The page of which the picture is wanted too; see `picture`.
+    #[serde(skip)]
+    pub picture_of: Option<u32>,
+}
+
+impl Options {
+    /// What they are to a document that is attached to another, after whose first `before` pages its own
+    /// follow.
+    fn from_page(&self, before: u32) -> Options {
+        let inside = |page: u32| page.checked_sub(before).filter(|&page| page > 0);
+        let recognized = self.recognized.iter().filter_map(|found| {
+            Some(Recognized { page: inside(found.page)?, table: found.table.clone() })
+        });
+        Options {
+            password: self.password.clone(),
+            view: self.view,
+            recognized: recognized.collect(),
+            picture_of: self.picture_of.and_then(inside),
+        }
+    }
 }
 
 /// How tracked changes are taken.
@@ -118,6 +149,31 @@ pub enum View {
     Original,
     /// Both, each change marked with its author and date.
     Redline,
+}
+
+/// The picture of page `page` of the document, or of a PDF attached to it, for text recognition: a binary grey
+/// map (PGM, `P5`).
+///
+/// # Errors
+/// A `Refusal` where there is no such page, or it is none of a PDF.
+pub fn picture(
+    bytes: &[u8],
+    format: Format,
+    page: u32,
+    options: &Options,
+    limits: &Limits,
+) -> Result<Vec<u8>, Refusal> {
+    if format == Format::Pdf
+        && let Some(picture) = pdf::picture(bytes, page, options)?
+    {
+        return Ok(picture);
+    }
+    // It is attached: the way to it leads through the whole document.
+    let options = Options { picture_of: Some(page), ..options.clone() };
+    let document = extract(bytes, format, &options, limits)?.output;
+    let mut pages = document.pages.into_iter();
+    let picture = pages.find(|found| found.number == page).and_then(|page| page.picture);
+    picture.ok_or_else(|| Refusal::damaged(format!("page {page} is none of a PDF, or not there")))
 }
 
 /// Reads `bytes` as `format`.

@@ -112,6 +112,7 @@ impl PageBuilder {
             blocks: self.blocks,
             hidden: self.hidden,
             facts: self.facts,
+            picture: None,
         }
     }
 

@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::thread;
 
 use super::frame::FrameWriter;
+use super::program::{self, Program};
+use super::reach::Reach;
 use super::{Work, filter, sys, walls, ways};
 
 /// The exit code of a child whose work returned an error; the message is on standard error.
@@ -16,12 +18,31 @@ pub(super) const EXIT_PANIC: i32 = 101;
 /// Enough for input, output and standard error, and for one file that a library may want.
 const DESCRIPTORS_MAX: u64 = 4;
 
+/// What the children of a server do.
+#[derive(Clone, Debug)]
+pub(super) enum Trade {
+    /// They read documents.
+    Read(Work),
+    /// They become a program.
+    Run(Program),
+}
+
+impl Trade {
+    /// The files that they may touch.
+    pub(super) fn reach(&self) -> Reach {
+        match self {
+            Trade::Read(_) => Reach::default(),
+            Trade::Run(program) => program.reach.clone(),
+        }
+    }
+}
+
 /// What a child is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errand {
-    /// To read a document.
+    /// To read a document, or to run the program.
     Read,
-    /// To try every way out, from where a document is read.
+    /// To try every way out, from where that is done.
     TryWays,
     /// To read a document if no way to the network is open.
     TryAndRead,
@@ -73,15 +94,21 @@ impl Rations {
     }
 }
 
-/// Does the work on one document and exits; never returns to the server's loop.
-///
-/// The work runs on a thread of its own because only a thread's stack can be given a size and a guard
-/// page that Rust knows, which is what tells a stack overflow from any other crash.
-pub(super) fn run(descriptors: [OwnedFd; 3], request: &[u8], rations: Rations, work: Work) -> ! {
+/// Runs one errand and exits; never returns to the server's loop.
+pub(super) fn run(descriptors: [OwnedFd; 3], request: &[u8], rations: Rations, trade: &Trade) -> ! {
     sys::own_group_and_die_with_parent();
     if sys::keep_only(descriptors).is_err() {
         sys::exit_now(EXIT_ERROR);
     }
+    match trade {
+        Trade::Read(work) => read_on_a_thread(request, rations, *work),
+        Trade::Run(program) => program::become_it(request, rations, program),
+    }
+}
+
+/// The work runs on a thread of its own because only a thread's stack can be given a size and a guard
+/// page that Rust knows, which is what tells a stack overflow from any other crash.
+fn read_on_a_thread(request: &[u8], rations: Rations, work: Work) -> ! {
     let code = thread::scope(|scope| {
         let reader = thread::Builder::new()
             .name("reader".to_owned())
@@ -100,7 +127,8 @@ pub(super) fn run(descriptors: [OwnedFd; 3], request: &[u8], rations: Rations, w
 
 fn read_one(request: &[u8], rations: Rations, work: Work) -> i32 {
     // From here on no thread can be made, and no file opened.
-    if let Err(error) = set_limits(rations).and_then(|()| shut_in(rations.errand)) {
+    if let Err(error) = set_limits(rations, DESCRIPTORS_MAX).and_then(|()| shut_in(rations.errand))
+    {
         eprintln!("the reader cannot be isolated: {error}");
         return EXIT_ERROR;
     }
@@ -149,12 +177,13 @@ fn shut_in(errand: Errand) -> io::Result<()> {
     }
 }
 
-fn set_limits(rations: Rations) -> io::Result<()> {
+/// Nothing is written but to what is open, and nothing started.
+pub(super) fn set_limits(rations: Rations, descriptors: u64) -> io::Result<()> {
     sys::limit(libc::RLIMIT_AS, rations.memory_bytes, rations.memory_bytes)?;
     // At the soft limit comes SIGXCPU, a second later SIGKILL.
     sys::limit(libc::RLIMIT_CPU, rations.cpu_seconds, rations.cpu_seconds + 1)?;
     sys::limit(libc::RLIMIT_FSIZE, 0, 0)?;
-    sys::limit(libc::RLIMIT_NOFILE, DESCRIPTORS_MAX, DESCRIPTORS_MAX)?;
+    sys::limit(libc::RLIMIT_NOFILE, descriptors, descriptors)?;
     sys::limit(libc::RLIMIT_CORE, 0, 0)?;
     sys::limit(libc::RLIMIT_NPROC, 0, 0)?;
     sys::alarm(rations.wall_seconds);

@@ -1,5 +1,6 @@
-//! The two filters of system calls (seccomp): one of what no process of this program may ever do, one of
-//! the little that a reader needs. Both check the architecture; the x32 numbers are refused.
+//! The filters of system calls (seccomp): one of what no process of this program may ever do, one of the
+//! little that a reader needs, one of what a program needs that is run on a page's picture. All check the
+//! architecture; the x32 numbers are refused.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -63,6 +64,27 @@ const READER: &[Call] = &calls![
     getpid: SYS_getpid, gettid: SYS_gettid, exit: SYS_exit, exit_group: SYS_exit_group,
 ];
 
+/// What a program needs besides to be started, to load its libraries and to read its own files; which files
+/// those are is Landlock's. Nothing here makes a process, a thread or a socket.
+const PROGRAM: &[Call] = &calls![
+    execve: SYS_execve, openat: SYS_openat, newfstatat: SYS_newfstatat, statx: SYS_statx,
+    faccessat: SYS_faccessat, readlinkat: SYS_readlinkat, getcwd: SYS_getcwd,
+    getdents64: SYS_getdents64, fadvise64: SYS_fadvise64, fcntl: SYS_fcntl, dup: SYS_dup,
+    mmap: SYS_mmap, mprotect: SYS_mprotect, set_tid_address: SYS_set_tid_address,
+    prlimit64: SYS_prlimit64, getuid: SYS_getuid, geteuid: SYS_geteuid, getgid: SYS_getgid,
+    getegid: SYS_getegid, uname: SYS_uname, sysinfo: SYS_sysinfo, getrusage: SYS_getrusage,
+    gettimeofday: SYS_gettimeofday, clock_getres: SYS_clock_getres,
+];
+
+/// Calls of the same kind that only x86-64 has.
+#[cfg(target_arch = "x86_64")]
+const PROGRAM_X86: &[Call] = &calls![
+    open: SYS_open, stat: SYS_stat, lstat: SYS_lstat, access: SYS_access, readlink: SYS_readlink,
+    arch_prctl: SYS_arch_prctl, getrlimit: SYS_getrlimit, time: SYS_time,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const PROGRAM_X86: &[Call] = &[];
+
 /// Names for what a reader is caught at, beside the refused ones.
 const OTHERS: &[Call] = &calls![
     openat: SYS_openat, openat2: SYS_openat2, clone: SYS_clone, clone3: SYS_clone3,
@@ -102,7 +124,7 @@ pub(super) fn forbid(lists: &[&[Call]]) -> io::Result<()> {
     refused.insert(libc::SYS_clone, namespaces.map(with_flag).to_vec());
     // To an address; without one it is a write to what is connected.
     refused.insert(libc::SYS_sendto, vec![rule(4, SeccompCmpOp::Ne, 0)]);
-    let filter = program(refused, SeccompAction::Allow, errno(libc::EPERM));
+    let filter = compiled(refused, SeccompAction::Allow, errno(libc::EPERM));
     install(&refuse_clone3().into_iter().chain(filter).collect())
 }
 
@@ -118,7 +140,17 @@ pub(super) fn reader(process: libc::pid_t) -> BpfProgram {
     allowed.insert(libc::SYS_tgkill, vec![rule(0, SeccompCmpOp::Eq, process as u64)]);
     // With debug assertions the standard library asks whether a descriptor that it closes is open.
     allowed.insert(libc::SYS_fcntl, vec![rule(1, SeccompCmpOp::Eq, libc::F_GETFD as u64)]);
-    program(allowed, SeccompAction::Trap, SeccompAction::Allow)
+    compiled(allowed, SeccompAction::Trap, SeccompAction::Allow)
+}
+
+/// The filter of the program that `process` is about to become. Other calls answer that the kernel does not
+/// have them, which the C library takes as it would on an old one.
+pub(super) fn program(process: libc::pid_t) -> BpfProgram {
+    let lists = [READER, PROGRAM, PROGRAM_X86];
+    let calls = lists.into_iter().flatten();
+    let mut allowed: Rules = calls.map(|(_, number)| (*number, Vec::new())).collect();
+    allowed.insert(libc::SYS_tgkill, vec![rule(0, SeccompCmpOp::Eq, process as u64)]);
+    compiled(allowed, errno(libc::ENOSYS), SeccompAction::Allow)
 }
 
 /// Installs `program` in every thread of this process.
@@ -146,7 +178,7 @@ fn errno(number: libc::c_int) -> SeccompAction {
 }
 
 /// `rules` get `matched`, all else `otherwise`; another architecture kills the process.
-fn program(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> BpfProgram {
+fn compiled(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> BpfProgram {
     let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("x86-64, or as good");
     let filter = SeccompFilter::new(rules, otherwise, matched.clone(), architecture);
     let filter = filter.and_then(BpfProgram::try_from).expect("the rules are ours, and few");

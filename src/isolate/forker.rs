@@ -1,13 +1,13 @@
-//! The process that forks parse servers: one thread, opens nothing, reads nothing. It lives as long as the
+//! The process that forks servers: one thread, opens nothing, reads nothing. It lives as long as the
 //! program, so that a server that is lost can be replaced after the program has threads.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 
-use super::reach::Reach;
+use super::child::Trade;
 use super::sys::{self, Forked};
-use super::{Work, filter, server};
+use super::{filter, server};
 
 /// The parent's handle.
 pub(super) struct Forker {
@@ -16,8 +16,8 @@ pub(super) struct Forker {
 }
 
 impl Forker {
-    /// Forks it; its servers' children will do `work`.
-    pub(super) fn start(work: Work) -> io::Result<Forker> {
+    /// Forks it; its servers' children will follow `trade`.
+    pub(super) fn start(trade: Trade) -> io::Result<Forker> {
         let (ours, theirs) = UnixStream::pair()?;
         let parent = sys::own_id();
         match sys::fork()? {
@@ -25,7 +25,7 @@ impl Forker {
             Forked::Child => {
                 sys::die_with(parent);
                 drop(ours);
-                fork_servers(theirs, work)
+                fork_servers(theirs, &trade)
             }
         }
     }
@@ -33,7 +33,7 @@ impl Forker {
     /// A new server and its number; the one before is killed with what it is reading.
     pub(super) fn server(&mut self) -> io::Result<(UnixStream, libc::pid_t)> {
         self.socket.write_all(b"1")?;
-        let gone = || io::Error::other("the process that forks parse servers is gone");
+        let gone = || io::Error::other("the process that forks servers is gone");
         let [socket] = sys::receive_descriptors(&self.socket)?.ok_or_else(gone)?;
         let mut id = [0; 4];
         self.socket.read_exact(&mut id)?;
@@ -49,16 +49,19 @@ impl Drop for Forker {
 }
 
 /// The process itself: a server for each byte, until the parent is gone.
-fn fork_servers(socket: UnixStream, work: Work) -> ! {
+fn fork_servers(socket: UnixStream, trade: &Trade) -> ! {
     sys::ignore_requests_to_end();
     // Locks and whatever else the parent had open are none of its business.
     let ready = sys::close_all_but(3, socket.as_raw_fd()).and_then(|()| server::silence());
     // Walls of which this machine has none are found missing by the self-test (`ways`).
-    let _ = filter::forbid(&[filter::WAYS_OUT, filter::EXEC]);
-    let _ = Reach::default().restrict();
+    let _ = match trade {
+        Trade::Read(_) => filter::forbid(&[filter::WAYS_OUT, filter::EXEC]),
+        Trade::Run(_) => filter::forbid(&[filter::WAYS_OUT]),
+    };
+    let _ = trade.reach().restrict();
     let mut current = None;
     if ready.is_ok() {
-        while let Ok(true) = fork_server(&socket, &mut current, work) {}
+        while let Ok(true) = fork_server(&socket, &mut current, trade) {}
     }
     sys::exit_now(0)
 }
@@ -67,7 +70,7 @@ fn fork_servers(socket: UnixStream, work: Work) -> ! {
 fn fork_server(
     mut socket: &UnixStream,
     current: &mut Option<libc::pid_t>,
-    work: Work,
+    trade: &Trade,
 ) -> io::Result<bool> {
     let mut asked = [0];
     if socket.read(&mut asked)? == 0 {
@@ -87,7 +90,7 @@ fn fork_server(
         }
         Forked::Child => {
             sys::die_with(forker);
-            server::serve(servers, work)
+            server::serve(servers, trade)
         }
     }
 }

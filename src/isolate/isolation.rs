@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::child::Errand;
 use super::ways::{self, Leads, Try};
-use super::{ParseServer, Parsed, Reach, filter, sys};
+use super::{ParseServer, Parsed, ProgramServer, Reach, filter, sys};
 use crate::base::Limits;
 
 /// What shuts this process in.
@@ -19,7 +19,8 @@ pub struct Isolation {
     pub interfaces: Vec<String>,
     /// The version of Landlock that holds it; 0 for none.
     pub landlock: u64,
-    /// Every way, first from the main process, then from a reader, unless the one reader tries them itself.
+    /// Every way, first from the main process, then from a reader, unless the one reader tries them itself, then
+    /// from where a program is run.
     pub tries: Vec<Try>,
 }
 
@@ -35,7 +36,12 @@ impl Isolation {
 ///
 /// # Errors
 /// When this process has more than one thread, or the kernel refuses a wall that it has.
-pub fn isolate(server: &mut ParseServer, reach: &Reach, input: &Path) -> io::Result<Isolation> {
+pub fn isolate(
+    server: &mut ParseServer,
+    program: Option<&mut ProgramServer>,
+    reach: &Reach,
+    input: &Path,
+) -> io::Result<Isolation> {
     if sys::thread_count()? != 1 {
         return Err(io::Error::other("a process with threads cannot be isolated"));
     }
@@ -48,6 +54,11 @@ pub fn isolate(server: &mut ParseServer, reach: &Reach, input: &Path) -> io::Res
     let mut tries = ways::from_main(input);
     if !server.is_for_one() {
         tries.extend(from_reader(server, input)?);
+    }
+    if let Some(program) = program {
+        tries.extend(program.try_ways(input).map_err(|why| {
+            io::Error::other(format!("the ways out of a program could not be tried: {why}"))
+        })?);
     }
     let (namespace, interfaces) = (server.begun.namespace.clone(), server.begun.interfaces.clone());
     Ok(Isolation { namespace, interfaces, landlock, tries })

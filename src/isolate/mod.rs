@@ -1,5 +1,5 @@
-//! No network, no stray files, killable parsers: the walls around this process, the fork server, the limits
-//! of its children. Not what is parsed: the work is a function that the caller names, and what it answers
+//! No network, no stray files, killable parsers: the walls around this process, the fork servers, the limits
+//! of their children. Not what is parsed: the work is a function that the caller names, and what it answers
 //! is bytes that the caller must check.
 //!
 //! ```text
@@ -12,8 +12,11 @@
 //!
 //! A command that reads one document (`ParseServer::for_one`) is itself what forks the child.
 //!
-//! The order: `begin` (nothing is open yet), the parse server, what the command opens for good,
-//! `isolate`, threads. Every wall is inherited and none can be taken down again.
+//! A second such family runs a program of the machine (text recognition) on the picture of a page; its
+//! children become that program behind a filter and files of their own.
+//!
+//! The order: `begin` (nothing is open yet), the parse server, what the command opens for good, a program's
+//! server, `isolate`, threads. Every wall is inherited and none can be taken down again.
 
 mod begin;
 mod child;
@@ -22,6 +25,7 @@ mod forker;
 mod frame;
 mod isolation;
 mod parsed;
+mod program;
 mod reach;
 mod server;
 mod sys;
@@ -31,6 +35,7 @@ mod ways;
 pub use begin::{Begun, begin};
 pub use isolation::{Isolation, isolate};
 pub use parsed::Parsed;
+pub use program::{Program, ProgramServer};
 pub use reach::Reach;
 pub use server::ParseServer;
 pub use ways::{Leads, Try};

@@ -5,17 +5,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::begin::Begun;
-use super::child::{self, Errand, Rations};
+use super::child::{self, Errand, Rations, Trade};
 use super::forker::Forker;
 use super::sys::{self, Forked};
 use super::{Parsed, Reach, Work, filter, frame};
 use crate::base::Limits;
 
-/// A request is a few options, not a document.
-const REQUEST_BYTES_MAX: usize = 64 << 10;
+/// A request is a few options and what text recognition found on pages, not a document.
+const REQUEST_BYTES_MAX: usize = 64 << 20;
 
 /// Of a child's standard error only the start says what happened.
 const STDERR_BYTES_MAX: usize = 4 << 10;
@@ -36,9 +37,26 @@ const ENDING: Duration = Duration::from_millis(1);
 /// the kernel kills a server when the thread that forked it ends.
 pub struct ParseServer {
     pub(super) begun: Begun,
+    children: Children,
+}
+
+/// Processes that are forked one after the other, each for one errand.
+pub(super) struct Children {
     forks: Forks,
     /// Why there is no server any more.
     lost: Option<String>,
+}
+
+/// How an errand ended.
+pub(super) enum Ended {
+    /// The child left with this status.
+    Left { status: ExitStatus, answer: Vec<u8>, stderr: String },
+    /// It ran past its own alarm, and was killed.
+    Hung,
+    /// Its answer was longer than allowed.
+    Over,
+    /// There was no child, or no server; why.
+    Lost(String),
 }
 
 /// Who forks the children.
@@ -61,22 +79,19 @@ impl ParseServer {
     /// When this process has more than one thread (a fork would copy locks that nobody releases), or
     /// when the system refuses a process.
     pub fn start(begun: Begun, work: Work) -> io::Result<ParseServer> {
-        one_thread()?;
-        let mut forker = Forker::start(work)?;
-        let (socket, id) = forker.server()?;
-        Ok(ParseServer { begun, forks: Forks::Server(Server { forker, socket, id }), lost: None })
+        Ok(ParseServer { begun, children: Children::of_server(Trade::Read(work))? })
     }
 
     /// For a command that reads one document and makes no thread: its child is forked from this process, and
     /// tries itself, before it reads, whether a way to the network is open.
     pub fn for_one(begun: Begun, work: Work) -> ParseServer {
-        ParseServer { begun, forks: Forks::Here(work), lost: None }
+        ParseServer { begun, children: Children { forks: Forks::Here(work), lost: None } }
     }
 
     /// Has one child read `input` (opened read-only by the caller) and waits for its answer, at most
     /// `limits.wall_max` and a few seconds.
     pub fn parse(&mut self, input: File, request: &[u8], limits: &Limits) -> Parsed {
-        let errand = match self.forks {
+        let errand = match self.children.forks {
             Forks::Server(_) => Errand::Read,
             Forks::Here(_) => Errand::TryAndRead,
         };
@@ -85,12 +100,12 @@ impl ParseServer {
 
     /// Whether every child tries the ways out itself.
     pub(super) fn is_for_one(&self) -> bool {
-        matches!(self.forks, Forks::Here(_))
+        self.children.is_here()
     }
 
     #[cfg(test)]
     pub(super) fn id(&self) -> libc::pid_t {
-        match &self.forks {
+        match &self.children.forks {
             Forks::Server(server) => server.id,
             Forks::Here(_) => sys::own_id(),
         }
@@ -104,23 +119,59 @@ impl ParseServer {
         request: &[u8],
         limits: &Limits,
     ) -> Parsed {
+        match self.children.send(errand, input, request, limits) {
+            Ended::Lost(why) => Parsed::Failed(why),
+            Ended::Hung => Parsed::Timeout,
+            Ended::Over => Parsed::OutputCap,
+            Ended::Left { status, answer, stderr } => match frame::open(answer) {
+                Some(answer) if status.success() => Parsed::Ok(answer),
+                _ => Parsed::from_end(status, &stderr),
+            },
+        }
+    }
+}
+
+impl Children {
+    /// Forks a server, whose children will follow `trade`.
+    ///
+    /// # Errors
+    /// As `ParseServer::start`.
+    pub(super) fn of_server(trade: Trade) -> io::Result<Children> {
+        one_thread()?;
+        let mut forker = Forker::start(trade)?;
+        let (socket, id) = forker.server()?;
+        Ok(Children { forks: Forks::Server(Server { forker, socket, id }), lost: None })
+    }
+
+    fn is_here(&self) -> bool {
+        matches!(self.forks, Forks::Here(_))
+    }
+
+    /// Has one child do `errand` and waits for its end.
+    pub(super) fn send(
+        &mut self,
+        errand: Errand,
+        input: File,
+        request: &[u8],
+        limits: &Limits,
+    ) -> Ended {
         if let Some(why) = &self.lost {
-            return Parsed::Failed(why.clone());
+            return Ended::Lost(why.clone());
         }
         if request.len() > REQUEST_BYTES_MAX {
-            return Parsed::Failed(format!(
+            return Ended::Lost(format!(
                 "a request of {} bytes; {REQUEST_BYTES_MAX} are allowed",
                 request.len()
             ));
         }
         match self.try_send(errand, input, request, limits) {
-            Ok(parsed) => parsed,
-            Err(error) if self.is_for_one() => {
-                Parsed::Failed(format!("no process for the reader: {error}"))
+            Ok(ended) => ended,
+            Err(error) if self.is_here() => {
+                Ended::Lost(format!("no process for the reader: {error}"))
             }
             Err(error) => {
                 self.replace();
-                Parsed::Failed(format!("the parse server was lost ({error}); run again"))
+                Ended::Lost(format!("the parse server was lost ({error}); run again"))
             }
         }
     }
@@ -131,7 +182,7 @@ impl ParseServer {
         input: File,
         request: &[u8],
         limits: &Limits,
-    ) -> io::Result<Parsed> {
+    ) -> io::Result<Ended> {
         let (answer, answer_end) = io::pipe()?;
         let (complaint, complaint_end) = io::pipe()?;
         sys::set_nonblocking(answer.as_fd())?;
@@ -164,7 +215,7 @@ impl ParseServer {
                     Reader::Servers(_) => self.replace(),
                     Reader::Own(child) => sys::kill_and_reap(child),
                 }
-                return Ok(Parsed::Timeout);
+                return Ok(Ended::Hung);
             }
             let closed = answer.pipe.is_none() && complaint.pipe.is_none();
             if closed && let Reader::Own(_) = reader {
@@ -248,7 +299,7 @@ fn fork_here(
             sys::need_no_file();
             // As for the servers' children, which can open nothing either.
             let _ = Reach::default().restrict();
-            child::run(descriptors, request, rations, work)
+            child::run(descriptors, request, rations, &Trade::Read(work))
         }
     }
 }
@@ -263,20 +314,15 @@ fn one_thread() -> io::Result<()> {
     }
 }
 
-fn outcome(status: i32, answer: Intake, stderr: &[u8]) -> Parsed {
+fn outcome(status: i32, answer: Intake, stderr: &[u8]) -> Ended {
     if answer.over {
-        return Parsed::OutputCap;
+        return Ended::Over;
     }
     if let Some(error) = fork_error(status) {
-        return Parsed::Failed(format!("no process for the reader: {error}"));
+        return Ended::Lost(format!("no process for the reader: {error}"));
     }
-    let status = sys::exit_status(status);
-    if status.success()
-        && let Some(bytes) = frame::open(answer.bytes)
-    {
-        return Parsed::Ok(bytes);
-    }
-    Parsed::from_end(status, &String::from_utf8_lossy(stderr))
+    let stderr = String::from_utf8_lossy(stderr).into_owned();
+    Ended::Left { status: sys::exit_status(status), answer: answer.bytes, stderr }
 }
 
 /// Bytes taken from a pipe, up to a cap.
@@ -323,11 +369,11 @@ impl Intake {
 }
 
 /// The server: waits for a document's descriptors, forks, waits for the child, reports its status.
-pub(super) fn serve(socket: UnixStream, work: Work) -> ! {
+pub(super) fn serve(socket: UnixStream, trade: &Trade) -> ! {
     sys::need_no_file();
     if sys::close_all_but(3, socket.as_raw_fd()).is_ok() {
         let _ = filter::forbid(&[filter::PAIR]);
-        while let Ok(true) = serve_one(&socket, work) {}
+        while let Ok(true) = serve_one(&socket, trade) {}
     }
     sys::exit_now(0)
 }
@@ -340,7 +386,7 @@ pub(super) fn silence() -> io::Result<()> {
 }
 
 /// One document; false when the parent is gone.
-fn serve_one(mut socket: &UnixStream, work: Work) -> io::Result<bool> {
+fn serve_one(mut socket: &UnixStream, trade: &Trade) -> io::Result<bool> {
     let Some(descriptors) = sys::receive_descriptors(socket)? else { return Ok(false) };
     let mut len = [0; 4];
     socket.read_exact(&mut len)?;
@@ -350,7 +396,7 @@ fn serve_one(mut socket: &UnixStream, work: Work) -> io::Result<bool> {
     let mut request = vec![0; (u32::from_le_bytes(len) as usize).min(REQUEST_BYTES_MAX)];
     socket.read_exact(&mut request)?;
     let status = match sys::fork() {
-        Ok(Forked::Child) => child::run(descriptors, &request, rations, work),
+        Ok(Forked::Child) => child::run(descriptors, &request, rations, trade),
         Ok(Forked::Parent { child }) => {
             close(descriptors);
             sys::wait_and_sweep(child)?

@@ -1,7 +1,7 @@
 //! The few system calls that the standard library does not offer, each behind a safe function.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, Write};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -299,6 +299,26 @@ pub(super) fn wait_readable<const N: usize>(
         return Ok([false; N]);
     }
     Ok(polled.map(|fd| fd.revents != 0))
+}
+
+/// A file in memory that holds `bytes`, is read from its start and can be changed by nobody.
+pub(super) fn sealed_file(bytes: &[u8]) -> io::Result<File> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the name is a C string that outlives the call.
+    let made = unsafe { libc::memfd_create(c"picture".as_ptr(), flags) };
+    if made < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for this process.
+    let mut file = unsafe { File::from_raw_fd(made) };
+    file.write_all(bytes)?;
+    file.rewind()?;
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE | libc::F_SEAL_SEAL;
+    // SAFETY: F_ADD_SEALS reads one integer; `file` is open.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } {
+        0 => Ok(file),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Room for descriptors in a control message; laid out as cmsg(3) says, on 64-bit Linux.

@@ -8,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::sys::{self, Forked};
-use super::{Leads, ParseServer, Parsed, Reach, begin, isolate, walls, ways};
+use super::{
+    Leads, ParseServer, Parsed, Program, ProgramServer, Reach, begin, isolate, walls, ways,
+};
 use crate::base::Limits;
 
 /// Names the case that the ignored test below is to run.
@@ -169,6 +171,8 @@ fn run_case(case: &str) {
         assert!(matches!(&parsed, Parsed::Failed(why) if why.contains("server was lost")));
         let next = server.parse(document(), b"read", &limits());
         assert!(matches!(next, Parsed::Ok(_)), "{next:?}");
+    } else if case == "program" {
+        program();
     } else if case == "isolated" {
         isolated(&mut server);
     } else {
@@ -180,11 +184,37 @@ fn run_case(case: &str) {
     println!("case held");
 }
 
+/// Programs that every Debian has, run as text recognition is.
+fn program() {
+    let started = |name: &str| {
+        let path = std::path::Path::new("/bin").join(name);
+        let run = ["/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache"].map(Into::into);
+        let run = run.into_iter().chain([path.clone()]).collect();
+        let reach = Reach { run, ..Reach::default() };
+        ProgramServer::start(Program { path, reach }).unwrap()
+    };
+    let mut cat = started("cat");
+    assert_eq!(cat.run(b"a picture", &["-"], &limits()), Ok(b"a picture".to_vec()));
+    let second = Limits { wall_max: Duration::from_secs(1), ..limits() };
+    let why = started("sleep").run(b"", &["60"], &second).unwrap_err();
+    assert!(why.contains("longer than"), "{why}");
+    let why = started("no such program").run(b"", &["x"], &limits()).unwrap_err();
+    assert!(why.contains("No such file"), "{why}");
+    // What a shell starts besides itself is not started.
+    let forked = started("sh").run(b"", &["-c", "(echo child); echo parent"], &limits());
+    assert!(!forked.unwrap_or_default().starts_with(b"child"));
+    // Whether this kernel has Landlock is told by restricting this process, which needs nothing more.
+    if Reach::default().restrict().unwrap() > 0 {
+        let why = cat.run(b"", &["/etc/passwd"], &limits()).unwrap_err();
+        assert!(why.contains("Permission denied"), "{why}");
+    }
+}
+
 fn isolated(server: &mut ParseServer) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let kept = document();
     let reach = Reach { read: vec![folder.clone()], ..Reach::default() };
-    let isolation = isolate(server, &reach, &folder).unwrap();
+    let isolation = isolate(server, None, &reach, &folder).unwrap();
     for leads in [Leads::Network, Leads::System] {
         let open: Vec<_> = isolation.open(leads).collect();
         assert!(open.is_empty(), "{open:?}");
@@ -209,7 +239,7 @@ fn isolated(server: &mut ParseServer) {
 
 fn isolated_for_one(server: &mut ParseServer) {
     let (kept, folder) = (document(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    let isolation = isolate(server, &Reach::default(), &folder).unwrap();
+    let isolation = isolate(server, None, &Reach::default(), &folder).unwrap();
     assert_eq!(isolation.tries.len(), ways::WAYS.len(), "the reader tries before it reads");
     assert_eq!(isolation.open(Leads::Network).count(), 0, "{:?}", isolation.tries);
     let parsed = server.parse(kept, b"read", &limits());
@@ -368,6 +398,11 @@ fn a_server_is_not_forked_from_a_process_with_threads() {
 #[test]
 fn an_isolated_process_has_no_way_out_and_still_reads() {
     ends("isolated");
+}
+
+#[test]
+fn a_program_has_its_own_files_one_process_and_a_second() {
+    holds("program");
 }
 
 #[test]

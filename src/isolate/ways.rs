@@ -166,7 +166,7 @@ const CLOSED: [&str; 8] = [
 /// Where a way was tried from, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Try {
-    /// "main" or "reader".
+    /// "main", "reader" or, where a program is run, "program".
     pub from: &'static str,
     pub way: &'static str,
     pub leads: Leads,
@@ -209,14 +209,27 @@ pub(super) fn open_to_network() -> Option<String> {
     tried.find(|(_, result)| is_open(result)).map(|(way, result)| format!("{way} ({result})"))
 }
 
-/// What a reader answered. A way that it does not tell of is none that is closed.
+/// What a reader answered.
 pub(super) fn told_by_reader(answer: &[u8]) -> Vec<Try> {
+    tries("reader", told(answer))
+}
+
+/// What was answered from where a program is run. It is there to be started, so `exec` is left out: what can
+/// be started is itself.
+pub(super) fn told_by_program(answer: &[u8]) -> Vec<Try> {
+    let mut tries = tries("program", told(answer));
+    tries.retain(|tried| tried.way != "exec");
+    tries
+}
+
+/// Each way and its result. A way that is not told of is none that is closed.
+fn told(answer: &[u8]) -> Vec<(&'static str, String)> {
     let answer = String::from_utf8_lossy(answer);
     let told = |way: &Way| {
         let line = answer.lines().find_map(|line| line.strip_prefix(way.name)?.strip_prefix(' '));
         (way.name, line.unwrap_or("untold").to_owned())
     };
-    tries("reader", WAYS.iter().map(told).collect())
+    WAYS.iter().map(told).collect()
 }
 
 fn tries(from: &'static str, results: Vec<(&'static str, String)>) -> Vec<Try> {

@@ -15,7 +15,7 @@ mod written;
 
 pub use model::{ModelMissing, ModelOverride};
 pub use plan::{
-    Aspect, Audit, DayOrder, Engine, Field, FieldType, Gate, Job, Keep, Model, Plan, Position,
+    Aspect, Audit, DayOrder, Engine, Field, FieldType, Gate, Job, Keep, Model, Ocr, Plan, Position,
     QuoteForm, Read, Require, Root, Task, TaskKind, Unit,
 };
 pub use problem::{PlanError, Problem};

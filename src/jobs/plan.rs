@@ -23,6 +23,8 @@ pub struct Plan {
     pub engine: Engine,
     pub audit: Audit,
     pub isolation: Require,
+    /// How pages that are only pictures are read; none: not at all.
+    pub ocr: Option<Ocr>,
     pub limits: Limits,
     /// In the order written; names are unique.
     pub jobs: Vec<Job>,
@@ -84,6 +86,27 @@ impl Require {
             Require::All => "all",
             Require::None => "none",
         }
+    }
+}
+
+/// Text recognition by a program that may or may not be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ocr {
+    /// An absolute path, or a name to be sought where programs lie.
+    pub program: PathBuf,
+    /// As tesseract names its data ("eng", "deu"), in order of weight; never empty.
+    pub languages: Vec<String>,
+}
+
+impl Ocr {
+    /// Tesseract, for these languages; none where one of them cannot be the name of one, or there are none.
+    pub fn tesseract(languages: Vec<String>) -> Option<Ocr> {
+        let is_name = |name: &String| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+            name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(allowed)
+        };
+        let named = !languages.is_empty() && languages.iter().all(is_name);
+        named.then(|| Ocr { program: PathBuf::from("tesseract"), languages })
     }
 }
 

@@ -9,11 +9,11 @@ use toml::Spanned;
 
 use super::model::ModelOverride;
 use super::parse::Findings;
-use super::plan::{Audit, Engine, Model, Plan, Require, Task};
+use super::plan::{Audit, Engine, Model, Ocr, Plan, Require, Task};
 use super::problem::{PlanError, Problem, Script};
 use super::task::number;
 use super::units;
-use super::written::{AuditTable, EngineTable, JobsFile, LimitsTable, ModelTable};
+use super::written::{AuditTable, EngineTable, JobsFile, LimitsTable, ModelTable, OcrTable};
 use crate::base::limits::{
     CONFIG_BYTES_MAX, CONTEXT_TOKENS_DEFAULT, CONTEXT_TOKENS_MIN, MEMORY_BYTES_DEFAULT,
     MEMORY_BYTES_MIN, SLOTS_DEFAULT, SLOTS_MAX,
@@ -162,6 +162,7 @@ impl Resolver<'_> {
         let engine = self.engine(written.engine.map(Spanned::into_inner).unwrap_or_default());
         let (audit, key_span) = self.audit(written.audit);
         let isolation = self.isolation(written.isolation.and_then(|it| it.into_inner().require));
+        let ocr = written.ocr.and_then(|table| self.ocr(table));
         let limits = self.limits(written.limits.map(Spanned::into_inner).unwrap_or_default());
         let jobs = self.jobs(written.job, engine.context_tokens);
 
@@ -200,6 +201,7 @@ impl Resolver<'_> {
             engine,
             audit: audit?,
             isolation,
+            ocr,
             limits,
             jobs,
         })
@@ -352,6 +354,30 @@ impl Resolver<'_> {
             self.findings.at(written.span(), message, hint);
             Require::default()
         })
+    }
+
+    fn ocr(&mut self, written: Spanned<OcrTable>) -> Option<Ocr> {
+        let place = written.span();
+        let OcrTable { program, languages } = written.into_inner();
+        let hint = "languages = [\"eng\"]; `tesseract --list-langs` says which are there";
+        let languages = self.findings.required(languages, "languages", &place, hint)?;
+        let span = languages.span();
+        let names = languages.into_inner().into_iter().map(Spanned::into_inner).collect();
+        let Some(ocr) = Ocr::tesseract(names) else {
+            self.findings.at(span, "languages holds no names of tesseract's languages", hint);
+            return None;
+        };
+        // A bare name is sought where programs lie, when the program is started.
+        let program = match program {
+            Some(program) if program.get_ref().contains('/') => self.path(&program, "program")?,
+            Some(program) if program.get_ref().is_empty() => {
+                self.findings.at(program.span(), "program is empty", "program = \"tesseract\"");
+                return None;
+            }
+            Some(program) => PathBuf::from(program.into_inner()),
+            None => ocr.program,
+        };
+        Some(Ocr { program, ..ocr })
     }
 
     fn limits(&mut self, table: LimitsTable) -> Limits {

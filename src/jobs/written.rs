@@ -14,6 +14,7 @@ pub(super) struct JobsFile {
     pub(super) engine: Option<Spanned<EngineTable>>,
     pub(super) audit: Option<Spanned<AuditTable>>,
     pub(super) isolation: Option<Spanned<IsolationTable>>,
+    pub(super) ocr: Option<Spanned<OcrTable>>,
     pub(super) limits: Option<Spanned<LimitsTable>>,
     pub(super) job: Option<Vec<Spanned<JobTable>>>,
 }
@@ -47,6 +48,13 @@ pub(super) struct AuditTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct IsolationTable {
     pub(super) require: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OcrTable {
+    pub(super) program: Option<Spanned<String>>,
+    pub(super) languages: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Deserialize, Default)]

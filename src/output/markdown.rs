@@ -279,6 +279,10 @@ fn made_with(out: &mut String, record: &Record) {
         made.number_rules,
         made.prompt_rules
     );
+    if let Some(ocr) = &made.ocr {
+        let (program, languages) = (inline(&ocr.program), inline(&ocr.languages));
+        line!(out, "- text recognition {program}, languages {languages}, data {}", ocr.data);
+    }
     if let Some(transcript) = &made.transcript {
         line!(out, "- transcript {transcript}");
     }

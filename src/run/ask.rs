@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::look::{Text, TextOptions, text_of};
 use super::progress::Progress;
+use super::read::Readers;
 use super::{Broken, model};
 use crate::assemble::{Evidence, Inquiry};
 use crate::base::limits::{ANSWER_TOKENS_DEFAULT, CONTEXT_TOKENS_DEFAULT, MEMORY_BYTES_DEFAULT};
 use crate::base::{Completion, Limits, Stop, TokenCounter};
 use crate::engine::{Engine, Settings};
-use crate::isolate::ParseServer;
-use crate::jobs::{self, Plan};
+use crate::jobs::{self, Ocr, Plan};
 use crate::prompt::question_texts;
 
 /// Tokens that a chat template puts around the texts of a question: more than any known one takes.
@@ -43,6 +43,14 @@ impl Answerer {
         match self {
             Answerer::Planned(plan) => plan.model.sought.iter().map(PathBuf::as_path).collect(),
             Answerer::File(path) => vec![path],
+        }
+    }
+
+    /// What reads pages that are only pictures, where the jobs file says so.
+    pub fn ocr(&self) -> Option<&Ocr> {
+        match self {
+            Answerer::Planned(plan) => plan.ocr.as_ref(),
+            Answerer::File(_) => None,
         }
     }
 
@@ -103,7 +111,7 @@ pub struct Shown {
 /// `Usage` where the document cannot be read, has no text or the question is too long; `Model`; `Disk`
 /// where `on` fails.
 pub fn ask(
-    server: &mut ParseServer,
+    server: &mut Readers,
     options: &AskOptions,
     answerer: &Answerer,
     progress: &Progress,

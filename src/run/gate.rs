@@ -120,7 +120,7 @@ fn answer(
         .map(|source| {
             let made_with = shape::made_with(plan, golden, source.format);
             let made_with = MadeWith { tokenizer, template, ..made_with };
-            Due { source, job: golden, made_with, rows: None }
+            Due { source, job: golden, made_with, recognize: true, rows: None }
         })
         .collect();
     let alone = Admission::new(StopFlag::default(), None, tools.clock.clone(), None);

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::Broken;
 use super::batch::{BatchOptions, folder_of};
+use super::read::Readers;
 use crate::audit;
-use crate::isolate::{self, Isolation, Leads, ParseServer, Reach};
-use crate::jobs::{Plan, Require};
+use crate::base::Limits;
+use crate::isolate::{self, Isolation, Leads, Reach};
+use crate::jobs::{Ocr, Plan, Require};
 
 /// What a command does with a plan's folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum Purpose {
 /// `Isolation` where a way is open that `[isolation] require` wants closed; `Disk` where a folder that is to
 /// be written cannot be made.
 pub fn isolate_for_plan(
-    server: &mut ParseServer,
+    server: &mut Readers,
     plan: &Plan,
     purpose: Purpose,
 ) -> Result<audit::Isolation, Broken> {
@@ -38,7 +40,7 @@ pub fn isolate_for_plan(
 /// # Errors
 /// As `isolate_for_plan`.
 pub fn isolate_for_night(
-    server: &mut ParseServer,
+    server: &mut Readers,
     plan: &Plan,
     beside: &[PathBuf],
 ) -> Result<audit::Isolation, Broken> {
@@ -51,7 +53,7 @@ pub fn isolate_for_night(
 /// # Errors
 /// As `isolate_for_plan`.
 pub fn isolate_for_batch(
-    server: &mut ParseServer,
+    server: &mut Readers,
     plan: &Plan,
     batch: &BatchOptions,
     beside: &[PathBuf],
@@ -61,11 +63,12 @@ pub fn isolate_for_batch(
     let mut write = beside.to_vec();
     write.push(folder_of(&batch.output).to_owned());
     let reach = Reach { read, write, run: Vec::new() };
-    isolate_to(server, plan.isolation, &reach, folder_of(&batch.input)).map(drop)
+    isolate_to(server, plan.isolation, (None, &plan.limits), &reach, folder_of(&batch.input))
+        .map(drop)
 }
 
 fn isolate_beside(
-    server: &mut ParseServer,
+    server: &mut Readers,
     plan: &Plan,
     purpose: Purpose,
     beside: &[PathBuf],
@@ -88,21 +91,27 @@ fn isolate_beside(
         make_folder(folder).map_err(|error| Broken::disk(folder, &error))?;
         write.push(folder.clone());
     }
-    let isolation =
-        isolate_to(server, plan.isolation, &Reach { read, write, run: Vec::new() }, &input)?;
+    let reach = Reach { read, write, run: Vec::new() };
+    let ocr = plan.ocr.as_ref().filter(|_| server.has_pages);
+    let isolation = isolate_to(server, plan.isolation, (ocr, &plan.limits), &reach, &input)?;
     Ok(facts(plan.isolation, isolation))
 }
 
-/// Isolates this process for reading the files `read`, a document first, and nothing else.
+/// Isolates this process for reading the files `read`, a document first, and nothing else; `ocr` reads its
+/// pictures.
 ///
 /// # Errors
 /// `Isolation` where a way to the network is open.
-pub fn isolate_to_read(server: &mut ParseServer, read: &[&Path]) -> Result<(), Broken> {
+pub fn isolate_to_read(
+    server: &mut Readers,
+    read: &[&Path],
+    ocr: Option<&Ocr>,
+) -> Result<(), Broken> {
     let reach = Reach { read: read.iter().map(|&path| path.into()).collect(), ..Reach::default() };
     let folder =
         read.first().and_then(|document| document.parent()).filter(|it| !it.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    isolate_to(server, Require::Network, &reach, folder).map(drop)
+    isolate_to(server, Require::Network, (ocr, &Limits::default()), &reach, folder).map(drop)
 }
 
 /// Readable for its owner only, as the log makes its own.
@@ -112,12 +121,14 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 fn isolate_to(
-    server: &mut ParseServer,
+    server: &mut Readers,
     require: Require,
+    (ocr, limits): (Option<&Ocr>, &Limits),
     reach: &Reach,
     input: &Path,
 ) -> Result<Isolation, Broken> {
-    let isolation = isolate::isolate(server, reach, input)
+    let isolation = server
+        .isolate(ocr, limits, reach, input)
         .map_err(|error| Broken::Isolation(format!("this process cannot be isolated: {error}")))?;
     let mut open: Vec<String> = Vec::new();
     for leads in [Leads::Network, Leads::System, Leads::Files] {

@@ -15,17 +15,16 @@ use super::fit::{self, Fit};
 use super::night::{Choice, Stand, chosen, stand};
 use super::pace::{self, Effort, Pace};
 use super::progress::{Progress, minutes};
-use super::read::{self, Reading};
+use super::read::{self, Pictures, Readers, Reading};
 use super::{Broken, STATE_FOLDER, model, pipeline};
 use crate::assemble::{MadeWith, Work};
-use crate::audit::{Ledger, LogError, RunFacts};
+use crate::audit::{Done, Ledger, LogError, RunFacts};
 use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
 use crate::extract::{self, Document, Layer, Options, Page, PageState, View};
 use crate::intake::{self, Source};
-use crate::isolate::ParseServer;
 use crate::jobs::{self, Job, Plan, Unit};
 
 /// What a person may say about one document.
@@ -49,15 +48,16 @@ pub struct Text {
 /// # Errors
 /// `Usage` where it cannot be opened, is refused, or breaks its reader.
 pub fn text_of(
-    server: &mut ParseServer,
+    server: &mut Readers,
     file: &Path,
     options: &TextOptions,
     limits: &Limits,
 ) -> Result<Text, Broken> {
     let unusable = |why: String| Broken::Usage(format!("{}: {why}", file.display()));
     let (input, format, note) = intake::open_named(file).map_err(unusable)?;
-    let options = Options { password: options.password.clone(), view: options.view };
-    match read::read(server, input, format, &options, limits) {
+    let options =
+        Options { password: options.password.clone(), view: options.view, ..Options::default() };
+    match read::read(server, input, format, &options, limits, Pictures::Recognize(&|| false)) {
         Reading::Read(Warned { output, mut warnings }) => {
             if !note.is_empty() {
                 warnings.insert(0, Warning::document(note));
@@ -66,6 +66,7 @@ pub fn text_of(
         }
         Reading::Refused(refusal) => Err(unusable(refusal.message)),
         Reading::Failed { message, .. } => Err(unusable(message)),
+        Reading::Stopped => Err(unusable("its pictures were not all recognized".to_owned())),
     }
 }
 
@@ -123,6 +124,9 @@ pub struct PlannedDocument {
     pub pages: u64,
     pub chunks: u64,
     pub tokens: u64,
+    /// Pages that are only pictures; what text recognition will find in them is not counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pictures: u64,
     /// By the plan's pace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
@@ -141,7 +145,7 @@ pub struct PlannedDocument {
 /// `Broken` where inputs, log or model cannot be read.
 pub fn plan_sheet(
     plan: &Plan,
-    server: &mut ParseServer,
+    server: &mut Readers,
     clock: &dyn Clock,
     progress: &Progress,
     deadline: Option<Deadline>,
@@ -164,7 +168,7 @@ pub fn plan_sheet(
                 deferred: ledger.doc(&source.id).map_or(0, |doc| doc.deferred),
                 ..PlannedDocument::default()
             };
-            match stand(plan, job, &source, &Choice::default(), &ledger) {
+            match stand(plan, job, &source, &Choice::default(), &ledger, server.ocr()) {
                 Stand::Skip { outcome, reason, .. } => {
                     document.state = outcome.word().to_owned();
                     document.reason = reason;
@@ -220,6 +224,10 @@ fn pace_of(plan: &Plan, progress: &Progress) -> Result<Option<Pace>, Broken> {
     Ok(pace::first(&mut loaded, engine.slots))
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A document that is due and to be counted.
 struct Counting<'a> {
     plan: &'a Plan,
@@ -243,18 +251,21 @@ fn counted<T>(reading: Reading<T>) -> Result<T, Uncounted> {
         Reading::Read(read) => Ok(read),
         Reading::Refused(refusal) => Err(Uncounted::Refused(refusal.message)),
         Reading::Failed { message, .. } => Err(Uncounted::Failed(message)),
+        Reading::Stopped => Err(Uncounted::Failed("it was not read to its end".to_owned())),
     }
 }
 
 fn count_document(
     Counting { plan, job, source, made_with, counter }: Counting<'_>,
-    server: &mut ParseServer,
+    server: &mut Readers,
     questions: &mut Questions,
     planned: &mut PlannedDocument,
 ) -> Result<(), Uncounted> {
-    let read = read::of_source(server, job, source, &plan.limits).map_err(Uncounted::Failed)?;
-    let read = counted(read)?;
-    planned.pages = read.output.pages.len() as u64;
+    let read = read::of_source(server, job, source, &plan.limits, Pictures::Leave);
+    let read = counted(read.map_err(Uncounted::Failed)?)?;
+    let pages = &read.output.pages;
+    planned.pages = pages.len() as u64;
+    planned.pictures = pages.iter().filter(|page| page.facts.unread_picture).count() as u64;
     let Some(counter) = counter else { return Ok(()) };
     let budget = job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
     let chunks = chunk::split(&read.output, budget, counter).chunks;
@@ -272,7 +283,7 @@ const ROWS_COUNTED: usize = 256;
 /// Counts a table whose rows are documents: each is a chunk, and the first stand for all.
 fn count_rows(
     Counting { plan, job, source, made_with, counter }: Counting<'_>,
-    server: &mut ParseServer,
+    server: &mut Readers,
     questions: &mut Questions,
     planned: &mut PlannedDocument,
 ) -> Result<(), Uncounted> {
@@ -337,7 +348,14 @@ impl PlanSheet {
                         format!(", about {}", minutes(seconds as f64))
                     });
                     let late = if document.late { "; not in time" } else { "" };
-                    writeln!(text, ": {pages} pages, {chunks} chunks, {tokens} tokens{time}{late}")
+                    let pictures = match document.pictures {
+                        0 => String::new(),
+                        count => format!(", {count} of them only pictures"),
+                    };
+                    writeln!(
+                        text,
+                        ": {pages} pages{pictures}, {chunks} chunks, {tokens} tokens{time}{late}"
+                    )
                 }
                 (reason, _) => writeln!(text, ": {reason}"),
             };
@@ -470,6 +488,13 @@ pub(super) fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
         Err(LogError::Missing { .. }) => Ok(Ledger::default()),
         other => Ok(other?),
     }
+}
+
+/// The record on disk, if it can be read.
+pub(super) fn written(plan: &Plan, done: &Done) -> Option<serde_json::Value> {
+    let file = done.outputs.iter().find(|file| file.path.ends_with(".json"))?;
+    let bytes = std::fs::read(plan.output.join(&file.path)).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// A model's facts, and whether it fits.

@@ -16,6 +16,7 @@ mod look;
 mod metrics;
 mod model;
 mod night;
+mod ocr;
 mod pace;
 mod perplexity;
 mod pipeline;
@@ -57,7 +58,7 @@ pub use pace::{Effort, Measured, Pace};
 pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
-pub use read::{Reading, start as start_parse_server, start_for_one};
+pub use read::{Readers, Reading, start as start_parse_server, start_for_one};
 pub use replay::{Difference, NotReplayable, ReplayOptions, ReplaySheet, Replayed, Wanted, replay};
 pub use report::report;
 pub use review::{ReviewSheet, ReviewedBook, review, start as start_review_server};
@@ -66,7 +67,7 @@ pub use signal::StopFlag;
 pub use transcript::Transcript;
 
 pub use crate::extract::View;
-pub use crate::isolate::ParseServer;
+pub use crate::jobs::Ocr;
 
 use crate::audit::LogError;
 use crate::engine;

@@ -14,22 +14,21 @@ use super::gate;
 use super::pace::{self, Measured, Pace};
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
-use super::read;
+use super::read::{self, Readers};
 use super::report;
 use super::rows::{self, OpenTable};
 use super::shape;
 use super::signal::StopFlag;
 use super::transcript::Transcript;
-use super::{Broken, closing, model};
-use crate::assemble::{self, MadeWith, Record};
+use super::{Broken, closing, look, model};
+use crate::assemble::{self, MadeWith, OcrFacts, Record};
 use crate::audit::{
-    self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, EngineFacts, Event, Host,
-    Inventory, Ledger, Log, ModelFile, OutputFile, Part, RunStart, Shape, Tables,
+    self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, Done, EngineFacts, Event,
+    Host, Inventory, Ledger, Log, ModelFile, OutputFile, Part, RunStart, Shape, Tables,
 };
 use crate::base::{Clock, Digest, Disk, Outcome};
 use crate::engine;
 use crate::intake::{Source, SourceState};
-use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan, TaskKind, Unit};
 use crate::output::{Row, TableFiles, Writer, WrittenFile};
 
@@ -60,7 +59,7 @@ pub enum Redo {
 
 /// What the night works with; made by the caller, so that tests choose clock and disk.
 pub struct Tools {
-    pub server: ParseServer,
+    pub server: Readers,
     pub disk: Arc<dyn Disk>,
     pub clock: Arc<dyn Clock>,
     pub progress: Progress,
@@ -102,9 +101,13 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
         let found = read::sources(plan, job, &mut tools.server, tools.clock.as_ref())?;
         sources.extend(found.into_iter().map(|source| (*job, source)));
     }
+    if let Some(why) = tools.server.no_ocr() {
+        tools.progress.say(&format!("pages that are only pictures are not recognized: {why}"));
+    }
+    let ocr = tools.server.ocr().cloned();
     let mut stands: Vec<Stand> = sources
         .iter()
-        .map(|(job, source)| stand(plan, job, source, choice, log.ledger()))
+        .map(|(job, source)| stand(plan, job, source, choice, log.ledger(), ocr.as_ref()))
         .collect();
     defer_beyond(choice.limit, &mut stands);
     sweep_parts(&jobs, &sources, log.ledger(), &writer)?;
@@ -117,6 +120,7 @@ pub fn run(plan: &Plan, choice: &Choice, tools: &mut Tools) -> Result<Closing, B
 
     let night = Night {
         plan,
+        ocr,
         sources: &sources,
         started: tools.clock.elapsed(),
         started_at: tools.clock.now(),
@@ -167,13 +171,15 @@ pub(super) fn chosen<'a>(plan: &'a Plan, only: &[String]) -> Result<Vec<&'a Job>
     Ok(plan.jobs.iter().filter(wanted).collect())
 }
 
-/// Whether `source` is due, by the log alone.
+/// Whether `source` is due, by the log and what it vouches for. With `ocr` a document is, besides, that has
+/// pages which nothing recognized yet.
 pub(super) fn stand(
     plan: &Plan,
     job: &Job,
     source: &Source,
     choice: &Choice,
     ledger: &Ledger,
+    ocr: Option<&OcrFacts>,
 ) -> Stand {
     let skip =
         |outcome, reason: &str, rests_on| Stand::Skip { outcome, reason: reason.into(), rests_on };
@@ -184,12 +190,15 @@ pub(super) fn stand(
     }
     let made_with = shape::made_with(plan, job, source.format);
     let shape = shape::digest(plan, &made_with);
+    let with_ocr = ocr.map(|ocr| shape::digest(plan, &shape::with_ocr(&made_with, ocr)));
     if choice.redo != Redo::All {
         if let Some(erased) = ledger.erased(&source.id, &source.digest) {
             let reason = "erased; taken again when its bytes change, or by run --redo all";
             return skip(Outcome::Unchanged, reason, erased);
         }
-        match ledger.unchanged(&source.id, &source.digest, &shape) {
+        let unchanged = |shape: &Digest| ledger.unchanged(&source.id, &source.digest, shape);
+        let plain = unchanged(&shape).filter(|done| ocr.is_none() || !has_pictures(plan, done));
+        match plain.or_else(|| with_ocr.as_ref().and_then(unchanged)) {
             Some(done) if done.is_intact(&plan.output) => {
                 let reason = match done.outcome {
                     Outcome::Partial => "partial, and nothing has changed since",
@@ -200,7 +209,8 @@ pub(super) fn stand(
             _ => {}
         }
     }
-    let attempts = ledger.attempts(&source.id, &source.digest, &shape);
+    let attempts_as = |shape: &Digest| ledger.attempts(&source.id, &source.digest, shape);
+    let attempts = attempts_as(&shape) + with_ocr.as_ref().map_or(0, attempts_as);
     if choice.redo == Redo::Changed && attempts >= u64::from(job.attempts_max) {
         let doc = ledger.doc(&source.id);
         let last = doc.as_ref().and_then(|doc| doc.last.as_ref());
@@ -211,6 +221,13 @@ pub(super) fn stand(
         return skip(Outcome::Quarantined, &reason, doc.map_or(0, |doc| doc.failed_seq));
     }
     Stand::Due(made_with, shape)
+}
+
+/// Whether the record of `done` tells of pages that are only pictures and were not recognized.
+fn has_pictures(plan: &Plan, done: &Done) -> bool {
+    let record = look::written(plan, done).unwrap_or_default();
+    let mut pages = record["coverage"]["pages"].as_array().into_iter().flatten();
+    pages.any(|page| page["unread_picture"] == true)
 }
 
 fn defer_beyond(limit: Option<usize>, stands: &mut [Stand]) {
@@ -232,6 +249,7 @@ struct Worked {
 /// A run under way.
 struct Night<'a> {
     plan: &'a Plan,
+    ocr: Option<OcrFacts>,
     sources: &'a [(&'a Job, Source)],
     tools: &'a mut Tools,
     writer: Writer,
@@ -284,10 +302,15 @@ impl Night<'_> {
         let path = model.map_or(self.plan.model.path.as_path(), |(path, _)| path);
         let ready = self.sources.iter().filter(|(_, source)| source.state == SourceState::Ready);
         let mut shapes: Vec<Shape> = ready
-            .map(|(job, source)| {
+            .flat_map(|(job, source)| {
                 let made_with = shape::made_with(self.plan, job, source.format);
                 let sha256 = shape::digest(self.plan, &made_with);
-                Shape { name: format!("{}/{}", job.name, source.format), sha256 }
+                let plain = Shape { name: format!("{}/{}", job.name, source.format), sha256 };
+                let with_ocr = self.ocr.as_ref().map(|ocr| Shape {
+                    name: format!("{}/{}+ocr", job.name, source.format),
+                    sha256: shape::digest(self.plan, &shape::with_ocr(&made_with, ocr)),
+                });
+                std::iter::once(plain).chain(with_ocr)
             })
             .collect();
         shapes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -351,7 +374,7 @@ impl Night<'_> {
             let known = rows::known_part(&self.writer, self.log.ledger(), (job, source), shape)?;
             let rows = known.map(|part| part.map_or(0, |part| part.rows));
             parts.extend(known.flatten().map(|part| (at, part)));
-            work.push(Due { source, job, made_with, rows });
+            work.push(Due { source, job, made_with, recognize: true, rows });
         }
         let bytes = work.iter().map(|due| due.source.bytes).sum();
         progress.update(|standing| {
@@ -361,6 +384,9 @@ impl Night<'_> {
         let Tools { server, clock, progress, stop, transcript, .. } = &mut *self.tools;
         let admission = Admission::new(stop.clone(), self.deadline, clock.clone(), known);
         let mut books = Books {
+            plan: self.plan,
+            ocr: self.ocr.as_ref(),
+            shapes: due.iter().map(|(_, _, shape)| *shape).collect(),
             sources: self.sources,
             due: &due,
             work: &work,
@@ -511,6 +537,10 @@ impl Night<'_> {
 
 /// What is written while the engine works: files first, then the entry that proves them.
 struct Books<'a> {
+    plan: &'a Plan,
+    ocr: Option<&'a OcrFacts>,
+    /// Of each due document, once it has begun.
+    shapes: Vec<Digest>,
     sources: &'a [(&'a Job, Source)],
     due: &'a [(usize, MadeWith, Digest)],
     work: &'a [Due<'a>],
@@ -528,10 +558,15 @@ struct Books<'a> {
 impl Books<'_> {
     /// Enters a step of the due document `at`.
     fn enter(&mut self, at: usize, step: Step) -> Result<(), Broken> {
-        let (index, _, shape) = self.due[at];
+        let (index, made_with, _) = &self.due[at];
+        let index = *index;
+        if let (Step::Begun { recognized: true }, Some(ocr)) = (&step, self.ocr) {
+            self.shapes[at] = shape::digest(self.plan, &shape::with_ocr(made_with, ocr));
+        }
+        let shape = self.shapes[at];
         let source = &self.sources[index].1;
         let settled = match step {
-            Step::Begun => {
+            Step::Begun { .. } => {
                 self.begun_at[index] = self.clock.elapsed();
                 self.progress.update(|standing| standing.bytes_read += source.bytes);
                 return self.log_start(at, None);
@@ -586,7 +621,7 @@ impl Books<'_> {
 
     /// Logs that work on the due document `at` begins, or how far it has come.
     fn log_start(&mut self, at: usize, part: Option<Part>) -> Result<(), Broken> {
-        let (index, _, shape) = self.due[at];
+        let (index, shape) = (self.due[at].0, self.shapes[at]);
         let source = &self.sources[index].1;
         let start = DocStart {
             doc: source.id,

@@ -9,8 +9,9 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use super::admission::Admission;
 use super::progress::Progress;
-use super::read::{self, Reading};
+use super::read::{self, Pictures, Readers, Reading};
 use super::rows::RowEnd;
+use super::shape;
 use super::transcript::Transcript;
 use crate::assemble::{MadeWith, Record, Work, WorkSource};
 use crate::base::limits::{
@@ -20,22 +21,26 @@ use crate::base::{Completion, Digest, Limits, TokenCounter, Warned, Warning};
 use crate::engine::{Engine, Request};
 use crate::extract::{self, Document, Row, Survey};
 use crate::intake::{self, Source};
-use crate::isolate::ParseServer;
 use crate::jobs::Job;
 
 /// A document that is to be read and asked this run.
 pub(super) struct Due<'a> {
     pub(super) source: &'a Source,
     pub(super) job: &'a Job,
+    /// Without `ocr`.
     pub(super) made_with: MadeWith,
+    /// Whether pages that are only pictures are recognized, if anything can.
+    pub(super) recognize: bool,
     /// Of a table whose rows are documents: how many of them were answered before.
     pub(super) rows: Option<u64>,
 }
 
 /// What happened to a due document.
 pub(super) enum Step {
-    /// It was read, or the attempt was made.
-    Begun,
+    /// It was read, or the attempt was made; whether text recognition was asked about any page.
+    Begun {
+        recognized: bool,
+    },
     /// It is a table that looks like this; its rows follow.
     Table(Box<Warned<Survey>>),
     /// The next row of a table, in the table's order.
@@ -121,7 +126,7 @@ enum FromEngine {
 pub(super) fn work_off<E>(
     due: &[Due<'_>],
     limits: &Limits,
-    server: &mut ParseServer,
+    server: &mut Readers,
     (engine, transcript, slots): (&mut Engine, Option<&mut Transcript>, usize),
     progress: &Progress,
     admission: &Admission,
@@ -163,7 +168,7 @@ pub(super) fn work_off<E>(
 /// The reading thread: one document after the other, each in a child of its own.
 struct Reader<'a> {
     limits: &'a Limits,
-    server: &'a mut ParseServer,
+    server: &'a mut Readers,
     counter: &'a dyn TokenCounter,
     ids: &'a AtomicU64,
     admission: &'a Admission,
@@ -206,8 +211,10 @@ impl Reader<'_> {
 
     fn read_one(&mut self, due: &Due<'_>) -> Result<(Open, Vec<Request>), Settled> {
         let source = due.source;
-        let read = read::of_source(self.server, due.job, source, self.limits).map_err(unopened)?;
-        let mut document = understood(read)?;
+        let over = || self.admission.over().is_some();
+        let pictures = if due.recognize { Pictures::Recognize(&over) } else { Pictures::Leave };
+        let read = read::of_source(self.server, due.job, source, self.limits, pictures);
+        let mut document = understood(read.map_err(unopened)?)?;
         intake::unchanged(source).map_err(Settled::Refused)?;
         if !source.note.is_empty() {
             document.warnings.insert(0, Warning::document(source.note.clone()));
@@ -222,11 +229,15 @@ impl Reader<'_> {
         row: Option<Row>,
     ) -> (Open, Vec<Request>) {
         let text = read::text_digest(&document.output);
+        let mut made_with = due.made_with.clone();
+        if let Some(ocr) = self.server.ocr().filter(|_| document.output.was_recognized()) {
+            made_with = shape::with_ocr(&made_with, ocr);
+        }
         let (work, requests) = Work::new(
             due.job,
             work_source(due.source),
             document,
-            due.made_with.clone(),
+            made_with,
             self.counter,
             &mut || self.ids.fetch_add(1, Ordering::Relaxed),
         );
@@ -299,6 +310,9 @@ fn understood<T>(reading: Reading<T>) -> Result<T, Settled> {
         Reading::Read(read) => Ok(read),
         Reading::Refused(refusal) => Err(Settled::Refused(refusal.message)),
         Reading::Failed { class, message } => Err(Settled::Failed { class, message }),
+        Reading::Stopped => {
+            Err(Settled::Deferred("the run ended before its pictures were recognized".to_owned()))
+        }
     }
 }
 
@@ -492,18 +506,18 @@ impl Collector<'_> {
         match message {
             FromReader::Passed { index, reason } => self.end(index, Settled::Deferred(reason), on),
             FromReader::Ended { index, settled } => {
-                on(index, Step::Begun)?;
+                on(index, Step::Begun { recognized: false })?;
                 self.end(index, settled, on)
             }
             FromReader::Opened { index, open, requests } => {
-                on(index, Step::Begun)?;
+                on(index, Step::Begun { recognized: open.work.was_recognized() })?;
                 let key = (index, 0);
                 self.open.insert(key, open);
                 self.ask(key, requests);
                 self.close_if_finished(key, on)
             }
             FromReader::Table { index, survey } => {
-                on(index, Step::Begun)?;
+                on(index, Step::Begun { recognized: false })?;
                 on(index, Step::Table(survey))?;
                 Ok(())
             }

@@ -4,17 +4,20 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::archive;
+use super::ocr::Recognizer;
+use crate::assemble::OcrFacts;
 use crate::base::limits::{ROWS_PIECE_BYTES, ROWS_PIECE_MAX};
-use crate::base::{Clock, Digest, Format, Limits, Warned};
-use crate::extract::{self, Document, Options, Refusal, RefusalKind, Row, Survey};
+use crate::base::{Clock, Digest, Format, Limits, Warned, Warning};
+use crate::extract::{self, Document, Options, Recognized, Refusal, RefusalKind, Row, Survey};
 use crate::intake::{self, Listed, Source};
-use crate::isolate::{self, ParseServer, Parsed};
-use crate::jobs::{Job, Plan};
+use crate::isolate::{self, Isolation, ParseServer, Parsed, Reach, Work};
+use crate::jobs::{Job, Ocr, Plan};
 
 /// What the child is told.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +30,8 @@ struct Order {
 enum Task {
     /// To read a document: the input, or what lies in it.
     Read { format: Format, member: Option<Place>, options: Options },
+    /// To draw a page of it, for text recognition.
+    Picture { format: Format, member: Option<Place>, options: Options, page: u32 },
     /// To say what a table looks like.
     Survey { format: Format, member: Option<Place> },
     /// To read rows of a table, from this one on.
@@ -53,29 +58,132 @@ pub enum Reading<T = Warned<Document>> {
         class: &'static str,
         message: String,
     },
+    /// Its pictures were not all recognized before the caller had enough.
+    Stopped,
+}
+
+/// What is done with pages that are only pictures.
+#[derive(Clone, Copy)]
+pub enum Pictures<'a> {
+    Leave,
+    /// They are recognized, one after the other, until this says that it is enough.
+    Recognize(&'a dyn Fn() -> bool),
+}
+
+/// What reads documents: the parse server, and text recognition where it is wanted and there.
+pub struct Readers {
+    pub(super) server: ParseServer,
+    /// Whether what is read can have pages that are only pictures.
+    pub(super) has_pages: bool,
+    /// None where it is not wanted; an error is why it cannot be had.
+    ocr: Option<Result<Recognizer, String>>,
+}
+
+impl Readers {
+    /// Puts up the first walls and starts the parse server, whose children do `work`.
+    pub(super) fn of(work: Work) -> io::Result<Readers> {
+        let server = ParseServer::start(isolate::begin()?, work)?;
+        Ok(Readers { server, has_pages: false, ocr: None })
+    }
+
+    /// Isolates this process, all but `reach`, after it has looked for the program of `ocr`.
+    pub(super) fn isolate(
+        &mut self,
+        ocr: Option<&Ocr>,
+        limits: &Limits,
+        reach: &Reach,
+        input: &Path,
+    ) -> io::Result<Isolation> {
+        self.ocr = ocr.map(|ocr| Recognizer::start(ocr, limits));
+        let program = self.ocr.as_mut().and_then(|ocr| ocr.as_mut().ok()).map(Recognizer::program);
+        isolate::isolate(&mut self.server, program, reach, input)
+    }
+
+    /// What recognizes text, if anything does.
+    pub fn ocr(&self) -> Option<&OcrFacts> {
+        self.ocr.as_ref()?.as_ref().ok().map(|ocr| &ocr.facts)
+    }
+
+    /// Why nothing does, though it is wanted.
+    pub fn no_ocr(&self) -> Option<&str> {
+        self.ocr.as_ref()?.as_ref().err().map(String::as_str)
+    }
 }
 
 /// Puts up the first walls and starts the parse server: what a command that opens documents does before
 /// anything else. Whatever was opened before is closed.
-pub fn start() -> io::Result<ParseServer> {
-    ParseServer::start(isolate::begin()?, answer)
+pub fn start() -> io::Result<Readers> {
+    Ok(Readers { has_pages: true, ..Readers::of(answer)? })
 }
 
 /// The same for a command that reads one document and makes no thread.
-pub fn start_for_one() -> io::Result<ParseServer> {
-    Ok(ParseServer::for_one(isolate::begin()?, answer))
+pub fn start_for_one() -> io::Result<Readers> {
+    let server = ParseServer::for_one(isolate::begin()?, answer);
+    Ok(Readers { server, has_pages: true, ocr: None })
 }
 
-/// Reads the open file `input` as `format` in a child of `server`.
+/// Reads the open file `input` as `format` in a child of its own, and once more with the text of pages that
+/// are only pictures.
 pub fn read(
-    server: &mut ParseServer,
+    server: &mut Readers,
     input: File,
     format: Format,
     options: &Options,
     limits: &Limits,
+    pictures: Pictures<'_>,
 ) -> Reading {
-    let task = Task::Read { format, member: None, options: options.clone() };
-    reading(ask(server, input, task, limits), unsound(limits))
+    recognized(server, (input, format, || None), options, limits, pictures)
+}
+
+/// The same where the document lies at `place` of `input`.
+fn recognized(
+    server: &mut Readers,
+    (input, format, place): (File, Format, impl Fn() -> Option<Place>),
+    options: &Options,
+    limits: &Limits,
+    pictures: Pictures<'_>,
+) -> Reading {
+    let Readers { server, ocr, .. } = server;
+    let mut asked = |task: Task| match input.try_clone() {
+        Ok(input) => ask(server, input, task, limits),
+        Err(error) => Err(("io", format!("the file cannot be read again: {error}"))),
+    };
+    let task = |options: &Options| Task::Read { format, member: place(), options: options.clone() };
+    let mut first = reading(asked(task(options)), unsound(limits));
+    let (Reading::Read(read), Some(ocr)) = (&mut first, ocr) else { return first };
+    let Pictures::Recognize(enough) = pictures else { return first };
+    let wanted: Vec<u32> =
+        read.output.pages.iter().filter(|p| p.facts.unread_picture).map(|p| p.number).collect();
+    let recognizer = match ocr {
+        _ if wanted.is_empty() => return first,
+        Ok(recognizer) => recognizer,
+        Err(why) => {
+            let message = format!("pages that are only pictures are not recognized: {why}");
+            read.warnings.push(Warning::document(message));
+            return first;
+        }
+    };
+    let mut options = options.clone();
+    let mut warnings = Vec::new();
+    for page in wanted {
+        if enough() {
+            return Reading::Stopped;
+        }
+        let member = place();
+        let task = Task::Picture { format, member, options: options.clone(), page };
+        let picture = asked(task).map_err(|(_, why)| why);
+        let table = picture.and_then(|picture| recognizer.table(&picture));
+        let table = table.unwrap_or_else(|why| {
+            warnings.push(Warning::page(page, format!("text recognition failed: {why}")));
+            String::new()
+        });
+        options.recognized.push(Recognized { page, table });
+    }
+    let mut second = reading(asked(task(&options)), unsound(limits));
+    if let Reading::Read(read) = &mut second {
+        read.warnings.append(&mut warnings);
+    }
+    second
 }
 
 /// Reads `source`, wherever it lies.
@@ -83,15 +191,16 @@ pub fn read(
 /// # Errors
 /// Why it cannot be opened, as a sentence without a final dot.
 pub(super) fn of_source(
-    server: &mut ParseServer,
+    server: &mut Readers,
     job: &Job,
     source: &Source,
     limits: &Limits,
+    pictures: Pictures<'_>,
 ) -> Result<Reading, String> {
     let input = intake::open(source)?;
     let options = Options { password: job.password.clone(), ..Options::default() };
-    let task = Task::Read { format: source.format, member: place(source), options };
-    Ok(reading(ask(server, input, task, limits), unsound(limits)))
+    let input = (input, source.format, || place(source));
+    Ok(recognized(server, input, &options, limits, pictures))
 }
 
 /// Where in its archive `source` lies, if it lies in one.
@@ -109,7 +218,7 @@ fn unsound(limits: &Limits) -> impl Fn(&Warned<Document>) -> Option<String> {
 /// # Errors
 /// As `of_source`.
 pub(super) fn survey(
-    server: &mut ParseServer,
+    server: &mut Readers,
     source: &Source,
     limits: &Limits,
 ) -> Result<Reading<Warned<Survey>>, String> {
@@ -119,7 +228,7 @@ pub(super) fn survey(
         let none = found.output.rows() == 0 || !found.output.delimiter.is_ascii();
         none.then(|| "a table without rows".to_owned())
     };
-    Ok(reading(ask(server, input, task, limits), fault))
+    Ok(reading(ask(&mut server.server, input, task, limits), fault))
 }
 
 /// Reads rows of the table that `survey` tells of, from the `from`-th on: as many as fit a piece.
@@ -127,7 +236,7 @@ pub(super) fn survey(
 /// # Errors
 /// As `of_source`.
 pub(super) fn rows(
-    server: &mut ParseServer,
+    server: &mut Readers,
     source: &Source,
     (survey, from): (&Survey, u64),
     limits: &Limits,
@@ -147,7 +256,7 @@ pub(super) fn rows(
             && rows.iter().all(fits);
         (!sound).then(|| format!("the rows from {} on do not fit the table", from + 1))
     };
-    Ok(reading(ask(server, input, task, limits), fault))
+    Ok(reading(ask(&mut server.server, input, task, limits), fault))
 }
 
 /// The inputs of `job` as they are now: files, and members of archives in their places.
@@ -157,7 +266,7 @@ pub(super) fn rows(
 pub(super) fn sources(
     plan: &Plan,
     job: &Job,
-    server: &mut ParseServer,
+    server: &mut Readers,
     clock: &dyn Clock,
 ) -> Result<Vec<Source>, intake::IntakeError> {
     let mut sources = Vec::new();
@@ -174,13 +283,9 @@ pub(super) fn sources(
 }
 
 /// The members of an archive, as its reader tells of them.
-fn listed(
-    server: &mut ParseServer,
-    archive: &Source,
-    limits: &Limits,
-) -> Result<Vec<Listed>, String> {
+fn listed(server: &mut Readers, archive: &Source, limits: &Limits) -> Result<Vec<Listed>, String> {
     let input = intake::open(archive)?;
-    let listed = match ask(server, input, Task::List, limits) {
+    let listed = match ask(&mut server.server, input, Task::List, limits) {
         Ok(bytes) => understood::<Vec<Listed>>(&bytes)?,
         Err((_, message)) => return Err(message),
     };
@@ -218,7 +323,7 @@ pub(super) fn text_digest(document: &Document) -> Digest {
     Digest::of_parts(pages.flat_map(|page| [page.verbatim.as_bytes(), page.model.as_bytes()]))
 }
 
-/// The child's side: reads its input, answers with JSON.
+/// The child's side: reads its input, answers with JSON, or with a picture.
 fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Result<()> {
     let Order { task, limits } = serde_json::from_slice(request)?;
     let answered = match task {
@@ -226,6 +331,12 @@ fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Resul
             let read = document(input, member, &limits)?
                 .and_then(|document| extract::extract(&document, format, &options, &limits));
             serde_json::to_writer(output, &read)
+        }
+        Task::Picture { format, member, options, page } => {
+            let picture = document(input, member, &limits)?
+                .and_then(|document| extract::picture(&document, format, page, &options, &limits));
+            let picture = picture.map_err(|refusal| io::Error::other(refusal.message))?;
+            return output.write_all(&picture);
         }
         Task::Survey { format, member } => {
             let read = |input: &mut dyn Read| extract::survey(input, format, &limits);

@@ -12,15 +12,15 @@ use serde_json::Value;
 use super::admission::Admission;
 use super::pipeline::{self, Due, Settled, Step};
 use super::progress::Progress;
+use super::read::Readers;
 use super::rows::Lines;
 use super::signal::StopFlag;
 use super::{Broken, look, model, night, read, shape};
-use crate::assemble::{MadeWith, Record, RowsTally};
+use crate::assemble::{MadeWith, OcrFacts, Record, RowsTally};
 use crate::audit::{DocState, Done, Ledger};
 use crate::base::{Clock, Digest, DigestWriter, DocId, Outcome};
 use crate::engine::{Engine, Settings};
 use crate::intake::{Source, SourceState};
-use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan, Unit};
 use crate::output;
 
@@ -109,7 +109,7 @@ struct Candidate<'a> {
 pub fn replay(
     plan: &Plan,
     options: &ReplayOptions,
-    server: &mut ParseServer,
+    server: &mut Readers,
     clock: &Arc<dyn Clock>,
     progress: &Progress,
 ) -> Result<ReplaySheet, Broken> {
@@ -119,7 +119,7 @@ pub fn replay(
     let mut not_replayable = Vec::new();
     let recorded = recorded(&ledger, &options.wanted)?;
     for (doc, state) in &recorded {
-        match candidate(plan, state, sources.get(doc)) {
+        match candidate(plan, state, sources.get(doc), server.ocr()) {
             Ok(candidate) => candidates.push((*doc, candidate)),
             Err(reason) => not_replayable.push(NotReplayable { path: state.path.clone(), reason }),
         }
@@ -163,7 +163,7 @@ pub fn replay(
 /// Every input that is there now, with its job.
 fn sources<'a>(
     plan: &'a Plan,
-    server: &mut ParseServer,
+    server: &mut Readers,
     clock: &dyn Clock,
 ) -> Result<BTreeMap<DocId, (&'a Job, Source)>, Broken> {
     let mut sources = BTreeMap::new();
@@ -201,6 +201,7 @@ fn candidate<'a>(
     plan: &Plan,
     state: &'a DocState,
     source: Option<&'a (&'a Job, Source)>,
+    ocr: Option<&OcrFacts>,
 ) -> Result<Candidate<'a>, String> {
     let Some(done) = &state.done else {
         return Err("superseded: its answer no longer stands".to_owned());
@@ -218,10 +219,16 @@ fn candidate<'a>(
     if source.digest != done.input {
         return Err("changed: its bytes are others now".to_owned());
     }
-    let made_with = shape::made_with(plan, job, source.format);
-    if shape::digest(plan, &made_with) != done.shape {
-        return Err("asked differently: model, tasks or rules are others now".to_owned());
-    }
+    let plain = shape::made_with(plan, job, source.format);
+    let with_ocr = ocr.map(|ocr| shape::with_ocr(&plain, ocr));
+    let mut shapes = std::iter::once(plain).chain(with_ocr);
+    let made_with = shapes.find(|made_with| shape::digest(plan, made_with) == done.shape);
+    let Some(made_with) = made_with else {
+        return Err(match look::written(plan, done).and_then(|record| ocr_change(&record, ocr)) {
+            Some(change) => format!("recognized differently: {change}"),
+            None => "asked differently: model, tasks or rules are others now".to_owned(),
+        });
+    };
     Ok(Candidate { path: &state.path, done, job, source, made_with })
 }
 
@@ -229,6 +236,21 @@ fn seed_of(plan: &Plan, ledger: &Ledger) -> u64 {
     let run = ledger.last_run().map_or("", |run| run.run.as_str());
     let digest = Digest::of_parts([plan.audit.origin.as_bytes(), run.as_bytes()]);
     u64::from(u32::from_le_bytes([digest.0[0], digest.0[1], digest.0[2], digest.0[3]]))
+}
+
+/// How pages that are only pictures were recognized for `record`, where that is not how it is done now.
+fn ocr_change(record: &Value, ocr: Option<&OcrFacts>) -> Option<String> {
+    let then: OcrFacts = serde_json::from_value(record["made_with"]["ocr"].clone()).ok()?;
+    let told = |facts: &OcrFacts| {
+        let data = facts.data.to_string();
+        format!("{} {} (data {}…)", facts.program, facts.languages, &data[..8])
+    };
+    match ocr {
+        None => Some(format!("by {}, and now by nothing", told(&then))),
+        Some(now) => {
+            (*now != then).then(|| format!("by {}, and now by {}", told(&then), told(now)))
+        }
+    }
 }
 
 /// Keeps `count` of them: those whose digests together with the seed are the least.
@@ -258,20 +280,21 @@ fn again(
     plan: &Plan,
     candidate: &Candidate<'_>,
     settings: &Settings,
-    server: &mut ParseServer,
+    server: &mut Readers,
     engine: &mut Engine,
     (alone, progress): (&Admission, &Progress),
 ) -> Result<Result<Again, String>, Broken> {
     let (tokenizer, template) = (engine.facts().tokenizer_digest, engine.facts().template_digest);
-    let made_with = MadeWith { tokenizer, template, ..candidate.made_with.clone() };
+    let recognize = candidate.made_with.ocr.is_some();
+    let made_with = MadeWith { tokenizer, template, ocr: None, ..candidate.made_with.clone() };
     let (source, job) = (candidate.source, candidate.job);
     let rows = (job.unit_for(source.format) == Unit::Row).then_some(0);
-    let due = [Due { source, job, made_with: made_with.clone(), rows }];
+    let due = [Due { source, job, made_with: made_with.clone(), recognize, rows }];
     let (mut end, mut table) = (None, None);
     let engine = (engine, None, settings.slots);
     pipeline::work_off(&due, &plan.limits, server, engine, progress, alone, &mut |_, step| {
         match step {
-            Step::Begun => {}
+            Step::Begun { .. } => {}
             Step::Table(survey) => {
                 let lines = Lines::new(job, source, *survey, RowsTally::default())?;
                 table = Some(Unwritten { lines, digest: DigestWriter::new() });
@@ -344,10 +367,7 @@ fn not_answered(why: &str) -> Difference {
 
 /// Where the record on disk and the new one part, if the one on disk can be read.
 fn first_difference(plan: &Plan, done: &Done, record: &Record) -> String {
-    let written = done.outputs.iter().find(|file| file.path.ends_with(".json"));
-    let bytes = written.and_then(|file| std::fs::read(plan.output.join(&file.path)).ok());
-    let written = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    match (written, serde_json::to_value(record)) {
+    match (look::written(plan, done), serde_json::to_value(record)) {
         (Some(written), Ok(now)) => parting(&written, &now).unwrap_or_default(),
         _ => String::new(),
     }

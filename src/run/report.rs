@@ -13,14 +13,13 @@ use serde_json::{Value, json};
 use super::look::ledger;
 use super::night::chosen;
 use super::progress::Progress;
-use super::read::{self, Reading};
+use super::read::{self, Pictures, Readers, Reading};
 use super::review;
 use super::{Broken, STATE_FOLDER};
 use crate::audit::{Answer, DocState, Ledger, RunFacts};
 use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
 use crate::extract::Document;
 use crate::intake::Source;
-use crate::isolate::ParseServer;
 use crate::jobs::{Job, Plan};
 use crate::output::{NightFacts, PageText, PageTexts, Reported, Writer};
 
@@ -30,7 +29,7 @@ use crate::output::{NightFacts, PageText, PageTexts, Reported, Writer};
 /// `Broken` where log or inputs cannot be read or the page cannot be written.
 pub fn report(
     plan: &Plan,
-    server: &mut ParseServer,
+    server: &mut Readers,
     disk: Arc<dyn Disk>,
     clock: &dyn Clock,
     progress: &Progress,
@@ -67,7 +66,7 @@ impl Gathering<'_> {
     /// Writes the report and gives its path below the output folder.
     pub(super) fn write(
         &self,
-        server: &mut ParseServer,
+        server: &mut Readers,
         progress: &Progress,
     ) -> Result<String, Broken> {
         progress.say("writing the report");
@@ -91,7 +90,7 @@ impl Gathering<'_> {
         doc: DocId,
         state: &DocState,
         source: Option<&(&Job, Source)>,
-        server: &mut ParseServer,
+        server: &mut Readers,
     ) -> Option<Reported> {
         let last = state.last.as_ref()?;
         let mut parts = state.path.splitn(3, '/');
@@ -131,7 +130,8 @@ impl Gathering<'_> {
         // The rows of a table that are documents of their own stand in a table, with their answers.
         let by_row = record.as_ref().is_some_and(|record| record.get("rows").is_some());
         let texts = state.done.as_ref().filter(|_| !by_row).and_then(|done| {
-            let found = self.texts(doc, done.text, &digest, source, server);
+            let recognized = record.as_ref().is_some_and(|r| !r["made_with"]["ocr"].is_null());
+            let found = self.texts((doc, done.text), (&digest, recognized), source, server);
             if found.is_none() {
                 say("the text that was read cannot be had any more, so quotes stand alone");
             }
@@ -171,21 +171,20 @@ impl Gathering<'_> {
     }
 
     /// The text with the digest `text` that the record with the input `digest` was made from: as a
-    /// former report kept it, or read again where the input is still the same.
+    /// former report kept it, or read again, pictures recognized or not, where the input is still the same.
     fn texts(
         &self,
-        doc: DocId,
-        text: Digest,
-        digest: &str,
+        (doc, text): (DocId, Digest),
+        (digest, recognized): (&str, bool),
         source: Option<&(&Job, Source)>,
-        server: &mut ParseServer,
+        server: &mut Readers,
     ) -> Option<PageTexts> {
         let kept = self.writer.page_texts(&doc);
         if let Some(kept) = kept.filter(|kept| kept.text_sha256 == text) {
             return Some(kept);
         }
         let (job, source) = source.filter(|(_, source)| source.digest.to_string() == digest)?;
-        let document = reread(server, job, source, &self.plan.limits)?;
+        let document = reread(server, job, source, &self.plan.limits, recognized)?;
         (read::text_digest(&document) == text).then(|| page_texts(doc, text, document))
     }
 
@@ -205,14 +204,16 @@ impl Gathering<'_> {
 }
 
 fn reread(
-    server: &mut ParseServer,
+    server: &mut Readers,
     job: &Job,
     source: &Source,
     limits: &Limits,
+    recognized: bool,
 ) -> Option<Document> {
-    match read::of_source(server, job, source, limits).ok()? {
+    let pictures = if recognized { Pictures::Recognize(&|| false) } else { Pictures::Leave };
+    match read::of_source(server, job, source, limits, pictures).ok()? {
         Reading::Read(read) => Some(read.output),
-        Reading::Refused(_) | Reading::Failed { .. } => None,
+        Reading::Refused(_) | Reading::Failed { .. } | Reading::Stopped => None,
     }
 }
 

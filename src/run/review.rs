@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::read::Readers;
 use super::{Broken, STATE_FOLDER};
 use crate::assemble::Record;
 use crate::audit::{Event, Judged, Ledger, Log, LogError, Review};
 use crate::base::{Clock, Digest, Disk, Limits};
-use crate::isolate::{self, ParseServer, Parsed};
+use crate::isolate::Parsed;
 use crate::jobs::Plan;
 use crate::output::{Mark, Reviewed, read_review, record_paths};
 
@@ -54,9 +55,9 @@ impl ReviewedBook {
     }
 
     /// The judged rows, read by a child of `server`.
-    fn rows(self, server: &mut ParseServer, limits: &Limits) -> Result<Vec<Reviewed>, Vec<String>> {
+    fn rows(self, server: &mut Readers, limits: &Limits) -> Result<Vec<Reviewed>, Vec<String>> {
         let request = serde_json::to_vec(limits).expect("limits have only string keys");
-        let answer = match server.parse(self.file, &request, limits) {
+        let answer = match server.server.parse(self.file, &request, limits) {
             Parsed::Ok(bytes) => bytes,
             other => return Err(other.why(limits).into_iter().collect()),
         };
@@ -71,8 +72,8 @@ impl ReviewedBook {
 }
 
 /// Puts up the first walls and starts the parse server whose children read workbooks.
-pub fn start() -> io::Result<ParseServer> {
-    ParseServer::start(isolate::begin()?, answer)
+pub fn start() -> io::Result<Readers> {
+    Readers::of(answer)
 }
 
 /// The child's side: the digest of what it read, and the rows or what is wrong with them.
@@ -96,7 +97,7 @@ fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Resul
 pub fn review(
     plan: &Plan,
     workbook: ReviewedBook,
-    server: &mut ParseServer,
+    server: &mut Readers,
     reviewer: &str,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,

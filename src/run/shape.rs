@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::assemble::MadeWith;
+use crate::assemble::{MadeWith, OcrFacts};
 use crate::base::{Digest, Format};
 use crate::jobs::{Job, Plan};
 use crate::{engine, extract, prompt};
@@ -23,8 +23,15 @@ pub(super) fn made_with(plan: &Plan, job: &Job, format: Format) -> MadeWith {
         text_rules: extract::TEXT_RULES,
         number_rules: engine::NUMBER_RULES,
         prompt_rules: prompt::PROMPT_RULES,
+        ocr: None,
         transcript: None,
     }
+}
+
+/// What else shapes them where pages of the document are recognized. A document without such pages does
+/// not depend on it, and is not due again for it.
+pub(super) fn with_ocr(made_with: &MadeWith, ocr: &OcrFacts) -> MadeWith {
+    MadeWith { ocr: Some(ocr.clone()), ..made_with.clone() }
 }
 
 /// The digest that stands for all of it in the log.
@@ -36,6 +43,12 @@ pub(super) fn digest(plan: &Plan, made_with: &MadeWith) -> Digest {
     for (name, digest) in &made_with.tasks {
         parts.push(name.clone().into_bytes());
         parts.push(digest.0.to_vec());
+    }
+    if let Some(OcrFacts { program, languages, data }) = &made_with.ocr {
+        parts.push(b"ocr".to_vec());
+        parts.push(program.clone().into_bytes());
+        parts.push(languages.clone().into_bytes());
+        parts.push(data.0.to_vec());
     }
     Digest::of_parts(parts.iter().map(Vec::as_slice))
 }

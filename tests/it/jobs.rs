@@ -203,7 +203,7 @@ fn all_that_is_wrong_in_one_file_is_said_at_once() {
     office.edit("jobs.toml", "key_dir = \"keys\"", "key_dir = 7");
     office.check(&expect![[r#"
         jobs.toml:1:10: wrong type: integer `3`, expected a string
-        jobs.toml:2:1: unknown key `verbose` (known here: output, model, engine, audit, isolation, limits, job)
+        jobs.toml:2:1: unknown key `verbose` (known here: output, model, engine, audit, isolation, ocr, limits, job)
         jobs.toml:4:1: unknown key `threds` (did you mean `threads`?)
         jobs.toml:5:9: slots = 0 is outside of 1 to 1024 (64 is the default)
         jobs.toml:6:10: memory = "6 Gigs" is no size (a number and KiB, MiB or GiB, as in "6GiB")

@@ -29,6 +29,7 @@ mod jobs;
 mod killed;
 mod layers;
 mod night;
+mod ocr;
 mod odt;
 mod output;
 mod pdf;

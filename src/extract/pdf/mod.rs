@@ -1,7 +1,8 @@
 //! PDF → `Document`. Stages: `open` finds a way into the file, `glyphs` turns content streams into glyphs
 //! with places, `layout` turns glyphs into lines, `order` sets them in reading order and `blocks` makes
 //! blocks of them; `forms`, `annotations`, `attachments` and `labels` read the objects around the pages. No
-//! stage looks into the one before it, so a better layout touches no font.
+//! stage looks into the one before it, so a better layout touches no font. `picture` draws a page for text
+//! recognition, and `recognized` makes lines of what that found.
 
 mod annotations;
 mod attachments;
@@ -19,7 +20,9 @@ mod notes;
 mod open;
 mod order;
 mod page;
+mod picture;
 mod properties;
+mod recognized;
 mod replaced;
 mod table;
 mod unmapped;
@@ -31,10 +34,12 @@ use std::rc::Rc;
 use hayro_interpret::InterpreterCache;
 use hayro_interpret::hayro_syntax::Pdf;
 
+pub(super) use self::picture::picture;
+
 use self::page::Sheet;
 use super::page_builder::PageBuilder;
 use super::parts::Parts;
-use super::{Document, Options, Page, Refusal, RefusalKind, Remark, Role};
+use super::{Document, Options, Page, Recognized, Refusal, RefusalKind, Remark, Role};
 use crate::base::{Format, Limits, Warned, Warning};
 
 /// Text under this size (in points) is not there to be read by people.
@@ -62,7 +67,7 @@ pub(super) fn read(
         });
     }
     let all_layers = open::with_all_layers(bytes, options, &pdf);
-    let sheets = sheets(&pdf, all_layers.as_ref(), limits);
+    let sheets = sheets(&pdf, all_layers.as_ref(), &options.recognized, limits);
     let furniture = blocks::Furniture::find(sheets.iter().map(|s| (s.lines.as_slice(), s.height)));
     let names = labels::page_labels(&pdf);
     let mut parts = Parts::new(limits);
@@ -74,7 +79,10 @@ pub(super) fn read(
         parts.remarks.extend(sheet.remarks.iter().map(|r| Remark { page: number, ..r.clone() }));
         let mut page = PageBuilder::new(number, label);
         page.words = Rc::clone(&words);
-        let page = build_page(page, sheet, &furniture, &mut parts.warnings);
+        let mut page = build_page(page, sheet, &furniture, &mut parts.warnings);
+        if options.picture_of == Some(number) {
+            page.picture = pdf.pages().get(index).map(picture::draw);
+        }
         parts.pages.push(page);
     }
     attachments::read(&pdf, options, limits, &mut parts);
@@ -85,13 +93,21 @@ pub(super) fn read(
 }
 
 /// Every page on its own. `all_layers` is the same file with nothing switched off.
-fn sheets(pdf: &Pdf, all_layers: Option<&Pdf>, limits: &Limits) -> Vec<Sheet> {
+fn sheets(
+    pdf: &Pdf,
+    all_layers: Option<&Pdf>,
+    recognized: &[Recognized],
+    limits: &Limits,
+) -> Vec<Sheet> {
     let mut cache = InterpreterCache::new();
     let mut twin_cache = InterpreterCache::new();
     let mut sheets = Vec::with_capacity(pdf.pages().len());
     for (index, page) in pdf.pages().iter().enumerate() {
         let twin = all_layers.and_then(|twin| twin.pages().get(index)).map(|p| (p, &twin_cache));
-        let sheet = catch_unwind(AssertUnwindSafe(|| page::read(page, &cache, twin, limits)));
+        let found = recognized.iter().find(|found| found.page as usize == index + 1);
+        let found = found.map(|found| found.table.as_str());
+        let sheet =
+            catch_unwind(AssertUnwindSafe(|| page::read(page, &cache, twin, found, limits)));
         sheets.push(sheet.unwrap_or_else(|_| {
             // The panic may have left a lock of the caches poisoned.
             cache = InterpreterCache::new();

@@ -10,8 +10,9 @@ use hayro_interpret::hayro_syntax::page::Page as PdfPage;
 use super::blocks::{self, BlockText};
 use super::glyphs::{self, Glyph, Layer, PageGlyphs};
 use super::layout::{self, Line};
-use super::{annotations, fields, order, table};
+use super::{annotations, fields, order, recognized, table};
 use crate::base::Limits;
+use crate::base::limits::OCR_CONFIDENCE_LOW;
 use crate::extract::{PageFacts, PageState, Remark, Role, TextOrigin};
 
 /// Share of a page that a picture must cover before unseen text on it is taken as its OCR layer,
@@ -58,11 +59,12 @@ impl Sheet {
     }
 }
 
-/// Reads `page`; `twin` is the same page with nothing switched off.
+/// Reads `page`; `twin` is the same page with nothing switched off, `found` what text recognition found on it.
 pub(super) fn read<'a>(
     page: &PdfPage<'a>,
     cache: &InterpreterCache<'a>,
     twin: Option<(&PdfPage<'a>, &InterpreterCache<'a>)>,
+    found: Option<&str>,
     limits: &Limits,
 ) -> Sheet {
     let mut glyphs = match glyphs::of_page(page, cache, limits.page_bytes_max) {
@@ -98,7 +100,7 @@ pub(super) fn read<'a>(
         true => Cow::Borrowed(&glyphs.drawn),
         false => glyphs.drawn.iter().filter(|glyph| is_body(glyph)).copied().collect(),
     };
-    let lines = order::by_columns(table::lines(&body, &glyphs.rules));
+    let mut lines = order::by_columns(table::lines(&body, &glyphs.rules));
     let mut hidden = hidden_texts(&glyphs.drawn, |g| !(has_ocr_layer && is_ocr(g)));
     hidden.extend(hidden_texts(&glyphs.annotations, |_| true));
     let replaced = glyphs.replaced.iter().cloned();
@@ -118,9 +120,17 @@ pub(super) fn read<'a>(
         warnings.push(format!("hidden text ({why}) is kept out of what the model reads"));
     }
     warnings.dedup();
+    let found = found.map(|table| recognized::read(table, page.render_dimensions()));
+    let mut is_recognized = false;
+    if let Some(found) = &found {
+        is_recognized = !found.lines.is_empty();
+        warnings.extend(recognition_warning(found.confidence, is_recognized));
+        lines = merged(lines, &found.lines);
+    }
     let no_text = lines.is_empty() && around.is_empty();
+    let is_unread_scan = is_scan && !has_ocr_layer && !is_recognized;
     let state = if !no_text {
-        if is_scan && !has_ocr_layer {
+        if is_unread_scan {
             warnings.push(format!(
                 "a picture covers {:.0} % of it and only {visible} characters of text were found",
                 glyphs.image_cover * 100.0
@@ -135,13 +145,43 @@ pub(super) fn read<'a>(
     } else {
         PageState::Empty
     };
+    let origin = match (has_ocr_layer, is_recognized) {
+        (true, _) => TextOrigin::OcrLayer,
+        (false, true) => TextOrigin::Ocr,
+        (false, false) => TextOrigin::Print,
+    };
     let facts = PageFacts {
         unmapped: glyphs.unmapped as u32,
         picture_percent: (glyphs.image_cover * 100.0).round() as u8,
-        origin: if has_ocr_layer { TextOrigin::OcrLayer } else { TextOrigin::Print },
+        origin,
+        unread_picture: is_unread_scan || state == PageState::ImageOnly,
+        confidence: found.map(|found| found.confidence),
     };
     let remarks = annotations.remarks;
     Sheet { state, facts, height: glyphs.height, lines, around, remarks, hidden, warnings }
+}
+
+/// What is to be said of a page that text recognition was asked about.
+fn recognition_warning(confidence: u8, found: bool) -> Option<String> {
+    match (found, confidence < OCR_CONFIDENCE_LOW) {
+        (false, _) => Some("text recognition found no text in its picture".to_owned()),
+        (true, true) => Some(format!(
+            "its text was recognized with a confidence of {confidence} % only (ocr): compare it with the picture"
+        )),
+        (true, false) => None,
+    }
+}
+
+/// The recognized lines, after those that are printed beside the picture and were not recognized with it.
+fn merged(printed: Vec<Line>, recognized: &[Line]) -> Vec<Line> {
+    let letters = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let all: String = recognized.iter().map(|line| letters(&line.text)).collect();
+    let mut lines = printed;
+    lines.retain(|line| !all.contains(&letters(&line.text)));
+    lines.extend_from_slice(recognized);
+    lines
 }
 
 /// What is hidden among `glyphs`, by reason.
