@@ -314,7 +314,7 @@ pub struct MadeWith {
     /// What recognized the text of pages that are only pictures; none where the document has none, or
     /// nothing was asked about them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ocr: Option<OcrFacts>,
+    pub ocr: Option<Box<OcrFacts>>,
     /// Digest over the document's prompts' and answers' token ids, in order of asking.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transcript: Option<Digest>,

@@ -58,7 +58,7 @@ pub(super) fn read(
         ..limits.clone()
     };
     let before = parts.pages.len() as u32;
-    match extract(bytes, format, &options.from_page(before), &rest) {
+    match extract(bytes, format, &options.inside(before), &rest) {
         Ok(Warned { output, warnings }) => {
             if !parts.has_room() {
                 return skipped(parts, "the document has too many pages");

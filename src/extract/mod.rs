@@ -124,16 +124,16 @@ pub struct Options {
 impl Options {
     /// What they are to a document that is attached to another, after whose first `before` pages its own
     /// follow.
-    fn from_page(&self, before: u32) -> Options {
-        let inside = |page: u32| page.checked_sub(before).filter(|&page| page > 0);
+    fn inside(&self, before: u32) -> Options {
+        let within = |page: u32| page.checked_sub(before).filter(|&page| page > 0);
         let recognized = self.recognized.iter().filter_map(|found| {
-            Some(Recognized { page: inside(found.page)?, table: found.table.clone() })
+            Some(Recognized { page: within(found.page)?, table: found.table.clone() })
         });
         Options {
             password: self.password.clone(),
             view: self.view,
             recognized: recognized.collect(),
-            picture_of: self.picture_of.and_then(inside),
+            picture_of: self.picture_of.and_then(within),
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn made_with(plan: &Plan, job: &Job, format: Format) -> MadeWith {
 /// What else shapes them where pages of the document are recognized. A document without such pages does
 /// not depend on it, and is not due again for it.
 pub(super) fn with_ocr(made_with: &MadeWith, ocr: &OcrFacts) -> MadeWith {
-    MadeWith { ocr: Some(ocr.clone()), ..made_with.clone() }
+    MadeWith { ocr: Some(Box::new(ocr.clone())), ..made_with.clone() }
 }
 
 /// The digest that stands for all of it in the log.
@@ -44,7 +44,7 @@ pub(super) fn digest(plan: &Plan, made_with: &MadeWith) -> Digest {
         parts.push(name.clone().into_bytes());
         parts.push(digest.0.to_vec());
     }
-    if let Some(OcrFacts { program, languages, data }) = &made_with.ocr {
+    if let Some(OcrFacts { program, languages, data }) = made_with.ocr.as_deref() {
         parts.push(b"ocr".to_vec());
         parts.push(program.clone().into_bytes());
         parts.push(languages.clone().into_bytes());
