@@ -1,8 +1,6 @@
 //! Tells the program which commit it is built from: NIGHTCLERK_COMMIT where it is set, else what git says of
 //! this folder, else nothing. Not part of the program; run by cargo before it compiles it.
 
-#![expect(clippy::print_stdout, reason = "cargo listens there")]
-
 use std::env;
 use std::path::Path;
 use std::process::Command;
