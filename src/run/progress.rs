@@ -28,8 +28,8 @@ const SPEED_OVER: Duration = Duration::from_secs(60);
 /// Outcomes that a screen shows.
 const RECENT_MAX: usize = 4;
 
-/// Cells of the bar.
-const BAR_CELLS: u64 = 16;
+/// Cells of the bar: what forty columns leave.
+const BAR_CELLS: u64 = 10;
 
 /// What a run works off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -502,7 +502,7 @@ mod tests {
         let sight = Sight { standing, counts, left, speed: (999.0, 99.0), ..Sight::default() };
         let lines = sight.lines(Some("06:00".into()));
         let widths = lines.each_ref().map(|line| line.chars().count());
-        assert!(widths.iter().all(|width| *width <= 44), "{lines:?}");
+        assert!(widths.iter().all(|width| *width <= 40), "{lines:?}");
         assert_eq!(lines[1], "documents 4711 of 5000, 12 to look at");
     }
 }
