@@ -292,15 +292,7 @@ fn number_at(tokens: &[Token<'_>], at: usize) -> Option<(String, usize, bool)> {
 /// "1,000.50" as `1000.5`, "007" as `7`; of "4.2.1" the marks stay.
 fn plain(written: &str) -> String {
     let digits = written.replace(',', "");
-    match digits.split_once('.') {
-        Some((_, part)) if part.contains('.') => digits,
-        Some(_) => {
-            let number = shifted(&digits, 0);
-            let whole = number.contains('.').then(|| number.trim_end_matches('0').to_owned());
-            whole.unwrap_or(number)
-        }
-        None => shifted(&digits, 0),
-    }
+    if digits.matches('.').count() > 1 { digits } else { shifted(&digits, 0) }
 }
 
 /// A whole number in English words: "twenty-four", "one hundred and fifty thousand".

@@ -9,7 +9,7 @@ use super::lexical::words;
 use super::normal::{DateReading, placed_dates};
 use super::record::{Cell, ColumnFacts, Common, TableFacts};
 use crate::base::Format;
-use crate::extract::{Document, Page, Role};
+use crate::extract::{Block, Document, Page, Role};
 use crate::jobs::DayOrder;
 
 /// A column is of the kind of at least so many hundredths of its filled cells.
@@ -34,7 +34,7 @@ pub(super) fn is_tabular(format: Format) -> bool {
 }
 
 /// A page's table: the rows under the one that names the columns.
-struct Table<'t> {
+pub(super) struct Table<'t> {
     page: &'t Page,
     names: Vec<String>,
     rows: Vec<Vec<&'t str>>,
@@ -42,17 +42,20 @@ struct Table<'t> {
     totals: Vec<Vec<&'t str>>,
 }
 
-/// The facts of every page that holds a table of at least two rows and columns. `order` decides on
-/// 03/04/2019.
-pub(super) fn facts(document: &Document, order: Option<DayOrder>) -> Vec<TableFacts> {
-    let tables = document.pages.iter().filter_map(table);
-    tables.map(|table| table_facts(&table, order)).collect()
+/// The tables of all pages that hold one of at least two rows and columns.
+pub(super) fn tables(document: &Document) -> Vec<Table<'_>> {
+    document.pages.iter().filter_map(table).collect()
+}
+
+/// The facts of each table. `order` decides on 03/04/2019.
+pub(super) fn facts(tables: &[Table<'_>], order: Option<DayOrder>) -> Vec<TableFacts> {
+    tables.iter().map(|table| table_facts(table, order)).collect()
 }
 
 /// The first rows of each table under its columns' names, as long as `fits` says that there is room.
-pub(super) fn sample(document: &Document, fits: &dyn Fn(&str) -> bool) -> String {
+pub(super) fn sample(tables: &[Table<'_>], fits: &dyn Fn(&str) -> bool) -> String {
     let mut text = String::new();
-    for table in document.pages.iter().filter_map(table) {
+    for table in tables {
         let head = format!("First rows of {}:\n{}\n", named(table.page), table.names.join(" | "));
         if !fits(&(text.clone() + &head)) {
             break;
@@ -73,9 +76,8 @@ pub(super) fn sample(document: &Document, fits: &dyn Fn(&str) -> bool) -> String
 const SAMPLE_ROWS: usize = 12;
 
 fn table(page: &Page) -> Option<Table<'_>> {
-    let text = |block: &crate::extract::Block| {
-        let range = block.verbatim.start as usize..block.verbatim.end as usize;
-        page.verbatim.get(range).unwrap_or_default().split('\t').map(str::trim).collect::<Vec<_>>()
+    let text = |block: &Block| -> Vec<&str> {
+        page.verbatim_of(block).split('\t').map(str::trim).collect()
     };
     let blocks = page.blocks.iter();
     let header = page.blocks.iter().position(|block| block.role == Role::TableHeader);
@@ -355,7 +357,7 @@ mod tests {
 
     fn of_csv(text: &str) -> Vec<TableFacts> {
         let read = extract(text.as_bytes(), Format::Csv, &Options::default(), &Limits::default());
-        facts(&read.expect("a table").output, None)
+        facts(&tables(&read.expect("a table").output), None)
     }
 
     /// python3: the amounts are `(i * 7919) % 1000 / 100` with two digits for i = 1 … 40, row 33 is

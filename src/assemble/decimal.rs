@@ -144,8 +144,7 @@ fn bare(cell: &str) -> String {
     let mut bare = String::new();
     let mut gap = false;
     for c in cell.chars() {
-        if c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '’' | '+' | '-' | '−' | '(' | ')')
-        {
+        if is_of_number(c) {
             if gap && c.is_ascii_digit() && bare.ends_with(|c: char| c.is_ascii_digit()) {
                 bare.push('\'');
             }
@@ -160,12 +159,12 @@ fn bare(cell: &str) -> String {
 
 /// What of a cell is not its number: the currency or the percent sign, if it is one.
 pub(super) fn unit(cell: &str) -> String {
-    let of_number = |c: char| {
-        c.is_ascii_digit()
-            || c.is_whitespace()
-            || matches!(c, '.' | ',' | '\'' | '’' | '+' | '-' | '−' | '(' | ')')
-    };
-    cell.chars().filter(|c| !of_number(*c)).collect()
+    cell.chars().filter(|c| !c.is_whitespace() && !is_of_number(*c)).collect()
+}
+
+/// A digit, or a mark or sign that a number is written with.
+fn is_of_number(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '.' | ',' | '\'' | '’' | '+' | '-' | '−' | '(' | ')')
 }
 
 fn is_unit(unit: &str) -> bool {

@@ -9,7 +9,7 @@ use super::candidates::Candidate;
 use super::clauses::phrases_in;
 use super::lexical::{squeeze, words};
 use crate::chunk::Chunk;
-use crate::extract::{Block, Document, Page, Role};
+use crate::extract::{Document, Role};
 use crate::jobs::Field;
 
 /// Bytes of the text before a table that may be its heading.
@@ -82,7 +82,7 @@ fn tables(document: &Document) -> Vec<Table> {
     for page in &document.pages {
         let mut heading = String::new();
         for block in &page.blocks {
-            let text = text_of(page, block);
+            let text = page.verbatim_of(block);
             let cells: Vec<String> = text.split('\t').map(squeeze).collect();
             match (block.role, tables.last_mut().filter(|_| goes_on)) {
                 (Role::PageHeader | Role::PageFooter, _) => continue,
@@ -128,10 +128,4 @@ fn head(table: &mut Table) {
     {
         table.header = table.rows.remove(0);
     }
-}
-
-fn text_of<'a>(page: &'a Page, block: &Block) -> &'a str {
-    page.verbatim
-        .get(block.verbatim.start as usize..block.verbatim.end as usize)
-        .unwrap_or_default()
 }

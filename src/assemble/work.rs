@@ -147,7 +147,12 @@ impl Work {
         };
         let pages = work.document.pages.iter();
         work.day_order = day_order(pages.map(|page| page.model.as_str()));
-        let clauses = Clauses::new(&work.chunked.chunks);
+        let ranks = |task: &Arc<Task>| {
+            task.read == Read::Relevant || matches!(task.kind, TaskKind::Summarize { .. })
+        };
+        // A row of a table, and a task that asks every chunk, have no use for them.
+        let ranked = work.tasks.iter().any(ranks);
+        let clauses = Clauses::new(if ranked { &work.chunked.chunks } else { &[] });
         work.clauses = clauses.len();
         let mut requests = work.first_requests(ids);
         requests.extend(work.first_checks(&clauses, ids));

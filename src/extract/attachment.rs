@@ -99,7 +99,7 @@ pub(super) fn part(
     let mut part = Part { remarks: inside.remarks, ..Part::default() };
     for page in inside.pages {
         for block in &page.blocks {
-            let text = &page.verbatim[block.verbatim.start as usize..block.verbatim.end as usize];
+            let text = page.verbatim_of(block);
             let label = block.label.clone();
             part.pieces.push(Piece { role: block.role, text: text.to_owned(), label });
         }

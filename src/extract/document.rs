@@ -53,6 +53,12 @@ impl Document {
 }
 
 impl Page {
+    /// The text of one of its blocks in the verbatim layer.
+    pub fn verbatim_of(&self, block: &Block) -> &str {
+        let range = block.verbatim.start as usize..block.verbatim.end as usize;
+        self.verbatim.get(range).unwrap_or_default()
+    }
+
     /// The clause that the byte `at` of the verbatim layer belongs to.
     pub fn clause_at(&self, at: u32) -> Option<&str> {
         let index = self.blocks.partition_point(|block| block.verbatim.end <= at);

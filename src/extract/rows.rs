@@ -76,14 +76,14 @@ pub fn survey(
 ) -> Result<Warned<Survey>, Refusal> {
     let mut warnings = Vec::new();
     let tables = Tables::open(input, format, limits, &mut warnings)?;
-    let heads = tables.heads()?;
+    let heads = tables.heads();
     let mut survey =
         Survey { delimiter: tables.delimiter(), unread: tables.unread(), ..Survey::default() };
     let mut widths = vec![0; heads.len()];
     let mut counts = vec![(0, 0); heads.len()];
     let mut lost = 0;
     let mut hidden = tables.hidden();
-    tables.each(&heads, &mut |row| {
+    tables.each_from(&heads, 0, &mut |row| {
         widths[row.sheet] = row.cells.len().max(widths[row.sheet]);
         let (rows, characters) = &mut counts[row.sheet];
         *rows += 1;
@@ -91,7 +91,7 @@ pub fn survey(
             *characters += cell.chars().count() as u64;
             lost += cell.matches('\u{FFFD}').count();
         }
-        Ok(ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     })?;
     if lost > 0 {
         let message = format!("{lost} characters are not valid in the encoding of the rest");
@@ -136,14 +136,14 @@ pub fn piece(
     limits: &Limits,
 ) -> Result<Vec<Row>, Refusal> {
     let tables = Tables::open(input, format, limits, &mut Vec::new())?;
-    let heads = tables.heads()?;
-    let (mut at, mut bytes) = (0, 0);
+    let heads = tables.heads();
+    let mut bytes = 0;
     let mut rows: Vec<Row> = Vec::new();
-    tables.each_from(&heads, from, &mut at, &mut |row| {
+    tables.each_from(&heads, from, &mut |row| {
         bytes += row.cells.iter().map(String::len).sum::<usize>();
         rows.push(row);
         let full = rows.len() >= ROWS_PIECE_MAX || bytes >= ROWS_PIECE_BYTES;
-        Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     match rows.is_empty() {
         true => Err(Refusal::damaged(format!("the table ends before its row {}", from + 1))),
@@ -238,7 +238,7 @@ impl<'a> Tables<'a> {
         Ok(Tables::Stream { start: rest, is_whole, dialect, states, text })
     }
 
-    fn heads(&self) -> Result<Vec<Head>, Refusal> {
+    fn heads(&self) -> Vec<Head> {
         match self {
             Tables::Stream { start, is_whole, dialect, .. } => {
                 let records = csv::reader(start.as_bytes(), *dialect).into_records().flatten();
@@ -249,9 +249,9 @@ impl<'a> Tables<'a> {
                 if !is_whole && rows.len() < HEAD_ROWS {
                     rows.pop(); // Cut off, perhaps.
                 }
-                Ok(vec![Head::of(String::new(), &rows)])
+                vec![Head::of(String::new(), &rows)]
             }
-            Tables::Sheets(sheets) => Ok(sheets
+            Tables::Sheets(sheets) => sheets
                 .iter()
                 .filter_map(|sheet| {
                     let rows = sheet.rows.as_ref().ok().filter(|rows| !rows.is_empty())?;
@@ -259,7 +259,7 @@ impl<'a> Tables<'a> {
                     let rows: Vec<Vec<String>> = rows.map(|(_, cells)| cells.clone()).collect();
                     Some(Head::of(sheet.name.clone(), &rows))
                 })
-                .collect()),
+                .collect(),
         }
     }
 
@@ -285,26 +285,18 @@ impl<'a> Tables<'a> {
         hidden.into_iter()
     }
 
-    fn each(
-        self,
-        heads: &[Head],
-        visit: &mut dyn FnMut(Row) -> Result<ControlFlow<()>, Refusal>,
-    ) -> Result<(), Refusal> {
-        self.each_from(heads, 0, &mut 0, visit)
-    }
-
-    /// Visits the rows from the `from`-th on; `at` counts all.
+    /// Visits the rows from the `from`-th on, counted from 0 over all sheets, until `visit` has enough.
     fn each_from(
         self,
         heads: &[Head],
         from: u64,
-        at: &mut u64,
-        visit: &mut dyn FnMut(Row) -> Result<ControlFlow<()>, Refusal>,
+        visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), Refusal> {
+        let mut at = 0;
         let mut counts = |sheet: usize, index: usize| {
             let counts = index >= heads[sheet].skipped;
-            *at += u64::from(counts);
-            counts && *at > from
+            at += u64::from(counts);
+            counts && at > from
         };
         match self {
             Tables::Stream { dialect, states, text, .. } => {
@@ -323,7 +315,7 @@ impl<'a> Tables<'a> {
                     };
                     if counts(0, index) {
                         let cells = record.iter().map(str::to_owned).collect();
-                        if visit(Row { sheet: 0, number, cells })?.is_break() {
+                        if visit(Row { sheet: 0, number, cells }).is_break() {
                             break;
                         }
                     }
@@ -336,7 +328,7 @@ impl<'a> Tables<'a> {
                     for (index, (number, cells)) in rows.into_iter().enumerate() {
                         let row = Row { sheet, number: number.into(), cells };
                         check_length(row.cells.iter().map(String::len).sum(), row.number)?;
-                        if counts(sheet, index) && visit(row)?.is_break() {
+                        if counts(sheet, index) && visit(row).is_break() {
                             return Ok(());
                         }
                     }

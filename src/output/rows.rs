@@ -203,15 +203,15 @@ impl Writer {
     ///
     /// # Errors
     /// `Io`.
-    pub fn sweep_parts(&self, keep: &dyn Fn(&str) -> bool) -> Result<(), OutputError> {
+    pub fn sweep_parts(&self, keep: &dyn Fn(&DocId) -> bool) -> Result<(), OutputError> {
         let folder = self.folder.join(STATE_FOLDER).join(FOLDER);
         let entries = match std::fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries.map_err(OutputError::io(&folder, "cannot look for tables"))?,
         };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let doc = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if !keep(doc) {
+            let doc = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            if !doc.is_some_and(|doc| keep(&doc)) {
                 let removed = self.disk.remove_file(&path);
                 removed.map_err(OutputError::io(&path, "cannot remove an unfinished table"))?;
             }

@@ -134,9 +134,7 @@ fn finish(ledger: &Ledger, writer: &Writer) -> Result<(), Broken> {
         .erased_words()
         .map(|words| (format!("{STATE_FOLDER}/{}/{words}.json", review::FOLDER), words));
     writer.erase(ledger.erased_files().chain(words))?;
-    let unfinished: Vec<String> =
-        ledger.docs().filter(|(_, doc)| doc.has_part()).map(|(id, _)| id.to_string()).collect();
-    Ok(writer.sweep_parts(&|doc| unfinished.iter().any(|one| one == doc))?)
+    Ok(writer.sweep_parts(&|doc| ledger.doc(doc).is_some_and(|doc| doc.has_part()))?)
 }
 
 /// The one document with outputs that is called so.

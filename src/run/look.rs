@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::admission::{effort, with_margin};
 use super::deadline::Deadline;
+use super::erase;
 use super::fit::{self, Fit};
 use super::night::{Choice, Stand, chosen, stand};
 use super::pace::{self, Effort, Pace};
@@ -429,7 +430,7 @@ pub fn status_sheet(plan: &Plan) -> Result<StatusSheet, Broken> {
         *documents.entry(word).or_default() += 1;
         if doc.erased.is_none() && !matches!(last.outcome, Outcome::Done | Outcome::Unchanged) {
             let fails = matches!(last.outcome, Outcome::Failed | Outcome::Quarantined);
-            let job = plan.jobs.iter().find(|job| doc.path.split('/').next() == Some(&job.name));
+            let job = plan.jobs.iter().find(|job| erase::job_of(&doc.path) == job.name);
             let max = job.map_or(ATTEMPTS_MAX_DEFAULT, |job| job.attempts_max);
             waiting.push(Waiting {
                 path: doc.path.clone(),

@@ -1,6 +1,6 @@
 //! `nightclerk run`: what is due, the order of commitment, and one outcome for every input.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::audit::{
     self, Actor, Binary, Counts, DocDone, DocFail, DocSkip, DocStart, Done, EngineFacts, Event,
     Host, Inventory, Ledger, Log, ModelFile, OutputFile, Part, RunStart, Shape, Tables,
 };
-use crate::base::{Clock, Digest, Disk, Outcome};
+use crate::base::{Clock, Digest, Disk, DocId, Outcome};
 use crate::engine;
 use crate::intake::{Source, SourceState};
 use crate::jobs::{Job, Plan, TaskKind, Unit};
@@ -142,17 +142,10 @@ fn sweep_parts(
     ledger: &Ledger,
     writer: &Writer,
 ) -> Result<(), Broken> {
-    let there: BTreeMap<String, &Source> =
-        sources.iter().map(|(_, source)| (source.id.to_string(), source)).collect();
-    let others: BTreeSet<String> = ledger
-        .docs()
-        .filter(|(_, doc)| !jobs.iter().any(|job| erase::job_of(&doc.path) == job.name))
-        .map(|(id, _)| id.to_string())
-        .collect();
-    let goes_on = |doc: &str| {
-        let source = there.get(doc);
-        others.contains(doc)
-            || source.is_some_and(|source| ledger.has_part(&source.id, &source.digest))
+    let is_chosen = |path: &str| jobs.iter().any(|job| erase::job_of(path) == job.name);
+    let goes_on = |id: &DocId| match sources.iter().find(|(_, source)| source.id == *id) {
+        Some((_, source)) => ledger.has_part(id, &source.digest),
+        None => ledger.doc(id).is_some_and(|doc| !is_chosen(&doc.path)),
     };
     Ok(writer.sweep_parts(&goes_on)?)
 }

@@ -1,5 +1,6 @@
 //! The night's three threads: one reads documents, one owns the model, and the caller's own assembles
-//! and commits. A row of a table that is a document of its own goes the same way as any. All queues between them are bounded; no thread waits for two others at once.
+//! and commits. A row of a table that is a document of its own goes the same way as any. All queues between
+//! them are bounded; no thread waits for two others at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

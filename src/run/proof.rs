@@ -130,10 +130,7 @@ pub fn prove(plan: &Plan, name: &str, folder: &Path) -> Result<Proof, Broken> {
 
 /// The one document that is named so.
 fn named(ledger: &Ledger, name: &str) -> Result<DocId, String> {
-    let ends = |path: &str| {
-        path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-    };
-    let found: Vec<_> = ledger.docs().filter(|(_, doc)| ends(&doc.path)).collect();
+    let found: Vec<_> = ledger.named(name).collect();
     match &found[..] {
         [(id, _)] => Ok(*id),
         [] => Err(format!("the log knows no document {name:?}")),

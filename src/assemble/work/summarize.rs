@@ -44,7 +44,8 @@ impl Work {
         task: usize,
         counter: &dyn TokenCounter,
     ) -> Option<(Vec<crate::assemble::TableFacts>, Arc<str>)> {
-        let facts = columns::facts(&self.document, self.order(task));
+        let tables = columns::tables(&self.document);
+        let facts = columns::facts(&tables, self.order(task));
         if facts.is_empty() {
             return None;
         }
@@ -56,8 +57,8 @@ impl Work {
             }
             text = longer;
         }
-        let fits = |rows: &str| counter.count(&text) + counter.count(rows) <= self.budget;
-        let rows = columns::sample(&self.document, &fits);
+        let room = self.budget.saturating_sub(counter.count(&text));
+        let rows = columns::sample(&tables, &|rows| counter.count(rows) <= room);
         Some((facts, prompt::shown(&(text + &rows))))
     }
 

@@ -396,16 +396,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str, left: f32, right: f32, baseline: f32) -> Line {
-        Line {
-            text: text.to_owned(),
-            place: [left, baseline - 2.0, right, baseline + 8.0],
-            size: 10.0,
-            cells: vec![left],
-            upright: true,
-            down: false,
-            row: false,
-            first_column: 0,
-        }
+        Line::upright(text.to_owned(), [left, baseline - 2.0, right, baseline + 8.0], 10.0)
     }
 
     fn texts(lines: &[Line]) -> Vec<(Role, String)> {

@@ -51,6 +51,12 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// A line of one cell, written along the page's lower edge.
+    pub(super) fn upright(text: String, place: [f32; 4], size: f32) -> Line {
+        let cells = vec![place[0]];
+        Line { text, place, size, cells, upright: true, down: false, row: false, first_column: 0 }
+    }
+
     /// The baseline's height on the page; of a line that runs downwards its distance from the left edge,
     /// which shrinks from line to line as a height does.
     pub(super) fn baseline(&self) -> f32 {

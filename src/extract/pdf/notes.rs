@@ -89,16 +89,8 @@ mod tests {
     use super::*;
 
     fn line(text: &str, left: f32, baseline: f32, size: f32) -> Line {
-        Line {
-            text: text.to_owned(),
-            place: [left, baseline - 0.2 * size, left + 200.0, baseline + 0.8 * size],
-            size,
-            cells: vec![left],
-            upright: true,
-            down: false,
-            row: false,
-            first_column: 0,
-        }
+        let place = [left, baseline - 0.2 * size, left + 200.0, baseline + 0.8 * size];
+        Line::upright(text.to_owned(), place, size)
     }
 
     fn parted(lines: &[Line]) -> (Vec<&str>, Vec<&str>) {

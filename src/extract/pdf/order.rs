@@ -134,16 +134,8 @@ mod tests {
     use super::*;
 
     fn across(text: &str, y: f32) -> Line {
-        Line {
-            text: text.to_owned(),
-            place: [50.0, y - 2.0, 500.0, y + 8.0],
-            size: 10.0,
-            cells: vec![50.0, 300.0],
-            upright: true,
-            down: false,
-            row: false,
-            first_column: 0,
-        }
+        let line = Line::upright(text.to_owned(), [50.0, y - 2.0, 500.0, y + 8.0], 10.0);
+        Line { cells: vec![50.0, 300.0], ..line }
     }
 
     #[test]

@@ -157,16 +157,8 @@ fn line(words: &[Word<'_>], usual: f32) -> Line {
     }
     let baseline = baseline(words);
     let left = words.iter().map(|word| word.place[0]).fold(f32::MAX, f32::min);
-    Line {
-        text,
-        place: [left, baseline - DESCENT * size, right, baseline + (1.0 - DESCENT) * size],
-        size,
-        cells,
-        upright: true,
-        down: false,
-        row: false,
-        first_column: 0,
-    }
+    let place = [left, baseline - DESCENT * size, right, baseline + (1.0 - DESCENT) * size];
+    Line { cells, ..Line::upright(text, place, size) }
 }
 
 #[cfg(test)]
