@@ -2,11 +2,9 @@
 """One night of contracts, by nightclerk and by llama-server sent the same prompts: see night.sh, which
 starts this and says what it reads from the environment. Needs Python 3 and nothing else.
 """
-import hashlib
 import json
 import os
 import random
-import re
 import shutil
 import statistics
 import subprocess
@@ -16,6 +14,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+import office
 from server import llama_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,25 +26,6 @@ MAIN_FIELDS = (
     "document_name", "parties", "agreement_date", "effective_date", "expiration_date", "governing_law",
     "anti_assignment", "cap_on_liability",
 )
-JOBS = """
-output = "out"
-[model]
-path = "{model}"
-sha256 = "{sha256}"
-[engine]
-threads = {threads}
-memory = "{memory}"
-context_tokens = {context}
-[audit]
-origin = "example.com/night"
-key_dir = "keys"
-[[job]]
-name = "contracts"
-input = {{ inbox = "inbox" }}
-include = ["**/*"]
-tasks = ["summary.toml", "terms.toml"]
-settle = "0s"
-"""
 
 
 def say(text):
@@ -63,33 +43,13 @@ def chosen(folder):
     return [source.choice(files[start:end]) for start, end in zip(cuts, cuts[1:])]
 
 
-def main_fields():
-    """A task file that asks for the eight main fields, each as prompts/contract-terms.toml asks."""
-    head, *blocks = re.split(r"(?m)^(?=\[\[field\]\])", (ROOT / "prompts/contract-terms.toml").read_text())
-    named = {re.search(r'(?m)^name *= *"([^"]+)"', block)[1]: block for block in blocks}
-    return head + "".join(named[name] for name in MAIN_FIELDS)
-
-
 def lay_out(folder, contracts, model):
     """A folder as an office would have it: contracts, tasks, jobs.toml."""
-    (folder / "inbox").mkdir()
+    settings = {"threads": THREADS, "memory": ENV("MEMORY", "6GiB"), "context": int(ENV("CONTEXT", "4096"))}
+    office.lay_out(folder, model, MAIN_FIELDS, tasks=("summary.toml", "terms.toml"), **settings)
     for contract in contracts:
         shutil.copy(contract, folder / "inbox")
     shutil.copy(ROOT / "prompts/summary.toml", folder)
-    (folder / "terms.toml").write_text(main_fields())
-    digest = hashlib.sha256()
-    with open(model, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    (folder / "jobs.toml").write_text(
-        JOBS.format(
-            model=model.resolve(),
-            sha256=digest.hexdigest(),
-            threads=THREADS,
-            memory=ENV("MEMORY", "6GiB"),
-            context=int(ENV("CONTEXT", "4096")),
-        )
-    )
 
 
 def our_night(folder):

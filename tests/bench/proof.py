@@ -7,7 +7,6 @@ usage: proof.py MODEL [--count 100] [--seed 1] [--replay THREADS,TIER]... [--pro
 The tiers of this machine are what `nightclerk --version --verbose` says. Needs Python 3 and strace.
 """
 import argparse
-import hashlib
 import json
 import random
 import re
@@ -17,26 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+import office
+
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = ("parties", "agreement_date", "governing_law", "renewal_term")
-JOBS = """
-output = "out"
-[model]
-path = "{model}"
-sha256 = "{sha256}"
-[engine]
-threads = 2
-memory = "4GiB"
-context_tokens = 4096
-[audit]
-origin = "example.com/proof"
-key_dir = "keys"
-[[job]]
-name = "contracts"
-input = {{ inbox = "inbox" }}
-tasks = ["terms.toml"]
-settle = "0s"
-"""
 NAMES = ("Harbour Mills", "Calloway Street", "Ostrava Foundry", "Bellweather", "Köhler & Söhne", "Pinecrest")
 STATES = ("Oregon", "Delaware", "New York", "Switzerland", "England and Wales")
 KINDS = {
@@ -60,18 +44,12 @@ def document(dice):
     return "\n\n".join(dice.sample(clauses, dice.randint(3, 5)))
 
 
-def lay_out(folder, model, count, seed):
-    (folder / "inbox").mkdir()
+def fill(inbox, count, seed):
     dice = random.Random(seed)
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]
         text = KINDS[kind].format(document(dice))
-        (folder / "inbox" / f"agreement {number}.{kind}").write_text(text, encoding="utf-8", newline="")
-    head, *blocks = re.split(r"(?m)^(?=\[\[field\]\])", (ROOT / "prompts/contract-terms.toml").read_text())
-    named = {re.search(r'(?m)^name *= *"([^"]+)"', block)[1]: block for block in blocks}
-    (folder / "terms.toml").write_text(head + "".join(named[name] for name in FIELDS))
-    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-    (folder / "jobs.toml").write_text(JOBS.format(model=model.resolve(), sha256=sha256))
+        (inbox / f"agreement {number}.{kind}").write_text(text, encoding="utf-8", newline="")
 
 
 def night(program, folder):
@@ -120,7 +98,8 @@ def main():
     program = args.program.resolve()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        lay_out(folder, args.model, args.count, args.seed)
+        office.lay_out(folder, args.model, FIELDS)
+        fill(folder / "inbox", args.count, args.seed)
         night(program, folder)
         same = [replayed(program, folder, args.count, condition) for condition in args.replay]
     return 0 if all(same) else 3

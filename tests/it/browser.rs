@@ -172,7 +172,9 @@ fn the_report_of_a_night_is_read_by_keyboard_and_asks_for_nothing() {
     browser.press("j");
     browser.press("k");
     browser.press("Enter");
-    assert_eq!(browser.evaluate("byId('reader').hidden"), false);
+    // The address says which document is open, and the page hears of that a little later.
+    let hidden = "new Promise(done => setTimeout(() => done(byId('reader').hidden), 200))";
+    assert_eq!(browser.evaluate(hidden), false);
     let loaded = "new Promise(done => { const wait = () => document.querySelector('#text .page pre')\
         && !byId('text').textContent.includes('being loaded') ? done(true) : setTimeout(wait, 20); wait(); })";
     assert_eq!(browser.evaluate(loaded), true, "the page texts beside it are loaded");
@@ -346,6 +348,8 @@ fn five_thousand_documents_scroll_sort_search_and_print() {
     );
     let scrolled = browser.number("byId('window').scrollTop");
     assert!(scrolled > 100_000.0, "it has moved by {scrolled}");
+    // Its lower edge may lie under that of the screen.
+    browser.evaluate("byId('window').scrollIntoView()");
     let row = "document.elementFromPoint(300, byId('window').getBoundingClientRect().bottom - 60)\
         .closest('.row').ariaRowIndex * 1";
     let expected = (scrolled + browser.number("byId('window').clientHeight") - 60.0) / 32.0;
