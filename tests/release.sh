@@ -30,7 +30,7 @@ cp "$target/release/nightclerk" "$out/bin/"
 for shell in bash zsh fish; do
   "$out/bin/nightclerk" completions "$shell" > "$out/completions/nightclerk.$shell"
 done
-cp README.md LICENSE-APACHE LICENSE-MIT "$out/"
+cp -r README.md docs LICENSE-APACHE LICENSE-MIT "$out/"
 cp tests/verify.py src/audit/FORMAT.md "$out/check/"
 cp -r fixtures/inbox "$out/check/"
 

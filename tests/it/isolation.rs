@@ -205,7 +205,7 @@ fn a_whole_run_makes_no_network_call_but_its_tries() {
     traced.arg(env!("CARGO_BIN_EXE_nightclerk")).arg("run");
     let output = match traced.current_dir(folder.path()).output() {
         Ok(output) if !told(&output).contains("ptrace") => output,
-        // No strace here, or no tracing: README names the command for a person.
+        // No strace here, or no tracing: docs/isolation.md names the command for a person.
         _ => return,
     };
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", told(&output));

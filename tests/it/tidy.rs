@@ -104,12 +104,13 @@ const NETWORK_CRATES: &[&str] = &[
 ];
 
 /// Everything that may stand at the top beside dot-files.
-const TOP_LEVEL: [&str; 10] = [
+const TOP_LEVEL: [&str; 11] = [
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "docs",
     "fixtures",
     "jobs.toml",
     "prompts",
@@ -165,9 +166,26 @@ fn the_top_level_holds_the_agreed_names_only() {
 }
 
 #[test]
-fn fixtures_are_small() {
+fn what_a_page_links_to_is_there() {
+    assert_none(pages().iter().flat_map(|(path, text)| broken_links(path, text)));
+}
+
+#[test]
+fn every_page_is_reached_from_the_readme() {
+    let readme = read("README.md");
+    let links: Vec<&str> = links(&readme).collect();
+    let unreached = pages()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path != "README.md" && !links.contains(&path.as_str()));
+    assert_none(unreached.map(|path| format!("README.md does not link to {path}")));
+}
+
+#[test]
+fn fixtures_and_pictures_are_small() {
     let mut files = Vec::new();
     walk(&root().join("fixtures"), &mut files);
+    walk(&root().join("docs"), &mut files);
     let sizes = files.iter().map(|path| {
         (path.display().to_string(), std::fs::metadata(path).expect("just listed").len())
     });
@@ -298,6 +316,44 @@ fn unmapped(map: &str, rooms: &[String]) -> Vec<String> {
 fn strangers(names: &[String]) -> Vec<String> {
     let known = |name: &&String| name.starts_with('.') || TOP_LEVEL.contains(&name.as_str());
     names.iter().filter(|name| !known(name)).map(|name| format!("{name} at the top")).collect()
+}
+
+/// README.md and the pages of docs/, each with its path.
+fn pages() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    walk(&root().join("docs"), &mut files);
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let below = files.iter().map(|path| path.strip_prefix(root()).expect("below"));
+    let pages = below.map(|path| path.display().to_string());
+    pages.chain(["README.md".to_owned()]).map(|path| (path.clone(), read(&path))).collect()
+}
+
+/// The targets of a page's links and pictures, without its code.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let prose = page.lines().filter(|line| !line.starts_with("    "));
+    prose.flat_map(|line| line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)))
+}
+
+fn broken_links(path: &str, page: &str) -> Vec<String> {
+    let folder = root().join(path);
+    let folder = folder.parent().expect("it is a file");
+    let is_broken = |link: &&str| {
+        let (file, heading) = link.split_once('#').unwrap_or((*link, ""));
+        let target = folder.join(file);
+        !target.exists()
+            || (!heading.is_empty()
+                && !std::fs::read_to_string(target).is_ok_and(|page| has_heading(&page, heading)))
+    };
+    let broken = links(page).filter(is_broken);
+    broken.map(|link| format!("{path}: nothing is at {link}")).collect()
+}
+
+/// Whether a heading of `page` has the anchor `wanted`, as forges make it.
+fn has_heading(page: &str, wanted: &str) -> bool {
+    page.lines().filter(|line| line.starts_with('#')).any(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        words.chars().filter(|letter| letter.is_alphanumeric() || *letter == '-').eq(wanted.chars())
+    })
 }
 
 fn too_large(path: &str, bytes: u64) -> Option<String> {
@@ -528,6 +584,20 @@ mod checks {
         let names = ["src", ".ci", "notes.txt"].map(str::to_owned);
         assert_eq!(strangers(&names), ["notes.txt at the top"]);
         assert!(too_large("a.pdf", FIXTURE_BYTES_MAX + 1).is_some());
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_found() {
+        let broken = |text| broken_links("docs/limits.md", text);
+        assert_eq!(
+            broken("[a](proof.md) and [b](../README.md#licence)\n\n    [c](code.md)\n").len(),
+            0
+        );
+        assert_eq!(
+            broken("![a](report.jpeg), [b](proof.md#licence), [c](../fixtures#licence)").len(),
+            3
+        );
+        assert!(has_heading("## What is *not* read?\n", "what-is-not-read"));
     }
 
     #[test]
