@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::lexical::key;
-use super::normal::{DateReading, placed_dates, shifted, small_number};
+use super::normal::{self, DateReading, placed_dates, shifted, small_number, unit_of_time, zeros};
 use crate::jobs::DayOrder;
 
 /// What can be compared.
@@ -269,15 +269,7 @@ fn figures(text: &str, tokens: &[Token<'_>]) -> Vec<Figure> {
 
 /// A number at `tokens[at]` in plain digits, the tokens it takes, and whether it is written in words.
 fn number_at(tokens: &[Token<'_>], at: usize) -> Option<(String, usize, bool)> {
-    let scale = |at: usize| {
-        let word = tokens.get(at)?.text.to_ascii_lowercase();
-        match word.as_str() {
-            "thousand" => Some(3),
-            "million" | "mio" => Some(6),
-            "billion" | "bn" => Some(9),
-            _ => None,
-        }
-    };
+    let scale = |at: usize| zeros(&tokens.get(at)?.text.to_ascii_lowercase());
     let first = tokens.get(at)?;
     match first.kind {
         Kind::Number => match scale(at + 1) {
@@ -355,15 +347,8 @@ fn time_unit(tokens: &[Token<'_>], at: usize) -> Option<char> {
     let word = tokens.get(at)?.text.to_ascii_lowercase();
     let before = at.checked_sub(1).map_or("", |at| tokens[at].text);
     let business = ["business", "working", "banking"];
-    Some(match word.strip_suffix('s').unwrap_or(&word) {
-        "day" if business.iter().any(|word| before.eq_ignore_ascii_case(word)) => 'B',
-        "day" => 'D',
-        "week" => 'W',
-        "month" => 'M',
-        "year" => 'Y',
-        "hour" => 'H',
-        _ => return None,
-    })
+    let in_business = business.iter().any(|word| before.eq_ignore_ascii_case(word));
+    unit_of_time(&word).map(|unit| if unit == 'D' && in_business { 'B' } else { unit })
 }
 
 /// Years in months and weeks in days, which they are whatever the calendar.
@@ -378,24 +363,16 @@ fn in_base(count: u64, unit: char) -> (u64, char) {
 fn currency(mark: &str) -> Option<&'static str> {
     Some(match mark {
         "$" => "$",
-        "€" => "EUR",
-        "£" => "GBP",
         "¥" => "JPY",
-        word => return currency_word(word).filter(|_| word.len() == 3),
+        word => return currency_word(word).filter(|_| !word.is_ascii() || word.len() == 3),
     })
 }
 
 fn currency_word(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "$" | "dollar" | "dollars" => "$",
-        "usd" => "USD",
-        "cad" => "CAD",
-        "aud" => "AUD",
-        "€" | "eur" | "euro" | "euros" => "EUR",
-        "gbp" | "pounds" => "GBP",
-        "chf" => "CHF",
-        "jpy" | "yen" => "JPY",
-        _ => return None,
+        "pounds" => "GBP",
+        word => return normal::currency(word),
     })
 }
 

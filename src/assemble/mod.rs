@@ -32,5 +32,5 @@ pub use record::{
     RemarkKind, Rows, Summary, TableFacts, Tokens,
 };
 pub use rows::{RowsTally, rows_record, unasked};
-pub use score::{Labels, Score, score};
+pub use score::{LabelledRows, Labels, RowKey, Score, Scores, score};
 pub use work::{Work, WorkSource, unread};

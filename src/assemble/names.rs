@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::normal::role_before;
+
 /// A name and how much it looks like that of a party.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name {
@@ -95,6 +97,7 @@ pub(super) fn names(text: &str) -> Vec<Name> {
         let start = words[at].start + opening_marks(&text[words[at].clone()]);
         let last = &text[words[end - 1].clone()];
         let range = start..words[end - 1].start + bare_len(last);
+        let range = range.start + role_before(&text[range.clone()])..range.end;
         let bare = bare(&text[range.clone()]);
         let alone = bare.split_whitespace().all(no_name);
         if !alone && bare.chars().count() > 2 {
@@ -235,5 +238,9 @@ mod tests {
             ["Bank of Ohio, N.A.", "Bolt Ltd."]
         );
         assert_eq!(likely("WHEREAS, Section 4 of this Agreement"), Vec::<&str>::new());
+        assert_eq!(
+            likely("LANDLORD Calloway Street Holdings LLC\nTENANT\nMaple Dental Inc."),
+            ["Calloway Street Holdings LLC", "Maple Dental Inc."]
+        );
     }
 }

@@ -245,16 +245,9 @@ fn day_at(tokens: &[String]) -> Option<(u32, usize)> {
 /// long they are depends on a calendar.
 pub(super) fn durations(text: &str) -> Vec<String> {
     let tokens = tokens(text);
-    let unit = |word: &str| match word.strip_suffix('s').unwrap_or(word) {
-        "day" => Some('D'),
-        "week" => Some('W'),
-        "month" => Some('M'),
-        "year" => Some('Y'),
-        _ => None,
-    };
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
-        let Some(letter) = unit(token) else { continue };
+        let Some(letter) = unit_of_time(token).filter(|letter| *letter != 'H') else { continue };
         // "thirty (30) calendar days", "12-month", "one year"
         let before = &tokens[at.saturating_sub(5)..at];
         let skipped = |token: &&String| matches!(token.as_str(), ")" | "-" | "calendar");
@@ -267,6 +260,28 @@ pub(super) fn durations(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The unit of time that a word in lower case names, by its letter.
+pub(super) fn unit_of_time(word: &str) -> Option<char> {
+    Some(match word.strip_suffix('s').unwrap_or(word) {
+        "hour" => 'H',
+        "day" => 'D',
+        "week" => 'W',
+        "month" => 'M',
+        "year" => 'Y',
+        _ => return None,
+    })
+}
+
+/// How many zeros a word in lower case puts after the number before it ("$5 million", "$2 mm").
+pub(super) fn zeros(word: &str) -> Option<usize> {
+    Some(match word {
+        "thousand" => 3,
+        "million" | "mio" | "mm" => 6,
+        "billion" | "bn" => 9,
+        _ => return None,
+    })
 }
 
 /// A whole number in digits or as one English word below a hundred.
@@ -288,16 +303,11 @@ pub(super) fn amounts(text: &str) -> Vec<String> {
             continue;
         };
         let mut end = at + used;
-        let zeros = match tokens.get(end).map(String::as_str) {
-            Some("thousand") => 3,
-            Some("million" | "mio" | "mm") => 6,
-            Some("billion" | "bn") => 9,
-            _ => 0,
-        };
-        end += usize::from(zeros > 0);
+        let zeros = tokens.get(end).and_then(|word| zeros(word));
+        end += usize::from(zeros.is_some());
         let currency = currency_before(&tokens[..at]).or_else(|| currency_after(&tokens[end..]));
         if let Some(currency) = currency {
-            found.push(format!("{currency} {}", shifted(&number, zeros)));
+            found.push(format!("{currency} {}", shifted(&number, zeros.unwrap_or(0))));
         }
         at = end;
     }
@@ -328,7 +338,8 @@ fn currency_after(tokens: &[String]) -> Option<&'static str> {
     }
 }
 
-fn currency(word: &str) -> Option<&'static str> {
+/// The currency that a word in lower case, or a mark that is of one currency only, names.
+pub(super) fn currency(word: &str) -> Option<&'static str> {
     Some(match word {
         "usd" => "USD",
         "eur" | "euro" | "euros" | "€" => "EUR",
@@ -393,16 +404,75 @@ pub(super) fn shifted(number: &str, zeros: usize) -> String {
     }
 }
 
-/// A party's name without what only describes it: `Acme Corp., a Delaware corporation ("Acme")` is
-/// `Acme Corp.`.
+/// A party's name without what only describes it: `Acme Corp., a Delaware corporation ("Acme")` and
+/// `LICENSOR Acme Corp.` are `Acme Corp.`.
 pub(super) fn party(text: &str) -> String {
     let mut name = squeeze(text);
+    name.drain(..role_before(&name));
     for mark in [" (", ", a ", ", an ", ", having ", ", with ", " whose ", ", hereinafter"] {
         if let Some(at) = name.find(mark).filter(|at| *at > 0) {
             name.truncate(at);
         }
     }
     name.trim_matches([' ', ',', ';', ':', '"', '“', '”', '\'']).to_owned()
+}
+
+/// Words for a side of a contract, as forms and tables put them before its name.
+const SIDES: [&str; 34] = [
+    "agent",
+    "assignee",
+    "assignor",
+    "borrower",
+    "buyer",
+    "client",
+    "company",
+    "consultant",
+    "contractor",
+    "customer",
+    "distributor",
+    "employee",
+    "employer",
+    "franchisee",
+    "franchisor",
+    "guarantor",
+    "landlord",
+    "lender",
+    "lessee",
+    "lessor",
+    "licensee",
+    "licensor",
+    "manufacturer",
+    "owner",
+    "party",
+    "provider",
+    "purchaser",
+    "reseller",
+    "seller",
+    "sponsor",
+    "subcontractor",
+    "supplier",
+    "tenant",
+    "vendor",
+];
+
+/// Bytes of the words for its side that stand before a name: in capitals before a word that is not, or
+/// before a colon. Of a name all in capitals nobody could tell where it begins.
+pub(super) fn role_before(name: &str) -> usize {
+    let mut at = 0;
+    for word in name.split_inclusive(char::is_whitespace) {
+        let side = word.trim_end();
+        let bare = side.trim_end_matches(':');
+        let capitals = !bare.chars().any(char::is_lowercase);
+        if !capitals || !SIDES.contains(&bare.to_lowercase().as_str()) {
+            break;
+        }
+        at += word.len();
+        let next = name[at..].split_whitespace().next().unwrap_or_default();
+        if side.ends_with(':') || next.chars().any(char::is_lowercase) {
+            return at;
+        }
+    }
+    0
 }
 
 /// The state or country whose law a clause names: "the laws of the State of New York" is `New York`.
@@ -514,5 +584,12 @@ mod tests {
     fn a_party_is_its_name() {
         assert_eq!(party("Acme Corp., a Delaware corporation (\"Acme\")"), "Acme Corp.");
         assert_eq!(party("“Bolt Ltd”"), "Bolt Ltd");
+        assert_eq!(party("LANDLORD Calloway Street Holdings LLC"), "Calloway Street Holdings LLC");
+        assert_eq!(party("BUYER: ACME CORP."), "ACME CORP.");
+        for name in
+            ["CONTRACTOR SUPPLY COMPANY INC", "Company Store Ltd", "TENANT", "Tenant Mary Poe"]
+        {
+            assert_eq!(party(name), name, "nothing here says where a name begins");
+        }
     }
 }

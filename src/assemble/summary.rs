@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::claims::Ground;
@@ -362,7 +363,7 @@ impl Draft {
                     let text = cut(&passage);
                     let checked = Checked { text, stated: 0, unsupported: Vec::new() };
                     let rank = if rank == 0 { Rank::Aspect } else { Rank::MoreOfAspect };
-                    let (about, among) = (about.to_owned(), vec![place.clone()]);
+                    let (about, among) = (about.to_owned(), Rc::from([place.clone()]));
                     lines.push(Sentence { rank, about, checked, among });
                 }
                 continue;
@@ -406,8 +407,9 @@ impl Draft {
             tables: self.table.as_ref().map_or(Vec::new(), |(facts, _)| facts.clone()),
             check: self.check,
         };
+        let mut support = Support { document, chunks, indexed: None };
         for line in kept {
-            let found = passages(&line, document, chunks);
+            let found = support.passages(&line);
             let opens = line.rank == Rank::Opening;
             let Checked { text, stated, unsupported } = line.checked;
             if found.is_empty() && !opens {
@@ -468,8 +470,8 @@ struct Sentence {
     rank: Rank,
     about: String,
     checked: Checked,
-    /// Passages that it can rest on.
-    among: Vec<Place>,
+    /// Passages that it can rest on: one list for all sentences of an answer.
+    among: Rc<[Place]>,
 }
 
 fn push_said(
@@ -488,12 +490,13 @@ fn push_said(
         let text = one.text.to_lowercase();
         !NOTHING.iter().any(|words| text.contains(words))
     };
+    let among: Rc<[Place]> = among.into();
     for (at, one) in said.into_iter().flatten().filter(says).enumerate() {
         lines.push(Sentence {
             rank: if at == 0 { rank } else { more },
             about: about.to_owned(),
             checked: one.clone(),
-            among: among.to_vec(),
+            among: among.clone(),
         });
     }
 }
@@ -517,13 +520,24 @@ fn kept(lines: Vec<Sentence>, length: usize) -> Vec<Sentence> {
     lines.filter(|(at, _)| taken.contains(at)).map(|(_, line)| line).collect()
 }
 
-/// The passages that a sentence rests on.
-fn passages(line: &Sentence, document: &Document, chunks: &[Chunk]) -> Vec<Evidence> {
-    let places = Sentences::new(chunks, &line.among).supporting(&line.checked.text);
-    let found = places
-        .into_iter()
-        .flat_map(|(chunk, range)| evidence(document, &chunks[chunk], range, Some(LEXICAL)));
-    found.collect()
+/// What sentences rest on. Those of one answer stand side by side, and their passages are indexed once.
+struct Support<'a> {
+    document: &'a Document,
+    chunks: &'a [Chunk],
+    indexed: Option<(Rc<[Place]>, Sentences)>,
+}
+
+impl Support<'_> {
+    fn passages(&mut self, line: &Sentence) -> Vec<Evidence> {
+        let known = self.indexed.take().filter(|(among, _)| Rc::ptr_eq(among, &line.among));
+        let new = || (line.among.clone(), Sentences::new(self.chunks, &line.among));
+        let (_, index) = self.indexed.insert(known.unwrap_or_else(new));
+        let places = index.supporting(&line.checked.text).into_iter();
+        let of = |(chunk, range): Place| {
+            evidence(self.document, &self.chunks[chunk], range, Some(LEXICAL))
+        };
+        places.flat_map(of).collect()
+    }
 }
 
 /// The first words of a passage that is too long to be repeated.
@@ -649,7 +663,7 @@ mod tests {
 
     fn sentence(rank: Rank, text: &str) -> Sentence {
         let checked = Checked { text: text.into(), stated: 0, unsupported: Vec::new() };
-        Sentence { rank, about: String::new(), checked, among: Vec::new() }
+        Sentence { rank, about: String::new(), checked, among: Rc::from([]) }
     }
 
     #[test]

@@ -187,6 +187,8 @@ fn known() -> Known {
         ),
         ("law?", vec![("governed by the laws of Ohio", "Ohio")]),
         ("cap?", vec![]),
+        ("rents?", vec![("2025\t$1,260", "")]),
+        ("keys?", vec![("Cellar\t1", "")]),
     ]
 }
 
@@ -384,6 +386,54 @@ fn an_order_in_one_passage_is_not_before_the_model_when_it_is_asked_about_anothe
     let others = |asked: &&(Arc<str>, Arc<str>)| !asked.0.contains("Mars");
     assert!(with_order.keys().filter(others).eq(plain.keys()), "every other prompt is the same");
     assert_eq!(record.fields, honest.fields);
+}
+
+#[test]
+fn a_table_is_taken_whole_over_pages_and_the_model_only_says_which_it_is() {
+    let mut first = page(
+        1,
+        PageState::Read,
+        &["Schedule 1: what is due", "Year\tRent", "2024\t$1,200", "2025\t$1,260"],
+    );
+    let mut second = page(
+        2,
+        PageState::Read,
+        &["2026\t$1,320", "The keys are handed over.", "Key\tNumber", "Front\t2", "Cellar\t1"],
+    );
+    for block in first.blocks[1..].iter_mut().chain(&mut second.blocks) {
+        block.role = Role::TableRow;
+    }
+    second.blocks[1].role = Role::Paragraph;
+    let of = |name, phrases: &[&str]| Field {
+        phrases: phrases.iter().map(|phrase| (*phrase).to_owned()).collect(),
+        ..field(name, FieldType::Table, false)
+    };
+    let fields = vec![of("rents", &["rent"]), of("keys", &[]), of("cap", &["liability"])];
+    let task = Arc::unwrap_or_clone(task("tables", 500, TaskKind::Extract { fields }));
+    let task = Arc::new(Task { read: Read::Relevant, ..task });
+    let record = plainly(&job(vec![task]), document(vec![first, second]));
+
+    let rents = answer_of(&record, "rents");
+    assert_eq!(
+        rents.value,
+        json!({
+            "header": ["Year", "Rent"],
+            "rows": [["2024", "$1,200"], ["2025", "$1,260"], ["2026", "$1,320"]],
+        })
+    );
+    let evidence = &rents.evidence[0];
+    assert_eq!(
+        (evidence.page, evidence.quote.as_str()),
+        (1, "Year\tRent\n2024\t$1,200\n2025\t$1,260")
+    );
+    let keys = answer_of(&record, "keys");
+    assert_eq!(
+        keys.value,
+        json!({ "header": ["Key", "Number"], "rows": [["Front", "2"], ["Cellar", "1"]] }),
+        "of all tables, the one that the model takes"
+    );
+    assert_eq!(keys.evidence[0].page, 2);
+    assert_eq!(answer_of(&record, "cap").value, Value::Null, "no table speaks of it");
 }
 
 #[test]

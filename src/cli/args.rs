@@ -205,7 +205,8 @@ pub(super) struct ScoreArgs {
     #[command(flatten)]
     pub(super) jobs: JobsFile,
     /// A CSV file with the columns document, field and value: one row for each passage that is right, an
-    /// empty value where the document does not state the field
+    /// empty value where the document does not state the field. Of a table answered row by row, a column row
+    /// says which: its number in the answered table, or a cell of it, as id=A-7
     #[arg(long, value_name = "FILE")]
     pub(super) labels: PathBuf,
     /// Only these jobs

@@ -38,7 +38,9 @@ pub use document::{
 };
 pub use layers::OffsetMap;
 pub use print::Layer;
-pub use rows::{Row, SheetSurvey, Survey, piece, row_document, survey};
+pub use rows::{
+    Mark, Piece, RecordStart, Row, Seekable, SheetSurvey, Survey, piece, row_document, survey,
+};
 
 use std::fmt;
 

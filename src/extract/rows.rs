@@ -1,8 +1,9 @@
 //! Tables whose rows are documents of their own: what a table looks like, its rows in bounded pieces, and
 //! one row as a `Document`. CSV and TSV files are read as a stream, so that a long one needs no more memory
-//! than a short one; workbooks are read whole, within their limits, and given out in pieces.
+//! than a short one, and a piece of one in UTF-8 is read from where the last one ended; workbooks are read
+//! whole, within their limits, and given out in pieces.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 
 use encoding_rs::Decoder;
@@ -22,6 +23,9 @@ const SNIFF_BYTES: u64 = 1 << 20;
 
 /// One read of text that is decoded on the way.
 const DECODE_BYTES: usize = 64 << 10;
+
+/// Of UTF-8, at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What a table looks like: all of it was read, none of it kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,17 +69,46 @@ pub struct Row {
     pub cells: Vec<String>,
 }
 
+/// Where a piece of a table begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Rows before it, over all sheets.
+    pub rows: u64,
+    /// Its record in the file; none where only whoever reads from the beginning can tell.
+    pub start: Option<RecordStart>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordStart {
+    /// Bytes of the file before it.
+    pub byte: u64,
+    /// Records of the file before it.
+    pub records: u64,
+}
+
+/// Rows that follow one another, and where the next ones begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    pub rows: Vec<Row>,
+    pub next: Mark,
+}
+
+/// What can be read from any place on: a file, or bytes in memory.
+pub trait Seekable: Read + Seek {}
+
+impl<T: Read + Seek> Seekable for T {}
+
 /// Reads a whole table once, to say what it looks like.
 ///
 /// # Errors
 /// A `Refusal` where it is no table that can be read, or has no rows.
 pub fn survey(
-    input: &mut dyn Read,
+    input: &mut dyn Seekable,
     format: Format,
     limits: &Limits,
 ) -> Result<Warned<Survey>, Refusal> {
     let mut warnings = Vec::new();
-    let tables = Tables::open(input, format, limits, &mut warnings)?;
+    let tables = Tables::open(input, format, None, limits, &mut warnings)?;
     let heads = tables.heads();
     let mut survey =
         Survey { delimiter: tables.delimiter(), unread: tables.unread(), ..Survey::default() };
@@ -83,7 +116,7 @@ pub fn survey(
     let mut counts = vec![(0, 0); heads.len()];
     let mut lost = 0;
     let mut hidden = tables.hidden();
-    tables.each_from(&heads, 0, &mut |row| {
+    tables.each_from(&heads, Mark::default(), &mut |row| {
         widths[row.sheet] = row.cells.len().max(widths[row.sheet]);
         let (rows, characters) = &mut counts[row.sheet];
         *rows += 1;
@@ -125,29 +158,40 @@ pub fn survey(
     }
 }
 
-/// The rows from the `from`-th on, counted from 0 over all sheets: some of them, and at least one.
+/// The rows from `from` on: some of them, and at least one.
 ///
 /// # Errors
 /// As `survey`; none is left beyond the end.
 pub fn piece(
-    input: &mut dyn Read,
+    input: &mut dyn Seekable,
     format: Format,
-    from: u64,
+    from: Mark,
     limits: &Limits,
-) -> Result<Vec<Row>, Refusal> {
-    let tables = Tables::open(input, format, limits, &mut Vec::new())?;
+) -> Result<Piece, Refusal> {
+    piece_of(input, format, from, ROWS_PIECE_MAX, limits)
+}
+
+fn piece_of(
+    input: &mut dyn Seekable,
+    format: Format,
+    from: Mark,
+    rows_max: usize,
+    limits: &Limits,
+) -> Result<Piece, Refusal> {
+    let tables = Tables::open(input, format, from.start, limits, &mut Vec::new())?;
     let heads = tables.heads();
     let mut bytes = 0;
     let mut rows: Vec<Row> = Vec::new();
-    tables.each_from(&heads, from, &mut |row| {
+    let start = tables.each_from(&heads, from, &mut |row| {
         bytes += row.cells.iter().map(String::len).sum::<usize>();
         rows.push(row);
-        let full = rows.len() >= ROWS_PIECE_MAX || bytes >= ROWS_PIECE_BYTES;
+        let full = rows.len() >= rows_max || bytes >= ROWS_PIECE_BYTES;
         if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
+    let next = Mark { rows: from.rows + rows.len() as u64, start };
     match rows.is_empty() {
-        true => Err(Refusal::damaged(format!("the table ends before its row {}", from + 1))),
-        false => Ok(rows),
+        true => Err(Refusal::damaged(format!("the table ends before its row {}", from.rows + 1))),
+        false => Ok(Piece { rows, next }),
     }
 }
 
@@ -206,14 +250,17 @@ enum Tables<'a> {
         /// The first record only states the delimiter.
         states: bool,
         text: Decoding<Box<dyn Read + 'a>>,
+        /// Bytes of the file before the first of `text`; none where the bytes of the text are not the file's.
+        before: Option<i64>,
     },
     Sheets(Vec<sheet::Table>),
 }
 
 impl<'a> Tables<'a> {
     fn open(
-        input: &'a mut dyn Read,
+        input: &'a mut dyn Seekable,
         format: Format,
+        from: Option<RecordStart>,
         limits: &Limits,
         warnings: &mut Vec<Warning>,
     ) -> Result<Tables<'a>, Refusal> {
@@ -233,9 +280,23 @@ impl<'a> Tables<'a> {
         warnings.extend(decoded.warning);
         let (dialect, rest) = csv::dialect_of(&decoded.text, format);
         let (states, rest) = (rest.len() < decoded.text.len(), rest.to_owned());
-        let bytes: Box<dyn Read + 'a> = Box::new(Cursor::new(start).chain(input));
+        let is_utf8 = decoded.encoding == encoding_rs::UTF_8;
+        let (bytes, before): (Box<dyn Read + 'a>, i64) = match from {
+            Some(from) => {
+                input.seek(SeekFrom::Start(from.byte)).map_err(cannot)?;
+                // The reader of records drops a byte order mark where it begins to read. Inside a file that is
+                // part of a cell; after an empty line, which is no record, it is let be.
+                (Box::new(Cursor::new(b"\n").chain(input)), from.byte as i64 - 1)
+            }
+            None => {
+                let mark =
+                    if start.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+                (Box::new(Cursor::new(start).chain(input)), mark as i64)
+            }
+        };
         let text = Decoding::new(bytes, decoded.encoding.new_decoder_with_bom_removal());
-        Ok(Tables::Stream { start: rest, is_whole, dialect, states, text })
+        let before = Some(before).filter(|_| is_utf8);
+        Ok(Tables::Stream { start: rest, is_whole, dialect, states, text, before })
     }
 
     fn heads(&self) -> Vec<Head> {
@@ -285,24 +346,26 @@ impl<'a> Tables<'a> {
         hidden.into_iter()
     }
 
-    /// Visits the rows from the `from`-th on, counted from 0 over all sheets, until `visit` has enough.
+    /// Visits the rows from `from` on, until `visit` has enough; where the record after them begins. It was
+    /// opened where `from` says.
     fn each_from(
         self,
         heads: &[Head],
-        from: u64,
+        from: Mark,
         visit: &mut dyn FnMut(Row) -> ControlFlow<()>,
-    ) -> Result<(), Refusal> {
-        let mut at = 0;
+    ) -> Result<Option<RecordStart>, Refusal> {
+        let mut at = from.start.map_or(0, |_| from.rows);
         let mut counts = |sheet: usize, index: usize| {
             let counts = index >= heads[sheet].skipped;
             at += u64::from(counts);
-            counts && at > from
+            counts && at > from.rows
         };
         match self {
-            Tables::Stream { dialect, states, text, .. } => {
+            Tables::Stream { dialect, states, text, before, .. } => {
                 let mut reader = csv::reader(text, dialect);
                 let mut record = ::csv::StringRecord::new();
-                for number in 1u64.. {
+                let records = from.start.map_or(0, |start| start.records);
+                for number in records + 1.. {
                     let more = reader.read_record(&mut record).map_err(|error| {
                         Refusal::damaged(format!("record {number} cannot be read: {error}"))
                     })?;
@@ -316,7 +379,11 @@ impl<'a> Tables<'a> {
                     if counts(0, index) {
                         let cells = record.iter().map(str::to_owned).collect();
                         if visit(Row { sheet: 0, number, cells }).is_break() {
-                            break;
+                            // What is not valid is longer or shorter as text than in the file.
+                            let before = before.filter(|_| reader.get_ref().is_valid);
+                            let byte = |before| reader.position().byte().checked_add_signed(before);
+                            let byte = before.and_then(byte);
+                            return Ok(byte.map(|byte| RecordStart { byte, records: number }));
                         }
                     }
                 }
@@ -329,13 +396,13 @@ impl<'a> Tables<'a> {
                         let row = Row { sheet, number: number.into(), cells };
                         check_length(row.cells.iter().map(String::len).sum(), row.number)?;
                         if counts(sheet, index) && visit(row).is_break() {
-                            return Ok(());
+                            return Ok(None);
                         }
                     }
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -360,13 +427,15 @@ struct Decoding<R> {
     /// Bytes of `text` that were given out.
     given: usize,
     ended: bool,
+    /// Nothing so far had to be replaced.
+    is_valid: bool,
 }
 
 impl<R: Read> Decoding<R> {
     fn new(input: R, decoder: Decoder) -> Decoding<R> {
         let text = String::with_capacity(3 * DECODE_BYTES + 16);
         let raw = vec![0; DECODE_BYTES];
-        Decoding { input, decoder, raw, left: 0..0, text, given: 0, ended: false }
+        Decoding { input, decoder, raw, left: 0..0, text, given: 0, ended: false, is_valid: true }
     }
 }
 
@@ -382,7 +451,8 @@ impl<R: Read> Read for Decoding<R> {
                 last = read == 0;
             }
             let raw = &self.raw[self.left.clone()];
-            let (result, read, _) = self.decoder.decode_to_string(raw, &mut self.text, last);
+            let (result, read, replaced) = self.decoder.decode_to_string(raw, &mut self.text, last);
+            self.is_valid &= !replaced;
             self.left.start += read;
             self.ended = last && result == encoding_rs::CoderResult::InputEmpty;
         }
@@ -396,10 +466,74 @@ impl<R: Read> Read for Decoding<R> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn surveyed(bytes: &[u8]) -> Warned<Survey> {
-        survey(&mut &*bytes, Format::Csv, &Limits::default()).expect("a table")
+        survey(&mut Cursor::new(bytes), Format::Csv, &Limits::default()).expect("a table")
+    }
+
+    /// The rows from the `rows`-th on, by whoever reads from the beginning.
+    fn from(bytes: &[u8], rows: u64) -> Result<Piece, Refusal> {
+        let from = Mark { rows, start: None };
+        piece(&mut Cursor::new(bytes), Format::Csv, from, &Limits::default())
+    }
+
+    /// All rows in pieces of `rows_max`, each begun where the last one ended, and whether each knew where.
+    fn in_pieces(bytes: &[u8], rows_max: usize) -> (Vec<Row>, bool) {
+        let count = surveyed(bytes).output.rows();
+        let (mut all, mut next, mut known) = (Vec::new(), Mark::default(), true);
+        while next.rows < count {
+            let input = &mut Cursor::new(bytes);
+            let read = piece_of(input, Format::Csv, next, rows_max, &Limits::default());
+            let read = read.expect("rows");
+            known &= read.next.start.is_some() || read.rows.len() < rows_max;
+            all.extend(read.rows);
+            next = read.next;
+        }
+        (all, known)
+    }
+
+    #[test]
+    fn a_piece_begins_where_the_last_one_ended() {
+        let text = "Liste\r\n\r\nName;Betrag\r\n\"Weiß\nEva\";1\r\n\r\n\u{FEFF}x;2\r\nHans;\"3\"\nGrüße;4;5\n\r\rZ;6";
+        let stated = format!("sep=;\n{text}");
+        let marked = format!("\u{FEFF}{text}");
+        for text in [text, &stated, &marked] {
+            let all = from(text.as_bytes(), 0).expect("rows").rows;
+            assert_eq!(all[1].cells[0], "\u{FEFF}x");
+            for rows_max in 1..=all.len() {
+                assert_eq!(in_pieces(text.as_bytes(), rows_max), (all.clone(), true), "{text}");
+            }
+        }
+        // Bytes of a text in another encoding, or with what is no text, are not those of its file.
+        let others =
+            [encoding_rs::WINDOWS_1252.encode(&text.replace('\u{FEFF}', "")).0.into_owned(), {
+                let mut broken = text.as_bytes().to_vec();
+                broken.extend(b"\nG\xFFr;7");
+                broken
+            }];
+        for bytes in others {
+            let all = from(&bytes, 0).expect("rows").rows;
+            assert_eq!(in_pieces(&bytes, 2), (all, false));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_the_same_in_pieces_of_any_size(
+            cells in prop::collection::vec("[a-zé\",;\r\n ]{0,6}", 4..60),
+            end in prop::sample::select(&["\n", "\r\n", "\r"][..]),
+            rows_max in 1usize..9,
+        ) {
+            let mut text = format!("name,number{end}");
+            for (number, cell) in cells.iter().enumerate() {
+                text += &format!("\"{}\",{number}{end}", cell.replace('"', "\"\""));
+            }
+            let all = from(text.as_bytes(), 0).expect("rows").rows;
+            prop_assert_eq!(in_pieces(text.as_bytes(), rows_max), (all, true));
+        }
     }
 
     #[test]
@@ -411,7 +545,7 @@ mod tests {
             let found = surveyed(&bytes).output;
             assert_eq!((found.delimiter, found.rows()), (';', 2));
             assert_eq!(found.sheets[0].columns, ["Name", "Betrag", "column 3"]);
-            let rows = |from| piece(&mut &*bytes, Format::Csv, from, &Limits::default());
+            let rows = |at| from(&bytes, at).map(|piece| piece.rows);
             let all = rows(0).expect("rows");
             assert_eq!(all[0].cells, ["Weiß; Eva", "12,50"]);
             assert_eq!(all[1].cells[0], "Müller \"Hans\"\nGrüße aus Köln");
@@ -424,7 +558,7 @@ mod tests {
     #[test]
     fn a_record_without_end_is_refused_with_its_place() {
         let text = format!("a,b\n1,2\n3,\"{}\n", "x".repeat(ROW_BYTES_MAX + 1));
-        let refusal = survey(&mut text.as_bytes(), Format::Csv, &Limits::default());
+        let refusal = survey(&mut Cursor::new(text), Format::Csv, &Limits::default());
         let message = refusal.expect_err("too long").message;
         assert!(message.contains("row 3") && message.contains("quote"), "{message}");
     }
@@ -435,11 +569,10 @@ mod tests {
         let text: String = std::iter::once("n,word\n".to_owned())
             .chain((0..rows).map(|n| format!("{n},x\n")))
             .collect();
-        let read = |from| {
-            piece(&mut text.as_bytes(), Format::Csv, from, &Limits::default()).expect("rows")
-        };
         assert_eq!(surveyed(text.as_bytes()).output.rows(), rows as u64);
-        let (first, second) = (read(0), read(ROWS_PIECE_MAX as u64));
+        let first = from(text.as_bytes(), 0).expect("rows");
+        let second = piece(&mut Cursor::new(&text), Format::Csv, first.next, &Limits::default());
+        let (first, second) = (first.rows, second.expect("rows").rows);
         assert_eq!((first.len(), second.len()), (ROWS_PIECE_MAX, 10));
         assert_eq!(second[0].cells[0], ROWS_PIECE_MAX.to_string());
     }
@@ -448,7 +581,7 @@ mod tests {
     fn a_row_is_a_document_of_its_named_cells() {
         let bytes = b"id,text,note\n7,\"Screen is broken\",\n";
         let found = surveyed(bytes).output;
-        let rows = piece(&mut &bytes[..], Format::Csv, 0, &Limits::default()).expect("rows");
+        let rows = from(bytes, 0).expect("rows").rows;
         let limits = Limits::default();
         let document = row_document(Format::Csv, &found.sheets[0], &rows[0], &limits).output;
         assert_eq!(document.pages[0].label, "row 2");

@@ -1,6 +1,7 @@
 //! Records → files, whole or not at all; tables and the report at the end of a run. Knows nothing of the log: the
 //! caller tells it which digests were logged.
 
+mod answered;
 mod markdown;
 mod paths;
 mod report;
@@ -10,6 +11,7 @@ mod table;
 mod workbook;
 mod writer;
 
+pub use answered::{AnsweredRow, AnsweredRows};
 pub use paths::{record_paths, rows_path};
 pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
 pub use review::{Mark, Reviewed, read_review};

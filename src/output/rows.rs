@@ -13,6 +13,9 @@ use super::{OutputError, Writer, WrittenFile};
 use crate::assemble::{FieldAnswer, Record, unasked};
 use crate::base::{Appender, Digest, DigestWriter, DocId};
 
+/// Before the name of a field where a column of the table has that name.
+pub(super) const TAKEN: &str = "nightclerk ";
+
 /// Below the state folder: tables that are not whole yet, by document.
 const FOLDER: &str = "parts";
 
@@ -35,7 +38,7 @@ impl RowsForm {
         for name in &self.fields {
             let flags = format!("{name}_flags");
             let taken = columns.iter().any(|column| column == name || *column == flags);
-            let name = if taken { format!("nightclerk {name}") } else { name.clone() };
+            let name = if taken { format!("{TAKEN}{name}") } else { name.clone() };
             cells.extend([name.clone(), format!("{name}_flags")]);
         }
         self.line(cells.iter().map(String::as_str))

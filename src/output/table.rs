@@ -165,15 +165,19 @@ fn rows_of(table: &serde_json::Map<String, Value>) -> String {
     header.into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// A cell that no spreadsheet takes for a formula (OWASP, "CSV Injection"), without controls.
+/// Whether a spreadsheet may take a cell for a formula (OWASP, "CSV Injection").
+pub(super) fn is_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
+}
+
+/// A cell that no spreadsheet takes for a formula, without controls.
 pub(super) fn guarded(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']);
     let visible = |c: char| match c {
         '\n' | '\t' | '\r' => c,
         c if c.is_control() => char::REPLACEMENT_CHARACTER,
         c => c,
     };
-    is_formula.then_some('\'').into_iter().chain(cell.chars().map(visible)).collect()
+    is_formula(cell).then_some('\'').into_iter().chain(cell.chars().map(visible)).collect()
 }
 
 /// One record a line, as in its own file; a document without one has source, outcome and reason.

@@ -1,19 +1,24 @@
-//! `nightclerk diff`: the records of two output folders, document by document and field by field. Built
-//! on the records' JSON, so that records of different versions can be compared.
+//! `nightclerk diff`: the records of two output folders, document by document and field by field, and the tables
+//! of answered rows row by row. Built on the records' JSON, so that records of different versions can be
+//! compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
 use walkdir::WalkDir;
 
 use super::Broken;
+use crate::base::Digest;
+use crate::output::{AnsweredRow, AnsweredRows};
 
 /// A value is shown up to here; `--format json` has it whole.
 const SHOWN_CHARS_MAX: usize = 160;
+/// So many changed rows of a table are shown.
+const SHOWN_ROWS_MAX: usize = 20;
 
 /// What differs between two output folders.
 #[derive(Debug, Default, Serialize)]
@@ -28,6 +33,8 @@ pub struct DiffSheet {
     pub made_with: BTreeMap<String, u64>,
     /// Fields by how many documents give another value.
     pub fields: BTreeMap<String, u64>,
+    /// Fields of rows by how many rows give another value.
+    pub row_fields: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,6 +43,32 @@ pub struct ChangedDocument {
     /// The input itself is another one.
     pub input_changed: bool,
     pub changes: Vec<Change>,
+    /// Of a table that was answered row by row.
+    #[serde(skip_serializing_if = "RowsDiff::is_empty")]
+    pub rows: RowsDiff,
+}
+
+/// What differs between the answers to a table's rows.
+#[derive(Debug, Default, Serialize)]
+pub struct RowsDiff {
+    /// Rows that only one of the tables has: they were changed, or they are new or gone.
+    pub only_a: u64,
+    pub only_b: u64,
+    pub changed: Vec<ChangedRow>,
+}
+
+/// A row that is answered otherwise in the second folder.
+#[derive(Debug, Serialize)]
+pub struct ChangedRow {
+    /// In the second table, as a spreadsheet counts its rows, from 1.
+    pub row: u64,
+    pub changes: Vec<Change>,
+}
+
+impl RowsDiff {
+    fn is_empty(&self) -> bool {
+        self.only_a == 0 && self.only_b == 0 && self.changed.is_empty()
+    }
 }
 
 /// One thing that is otherwise in the second folder.
@@ -52,6 +85,7 @@ pub struct Change {
 /// # Errors
 /// `Usage` where a folder holds no records, `Disk` where it cannot be read.
 pub fn diff(a: &Path, b: &Path) -> Result<DiffSheet, Broken> {
+    let (below_a, below_b) = (a, b);
     let (a, mut b) = (records(a)?, records(b)?);
     let mut sheet = DiffSheet::default();
     for (document, a) in a {
@@ -64,14 +98,25 @@ pub fn diff(a: &Path, b: &Path) -> Result<DiffSheet, Broken> {
         }
         let changes = changes(&a, &b);
         let input_changed = a["source"]["sha256"] != b["source"]["sha256"];
-        if changes.is_empty() && !input_changed {
+        let rows = match (table_of(below_a, &a), table_of(below_b, &b)) {
+            (Some(a), Some(b)) => {
+                rows_diff(AnsweredRows::open(&a)?, AnsweredRows::open(&b)?, input_changed)?
+            }
+            _ => RowsDiff::default(),
+        };
+        if changes.is_empty() && !input_changed && rows.is_empty() {
             sheet.same += 1;
             continue;
+        }
+        for change in rows.changed.iter().flat_map(|row| &row.changes) {
+            if let Some(field) = change.what.strip_suffix(" value") {
+                *sheet.row_fields.entry(field.to_owned()).or_default() += 1;
+            }
         }
         for what in changes.iter().filter_map(|change| change.what.strip_suffix(" value")) {
             *sheet.fields.entry(what.to_owned()).or_default() += 1;
         }
-        sheet.changed.push(ChangedDocument { document, input_changed, changes });
+        sheet.changed.push(ChangedDocument { document, input_changed, changes, rows });
     }
     sheet.only_b = b.into_keys().collect();
     Ok(sheet)
@@ -121,6 +166,79 @@ fn changes(a: &Value, b: &Value) -> Vec<Change> {
     changes
 }
 
+/// The table that a document's rows were answered into.
+fn table_of(folder: &Path, record: &Value) -> Option<PathBuf> {
+    record["rows"]["table"].as_str().map(|table| folder.join(table))
+}
+
+/// Compares the answers of two tables. Rows of the same input go by their place, in little memory; those of a
+/// changed one by their own cells, and the first table's answers are held.
+fn rows_diff(
+    mut a: AnsweredRows,
+    b: AnsweredRows,
+    input_changed: bool,
+) -> Result<RowsDiff, Broken> {
+    let (of_a, of_b) = (a.fields(), b.fields());
+    let mut diff = RowsDiff::default();
+    let mut compare = |before: Vec<(String, String)>, row: AnsweredRow| {
+        let changes = row_changes((&of_a, &before), (&of_b, &row.answers));
+        if !changes.is_empty() {
+            diff.changed.push(ChangedRow { row: row.number, changes });
+        }
+    };
+    let mut held: BTreeMap<Digest, Vec<Vec<(String, String)>>> = BTreeMap::new();
+    if input_changed {
+        for row in a.by_ref() {
+            let row = row?;
+            held.entry(cells_digest(&row.cells)).or_default().push(row.answers);
+        }
+    }
+    let mut only_b = 0;
+    for row in b {
+        let row = row?;
+        let before = match input_changed {
+            true => held.get_mut(&cells_digest(&row.cells)).and_then(Vec::pop),
+            false => a.next().transpose()?.map(|before| before.answers),
+        };
+        match before {
+            Some(before) => compare(before, row),
+            None => only_b += 1,
+        }
+    }
+    diff.only_a = a.count() as u64 + held.values().map(|rows| rows.len() as u64).sum::<u64>();
+    diff.only_b = only_b;
+    Ok(diff)
+}
+
+fn cells_digest(cells: &[String]) -> Digest {
+    Digest::of_parts(cells.iter().map(|cell| cell.as_bytes()))
+}
+
+/// Fields of one row, by name, whose value or flags differ.
+fn row_changes(
+    (of_a, a): (&[String], &[(String, String)]),
+    (of_b, b): (&[String], &[(String, String)]),
+) -> Vec<Change> {
+    let named =
+        |names: &[String], answers: &[(String, String)]| -> BTreeMap<String, (String, String)> {
+            names.iter().cloned().zip(answers.iter().cloned()).collect()
+        };
+    let (a, b) = (named(of_a, a), named(of_b, b));
+    let mut changes = Vec::new();
+    for name in a.keys().chain(b.keys()).collect::<BTreeSet<_>>() {
+        let (a, b) = (a.get(name), b.get(name));
+        let mut compare = |part: &str, of: &dyn Fn(&(String, String)) -> Value| {
+            let (a, b) = (a.map_or(Value::Null, of), b.map_or(Value::Null, of));
+            if a != b {
+                changes.push(Change { what: format!("{name} {part}"), a, b });
+            }
+        };
+        compare("value", &|(value, _)| value.as_str().into());
+        compare("flags", &|(_, flags)| flags.as_str().into());
+    }
+    changes
+}
+
 fn quotes(answer: &Value) -> Value {
     let evidence = answer["evidence"].as_array().map_or(&[][..], Vec::as_slice);
     evidence.iter().map(|one| one["quote"].clone()).collect()
@@ -145,11 +263,21 @@ impl DiffSheet {
                 let _ = writeln!(text, "{mark}{document}");
             }
         }
-        for ChangedDocument { document, input_changed, changes } in &self.changed {
+        for ChangedDocument { document, input_changed, changes, rows } in &self.changed {
             let input = if *input_changed { " (the input changed)" } else { "" };
             let _ = writeln!(text, "{document}{input}");
-            for Change { what, a, b } in changes {
-                let _ = writeln!(text, "    {what}\n      - {}\n      + {}", shown(a), shown(b));
+            write_changes(&mut text, changes);
+            for ChangedRow { row, changes } in rows.changed.iter().take(SHOWN_ROWS_MAX) {
+                let _ = writeln!(text, "  row {row}");
+                write_changes(&mut text, changes);
+            }
+            let more = rows.changed.len().saturating_sub(SHOWN_ROWS_MAX);
+            if more > 0 {
+                let _ = writeln!(text, "  and {more} more rows (--format json has them all)");
+            }
+            if rows.only_a + rows.only_b > 0 {
+                let (a, b) = (rows.only_a, rows.only_b);
+                let _ = writeln!(text, "  {a} rows only in the first, {b} only in the second");
             }
         }
         for (key, documents) in &self.made_with {
@@ -157,6 +285,9 @@ impl DiffSheet {
         }
         for (field, documents) in &self.fields {
             let _ = writeln!(text, "another {field}: {documents} documents");
+        }
+        for (field, rows) in &self.row_fields {
+            let _ = writeln!(text, "another {field}: {rows} rows");
         }
         let _ = writeln!(
             text,
@@ -167,6 +298,12 @@ impl DiffSheet {
             self.only_b.len()
         );
         text
+    }
+}
+
+fn write_changes(text: &mut String, changes: &[Change]) {
+    for Change { what, a, b } in changes {
+        let _ = writeln!(text, "    {what}\n      - {}\n      + {}", shown(a), shown(b));
     }
 }
 

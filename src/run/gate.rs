@@ -157,6 +157,11 @@ fn scored(
             gate.labels.display()
         ))
     };
+    if labels.has_rows() {
+        return Err(unusable(
+            "a golden set is made of documents, not of rows of tables".to_owned(),
+        ));
+    }
     let (mut scores, missing) = score(records, &labels);
     if !missing.is_empty() {
         return Err(unusable(format!(
@@ -194,7 +199,7 @@ fn sheet(result: &VerifyResult) -> ScoreSheet {
     let sum = |of: fn(&Score) -> u32| scores.iter().map(of).sum();
     let all = Score::of("all", sum(|one| one.found), sum(|one| one.wrong), sum(|one| one.missed));
     scores.push(all);
-    ScoreSheet { documents: result.documents as usize, scores, missing: Vec::new() }
+    ScoreSheet { documents: result.documents as usize, rows: 0, scores, missing: Vec::new() }
 }
 
 fn milli(thousandths: u64) -> String {

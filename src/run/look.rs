@@ -24,7 +24,7 @@ use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
 use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
-use crate::extract::{self, Document, Layer, Options, Page, PageState, View};
+use crate::extract::{self, Document, Layer, Mark, Options, Page, PageState, View};
 use crate::intake::{self, Source};
 use crate::jobs::{self, Job, Plan, Unit};
 
@@ -293,8 +293,8 @@ fn count_rows(
     let table = counted(table)?.output;
     (planned.pages, planned.chunks) = (table.sheets.len() as u64, table.rows());
     let Some(counter) = counter else { return Ok(()) };
-    let rows = read::rows(server, source, (&table, 0), limits).map_err(Uncounted::Failed)?;
-    let rows = counted(rows)?;
+    let first = read::rows(server, source, (&table, Mark::default()), limits);
+    let rows = counted(first.map_err(Uncounted::Failed)?)?.rows;
     let mut sample = Effort::default();
     let (mut tokens, mut count) = (0, 0);
     for row in rows.iter().take(ROWS_COUNTED) {

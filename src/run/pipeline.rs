@@ -20,7 +20,7 @@ use crate::base::limits::{
 };
 use crate::base::{Completion, Digest, Limits, TokenCounter, Warned, Warning};
 use crate::engine::{Engine, Request};
-use crate::extract::{self, Document, Row, Survey};
+use crate::extract::{self, Document, Mark, Row, Survey};
 use crate::intake::{self, Source};
 use crate::jobs::Job;
 
@@ -275,15 +275,14 @@ impl Reader<'_> {
         from: u64,
     ) -> Result<Settled, Unheard> {
         let format = due.source.format;
-        let mut at = from;
-        while at < table.rows() {
-            let piece = read::rows(self.server, due.source, (table, at), self.limits);
-            let piece = piece.map_err(unopened).and_then(understood);
-            let rows = match piece {
-                Ok(rows) => rows,
+        let mut next = Mark { rows: from, start: None };
+        while next.rows < table.rows() {
+            let piece = read::rows(self.server, due.source, (table, next), self.limits);
+            let piece = match piece.map_err(unopened).and_then(understood) {
+                Ok(piece) => piece,
                 Err(settled) => return Ok(settled),
             };
-            for row in rows {
+            for (at, row) in (next.rows..).zip(piece.rows) {
                 if let Some(why) = self.admission.over() {
                     return Ok(Settled::Deferred(format!("{why} before it was finished")));
                 }
@@ -295,8 +294,8 @@ impl Reader<'_> {
                 }
                 let open = Box::new(open);
                 self.send(FromReader::Row { key: (index, at), open, requests })?;
-                at += 1;
             }
+            next = piece.next;
         }
         Ok(intake::unchanged(due.source).map_or_else(Settled::Refused, |()| Settled::Rows))
     }

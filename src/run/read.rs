@@ -3,7 +3,7 @@
 //! like, or reads a piece of it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -14,7 +14,9 @@ use super::ocr::Recognizer;
 use crate::assemble::OcrFacts;
 use crate::base::limits::{ROWS_PIECE_BYTES, ROWS_PIECE_MAX};
 use crate::base::{Clock, Digest, Format, Limits, Warned, Warning};
-use crate::extract::{self, Document, Options, Recognized, Refusal, RefusalKind, Row, Survey};
+use crate::extract::{
+    self, Document, Mark, Options, Piece, Recognized, Refusal, RefusalKind, Row, Seekable, Survey,
+};
 use crate::intake::{self, Listed, Source};
 use crate::isolate::{self, Isolation, ParseServer, Parsed, Reach, Work};
 use crate::jobs::{Job, Ocr, Plan};
@@ -34,8 +36,8 @@ enum Task {
     Picture { format: Format, member: Option<Place>, options: Options, page: u32 },
     /// To say what a table looks like.
     Survey { format: Format, member: Option<Place> },
-    /// To read rows of a table, from this one on.
-    Rows { format: Format, member: Option<Place>, from: u64 },
+    /// To read rows of a table, from here on.
+    Rows { format: Format, member: Option<Place>, from: Mark },
     /// To list the members of an archive.
     List,
 }
@@ -231,19 +233,19 @@ pub(super) fn survey(
     Ok(reading(ask(&mut server.server, input, task, limits), fault))
 }
 
-/// Reads rows of the table that `survey` tells of, from the `from`-th on: as many as fit a piece.
+/// Reads rows of the table that `survey` tells of, from `from` on: as many as fit a piece.
 ///
 /// # Errors
 /// As `of_source`.
 pub(super) fn rows(
     server: &mut Readers,
     source: &Source,
-    (survey, from): (&Survey, u64),
+    (survey, from): (&Survey, Mark),
     limits: &Limits,
-) -> Result<Reading<Vec<Row>>, String> {
+) -> Result<Reading<Piece>, String> {
     let input = intake::open(source)?;
     let task = Task::Rows { format: source.format, member: place(source), from };
-    let fault = |rows: &Vec<Row>| {
+    let fault = |Piece { rows, next }: &Piece| {
         let bytes: usize = rows.iter().flat_map(|row| &row.cells).map(String::len).sum();
         let fits = |row: &Row| {
             survey.sheets.get(row.sheet).is_some_and(|sheet| row.cells.len() <= sheet.columns.len())
@@ -251,10 +253,11 @@ pub(super) fn rows(
         let sound = !rows.is_empty()
             && rows.len() <= ROWS_PIECE_MAX
             && bytes <= 2 * ROWS_PIECE_BYTES
-            && from + rows.len() as u64 <= survey.rows()
+            && next.rows == from.rows + rows.len() as u64
+            && next.rows <= survey.rows()
             && rows.is_sorted_by_key(|row| (row.sheet, row.number))
             && rows.iter().all(fits);
-        (!sound).then(|| format!("the rows from {} on do not fit the table", from + 1))
+        (!sound).then(|| format!("the rows from {} on do not fit the table", from.rows + 1))
     };
     Ok(reading(ask(&mut server.server, input, task, limits), fault))
 }
@@ -339,11 +342,11 @@ fn answer(input: &mut File, request: &[u8], output: &mut dyn Write) -> io::Resul
             return output.write_all(&picture);
         }
         Task::Survey { format, member } => {
-            let read = |input: &mut dyn Read| extract::survey(input, format, &limits);
+            let read = |input: &mut dyn Seekable| extract::survey(input, format, &limits);
             serde_json::to_writer(output, &table(input, member, &limits, read)?)
         }
         Task::Rows { format, member, from } => {
-            let read = |input: &mut dyn Read| extract::piece(input, format, from, &limits);
+            let read = |input: &mut dyn Seekable| extract::piece(input, format, from, &limits);
             serde_json::to_writer(output, &table(input, member, &limits, read)?)
         }
         Task::List => {
@@ -371,11 +374,13 @@ fn table<T>(
     input: &mut File,
     member: Option<Place>,
     limits: &Limits,
-    read: impl Fn(&mut dyn Read) -> Result<T, Refusal>,
+    read: impl Fn(&mut dyn Seekable) -> Result<T, Refusal>,
 ) -> io::Result<Result<T, Refusal>> {
     match member {
         None => Ok(read(input)),
-        Some(_) => Ok(document(input, member, limits)?.and_then(|bytes| read(&mut &*bytes))),
+        Some(_) => {
+            Ok(document(input, member, limits)?.and_then(|bytes| read(&mut Cursor::new(bytes))))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! `nightclerk score`: the records of a job beside a person's labels. Asks no model and changes nothing.
+//! `nightclerk score`: the records of a job, and the tables of its rows, beside a person's labels. Asks no model
+//! and changes nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,19 +8,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Broken;
-use crate::assemble::{Labels, Score, score};
+use crate::assemble::{LabelledRows, Labels, RowKey, Score, Scores};
 use crate::base::RealDisk;
 use crate::jobs::Plan;
-use crate::output::Writer;
+use crate::output::{AnsweredRows, Writer};
 
 /// How a job's records stand to the labels.
 #[derive(Debug, Serialize)]
 pub struct ScoreSheet {
     /// Labelled documents that have a record.
     pub documents: usize,
+    /// Labelled rows of tables that were answered.
+    pub rows: usize,
     /// By field; the last is over all.
     pub scores: Vec<Score>,
-    /// Labelled documents that no record is of.
+    /// Labelled documents that no record is of, and rows that are in no table.
     pub missing: Vec<String>,
 }
 
@@ -38,6 +41,9 @@ impl ScoreSheet {
         }
         // Writing to a string cannot fail.
         let _ = writeln!(out, "\n{} labelled document(s) have a record", self.documents);
+        if self.rows > 0 {
+            let _ = writeln!(out, "{} labelled row(s) were answered", self.rows);
+        }
         for name in &self.missing {
             let _ = writeln!(out, "no record: {name}");
         }
@@ -58,6 +64,9 @@ struct LabelRow {
     /// Empty: the document does not state it.
     #[serde(default)]
     value: String,
+    /// Of a table answered row by row, which row is meant: `RowKey::read` reads it.
+    #[serde(default)]
+    row: String,
 }
 
 /// Scores the records of `only`, or of all jobs where it is empty.
@@ -71,8 +80,17 @@ pub fn score_sheet(plan: &Plan, only: &[String], labels: &Path) -> Result<ScoreS
     for job in super::night::chosen(plan, only)? {
         records.extend(writer.records(&job.name)?);
     }
-    let (scores, missing) = score(&records, &known);
-    let documents = known.documents() - missing.len();
+    let mut scores = Scores::default();
+    for record in &records {
+        scores.record(record, &known);
+        if let Some(table) = &record.rows
+            && let Some(labelled) = scores.rows_of(record, &known)
+        {
+            score_rows(&mut scores, labelled, &plan.output.join(&table.table), labels)?;
+        }
+    }
+    let (documents, rows) = scores.seen();
+    let (scores, missing) = scores.finish(&known);
     if documents == 0 {
         return Err(Broken::Usage(format!(
             "{}: none of its documents has a record below {}; a document is named by its path below \
@@ -81,16 +99,60 @@ pub fn score_sheet(plan: &Plan, only: &[String], labels: &Path) -> Result<ScoreS
             plan.output.display()
         )));
     }
-    Ok(ScoreSheet { documents, scores, missing })
+    Ok(ScoreSheet { documents, rows, scores, missing })
 }
 
-/// The labels of a CSV file with the columns document, field and value.
+/// Scores the labelled rows of the answered table `table`.
+fn score_rows<'l>(
+    scores: &mut Scores<'l>,
+    mut labelled: LabelledRows<'l>,
+    table: &Path,
+    labels: &Path,
+) -> Result<(), Broken> {
+    let rows = AnsweredRows::open(table)?;
+    let fields = rows.fields();
+    let columns: Vec<String> = rows.columns().map(str::to_owned).collect();
+    for row in rows {
+        let row = row?;
+        let cells = columns.iter().map(String::as_str).zip(row.cells.iter().map(String::as_str));
+        let found = labelled.of(row.number, cells).map_err(|twice| {
+            Broken::Usage(format!(
+                "{}: {} has more than one {twice}; name it by its number",
+                labels.display(),
+                table.display()
+            ))
+        })?;
+        let value = |field: &str| {
+            let at = fields.iter().rposition(|name| name == field)?;
+            Some(row.answers.get(at)?.0.clone())
+        };
+        for labels in found {
+            scores.row(labels, &value);
+        }
+    }
+    scores.close(labelled);
+    Ok(())
+}
+
+/// The labels of a CSV file with the columns document, field and value, and row where a row of a table is meant.
 pub(super) fn labels_of(file: &Path) -> Result<Labels, Broken> {
     let wrong = |error: csv::Error| Broken::Usage(format!("{}: {error}", file.display()));
     let mut labels = Labels::default();
     for row in csv::Reader::from_path(file).map_err(wrong)?.deserialize() {
         let row: LabelRow = row.map_err(wrong)?;
-        labels.add(row.document.trim(), row.field.trim(), &row.value);
+        let (document, field) = (row.document.trim(), row.field.trim());
+        match row.row.trim() {
+            "" => labels.add(document, field, &row.value),
+            key => {
+                let key = RowKey::read(key).ok_or_else(|| {
+                    let file = file.display();
+                    Broken::Usage(format!(
+                        "{file}: row {key:?} is no number like 17 and no cell like id=A-7"
+                    ))
+                })?;
+                labels.add_row(document, key, field, &row.value);
+            }
+        }
     }
     Ok(labels)
 }

@@ -138,6 +138,62 @@ fn run_to_the_first_block(folder: &Folder) {
 }
 
 #[test]
+fn rows_are_scored_against_labels_and_compared_between_nights() {
+    let folder = table_office("rows-judged", &tickets(9));
+    assert_eq!(run(&folder, &[]).status.code(), Some(0));
+    folder.write(
+        "labels.csv",
+        "document,row,field,value\ntickets.csv,2,refund,yes\ntickets.csv,id=1,refund,\n\
+         tickets.csv,3,due,03/04/2019\ntickets.csv,id=3,refund,no\ntickets.csv,99,refund,yes\n",
+    );
+    let score = ["score", "-c", "jobs.toml", "--labels", "labels.csv", "--format", "json"];
+    let output = nightclerk(folder.path(), score).output().expect("starts");
+    let sheet: Value = serde_json::from_slice(&output.stdout).expect("facts");
+    assert_eq!((&sheet["documents"], &sheet["rows"]), (&1.into(), &4.into()), "{sheet}");
+    assert_eq!(sheet["missing"], serde_json::json!(["tickets.csv, row 99"]));
+    let of = |field: usize| {
+        let score = &sheet["scores"][field];
+        ["found", "wrong", "missed"].map(|count| score[count].as_u64().expect("a count"))
+    };
+    assert_eq!((of(0), of(1)), ([1, 0, 0], [1, 1, 1]), "of the due dates, of the refunds: {sheet}");
+    folder.write("labels.csv", "document,row,field,value\ntickets.csv,text=Thanks,refund,\n");
+    let output = nightclerk(folder.path(), score).output().expect("starts");
+    assert!(told(&output).contains("more than one row text=Thanks"), "{}", told(&output));
+
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.args(["-r", "out", "before"]).current_dir(folder.path()).status();
+    assert!(copied.expect("cp starts").success());
+    let diff = |more: &[&str]| {
+        let args = ["diff", "before", "out"].iter().chain(more);
+        let output = nightclerk(folder.path(), args).output().expect("starts");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(diff(&[]), "1 same, 0 changed, 0 only in the first, 0 only in the second\n");
+    let before = TABLE.replace("out/", "before/");
+    folder.write(
+        &before,
+        folder.read(&before).replacen("03/04/2019", "04/04/2019", 2).replacen(
+            "04/04/2019",
+            "03/04/2019",
+            1,
+        ),
+    );
+    let changed = diff(&[]);
+    let part = "  row 3\n    due value\n      - 04/04/2019\n      + 03/04/2019\n";
+    assert!(changed.contains(part) && changed.contains("another due: 1 rows\n"), "{changed}");
+
+    // A row more at the top: the others are still the same rows.
+    let more = tickets(9).replacen("id,text\n", "id,text\n77,\"Thanks for the lamp\"\n", 1);
+    folder.write("in/tickets.csv", more);
+    assert_eq!(run(&folder, &[]).status.code(), Some(0));
+    let changed: Value = serde_json::from_str(&diff(&["--format", "json"])).expect("facts");
+    let rows = &changed["changed"][0]["rows"];
+    assert_eq!((&rows["only_a"], &rows["only_b"]), (&0.into(), &1.into()), "{changed}");
+    assert_eq!(rows["changed"].as_array().map(Vec::len), Some(1), "{changed}");
+    assert_eq!(rows["changed"][0]["row"], 4);
+}
+
+#[test]
 fn a_killed_table_goes_on_where_it_was_and_ends_in_the_same_bytes() {
     let table = tickets(900);
     let calm = table_office("rows-calm", &table);
