@@ -63,7 +63,7 @@ pub(super) enum Command {
     Prove(ProveArgs),
     /// Write the HTML page over all records: out/report.html, with the page texts in out/report/
     Report(JobsFile),
-    /// Compare the records of two output folders, field by field
+    /// Compare the records of two output folders, field by field, and their tables of answered rows, row by row
     Diff(DiffArgs),
     /// Read a reviewed workbook back into the log: signed-off, corrected or rejected, field by field
     Review(ReviewArgs),
