@@ -158,7 +158,7 @@ fn run_int<const KIND: u8>(
     from: usize,
     acc: &mut [[f32; PANEL]],
 ) {
-    let mut units = Units([0; 64 * UNIT]);
+    let mut units = Units::new();
     for group in 0..w.groups() {
         let packed = w.group(panel, group);
         let mut slot = group * m + from;
@@ -197,12 +197,16 @@ fn run_int<const KIND: u8>(
 /// The units of one group, a byte a weight: what more than two blocks of rows multiply is put together once.
 /// For two the bytes' way through the cache costs as much as it saves.
 #[repr(C, align(64))]
-struct Units([u8; 64 * UNIT]);
+pub(super) struct Units(pub(super) [u8; 64 * UNIT]);
 
 impl Units {
+    pub(super) fn new() -> Units {
+        Units([0; 64 * UNIT])
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-    fn set<const KIND: u8>(&mut self, packed: &[u8]) {
+    pub(super) fn set<const KIND: u8>(&mut self, packed: &[u8]) {
         let kind = Kind::ALL[KIND as usize];
         let (low_bits, high_bits) = planes(kind);
         let (low_len, high_len) = (low_bits * UNIT, high_bits * UNIT);
@@ -699,27 +703,27 @@ fn load_128(row: &[u8], h: usize) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_u8(row: &[u8], h: usize) -> __m512i {
+pub(super) fn load_u8(row: &[u8], h: usize) -> __m512i {
     _mm512_cvtepu8_epi32(load_128(row, h))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_i8(row: &[u8], h: usize) -> __m512i {
+pub(super) fn load_i8(row: &[u8], h: usize) -> __m512i {
     _mm512_cvtepi8_epi32(load_128(row, h))
 }
 
 /// Half `h` of 32 f16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_f16(row: &[u8], h: usize) -> __m512 {
+pub(super) fn load_f16(row: &[u8], h: usize) -> __m512 {
     load_float::<1>(&row[..64], h)
 }
 
 /// Half `h` of 32 pairs of bytes, as pairs of int16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,fma")]
-fn load_u8_pairs(row: &[u8], h: usize) -> __m512i {
+pub(super) fn load_u8_pairs(row: &[u8], h: usize) -> __m512i {
     let half = &row[h * 32..h * 32 + 32];
     // SAFETY: `half` is 32 bytes.
     _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(half.as_ptr().cast()) })
@@ -727,7 +731,7 @@ fn load_u8_pairs(row: &[u8], h: usize) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_f32(row: &[f32; PANEL], h: usize) -> __m512 {
+pub(super) fn load_f32(row: &[f32; PANEL], h: usize) -> __m512 {
     let half = &row[h * 16..h * 16 + 16];
     // SAFETY: `half` is 64 bytes.
     unsafe { _mm512_loadu_ps(half.as_ptr()) }
@@ -735,7 +739,7 @@ fn load_f32(row: &[f32; PANEL], h: usize) -> __m512 {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_f32(row: &mut [f32; PANEL], h: usize, value: __m512) {
+pub(super) fn store_f32(row: &mut [f32; PANEL], h: usize, value: __m512) {
     let half = &mut row[h * 16..h * 16 + 16];
     // SAFETY: `half` is 64 bytes.
     unsafe { _mm512_storeu_ps(half.as_mut_ptr(), value) }

@@ -7,6 +7,10 @@ pub(in crate::engine) mod activations;
 #[cfg(target_arch = "x86_64")]
 mod ahead;
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod amx_emulation;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -53,6 +57,8 @@ enum Isa {
     AvxVnni(avx2::AvxVnni),
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(avx512::Avx512Vnni),
+    #[cfg(target_arch = "x86_64")]
+    Amx(amx::Amx),
 }
 
 impl Tier {
@@ -66,6 +72,8 @@ impl Tier {
             avx2::AvxVnni::detect().map(|proof| Tier(Isa::AvxVnni(proof))),
             #[cfg(target_arch = "x86_64")]
             avx512::Avx512Vnni::detect().map(|proof| Tier(Isa::Avx512Vnni(proof))),
+            #[cfg(target_arch = "x86_64")]
+            amx::Amx::detect().map(|proof| Tier(Isa::Amx(proof))),
         ];
         tiers.into_iter().flatten().collect()
     }
@@ -89,6 +97,17 @@ impl Tier {
             Isa::AvxVnni(_) => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(_) => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(_) => "amx-int8",
+        }
+    }
+
+    /// Whether it multiplies 16 rows and more in tiles.
+    fn has_tiles(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(_) => true,
+            _ => false,
         }
     }
 
@@ -99,7 +118,7 @@ impl Tier {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2(_) | Isa::AvxVnni(_) => Width::Avx2,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni(_) => Width::Avx512,
+            Isa::Avx512Vnni(_) | Isa::Amx(_) => Width::Avx512,
         }
     }
 
@@ -113,6 +132,8 @@ impl Tier {
             Isa::AvxVnni(proof) => proof.panel(w, panel, x, from, acc),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.panel(w, panel, x, from, acc),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(proof) => proof.panel(w, panel, x, from, acc),
         }
     }
 
@@ -132,6 +153,8 @@ impl Tier {
             Isa::AvxVnni(proof) => proof.quantize_256(x, q, d, minus, s),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.quantize_256(x, q, d, minus, s),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(proof) => proof.vnni().quantize_256(x, q, d, minus, s),
         }
     }
 
@@ -144,6 +167,8 @@ impl Tier {
             Isa::AvxVnni(proof) => proof.quantize_32(x, q, d, minus),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => proof.quantize_32(x, q, d, minus),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(proof) => proof.vnni().quantize_32(x, q, d, minus),
         }
     }
 }

@@ -30,8 +30,9 @@ impl std::error::Error for SelfTestError {}
 /// answers written down here.
 pub fn self_test(pool: &Pool, tier: Tier) -> Result<(), SelfTestError> {
     let (n, k) = (35, 512);
-    // One row, and enough for one full register block and an odd one.
-    for m in [1, 8] {
+    // One row; one full register block and an odd one; where there are tiles, two, one, and one row over.
+    let sizes: &[usize] = if tier.has_tiles() { &[1, 8, 49] } else { &[1, 8] };
+    for &m in sizes {
         for kind in Kind::ALL {
             let (bytes, x) = (weights(kind, n * k), activations(m * k));
             let mut want = vec![0.0; m * n];

@@ -77,6 +77,8 @@ impl Tier {
             Isa::AvxVnni(proof) => run_avx2(proof.avx2(), work),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni(proof) => run_avx512(proof, work),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx(proof) => run_avx512(proof.vnni(), work),
         }
     }
 }

@@ -83,6 +83,16 @@ fn random_rows(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+/// Every tier of this machine, and tiles carried out by hand where it has none.
+fn tiers() -> Vec<Tier> {
+    let mut tiers = Tier::available();
+    #[cfg(target_arch = "x86_64")]
+    if !tiers.iter().any(|tier| tier.has_tiles()) {
+        tiers.extend(amx::Amx::emulated().map(|proof| Tier(Isa::Amx(proof))));
+    }
+    tiers
+}
+
 fn check(pool: &Pool, tier: Tier, kind: Kind, m: usize, n: usize, k: usize) {
     let bytes = random_bytes(kind, n * k, (n * k) as u64);
     let x = random_rows(m * k, (m + k) as u64);
@@ -118,10 +128,11 @@ fn kinds_are_listed_in_their_order() {
 #[test]
 fn every_tier_gives_the_bits_of_the_specification() {
     let pool = Pool::new(2);
-    for tier in Tier::available() {
+    for tier in tiers() {
         for kind in Kind::ALL {
             let unit = kind.block_len();
-            for m in 1..=13 {
+            // Register blocks, and from 32 rows on tiles, with rows that are over.
+            for m in (1..=13).chain([31, 32, 33, 48, 63]) {
                 check(&pool, tier, kind, m, 40, if unit == 256 { 512 } else { 9 * 32 });
             }
             for n in [1, 2, 7, 31, 32, 33, 63, 64, 65, 100] {
@@ -148,10 +159,11 @@ fn no_sum_saturates_at_the_largest_weights_and_activations() {
         for byte in [0x00, 0x7f, 0x80, 0xff] {
             let bytes = weight_bytes(kind, n * k, 1, |_| byte);
             for sign in signs {
-                let x: Vec<f32> = (0..10 * k).map(sign).collect();
-                for tier in Tier::available() {
-                    // One register block, and enough rows for unpacking first.
+                let x: Vec<f32> = (0..32 * k).map(sign).collect();
+                for tier in tiers() {
+                    // One register block, enough rows for unpacking first, and for tiles.
                     check_product(&pool, tier, kind, &bytes, &x[..3 * k], k);
+                    check_product(&pool, tier, kind, &bytes, &x[..10 * k], k);
                     check_product(&pool, tier, kind, &bytes, &x, k);
                 }
             }
