@@ -459,7 +459,11 @@ function walk(step) {
   const from = open.wanted ?? (step > 0 ? -1 : open.evidence.length);
   open.wanted = Math.max(0, Math.min(open.evidence.length - 1, from + step));
   show(open.wanted);
-  document.querySelector(`#facts [data-evidence="${open.wanted}"]`)?.scrollIntoView({ block: "nearest" });
+  const button = document.querySelector(`#facts [data-evidence="${open.wanted}"]`);
+  // Other values lie folded away.
+  const folded = button?.closest("details");
+  if (folded) folded.open = true;
+  button?.scrollIntoView({ block: "nearest" });
 }
 
 function leaf(step) {
