@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// The files of a new folder: the repository's own, which its first night reads.
 const JOBS: &str = include_str!("../../jobs.toml");
-const PROMPTS: [(&str, &str); 2] = [
+const PROMPTS: [(&str, &str); 6] = [
     ("prompts/summary.toml", include_str!("../../prompts/summary.toml")),
     ("prompts/contract-terms.toml", include_str!("../../prompts/contract-terms.toml")),
+    ("prompts/nda-terms.toml", include_str!("../../prompts/nda-terms.toml")),
+    ("prompts/invoice.toml", include_str!("../../prompts/invoice.toml")),
+    ("prompts/patient-letter.toml", include_str!("../../prompts/patient-letter.toml")),
+    ("prompts/messages.toml", include_str!("../../prompts/messages.toml")),
 ];
 
 /// The systemd units, service first.

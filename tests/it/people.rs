@@ -210,14 +210,14 @@ fn two_nights_are_compared_field_by_field() {
 fn a_new_folder_teaches_and_is_never_written_over() {
     let folder = Folder::new("init");
     let made = said(&folder, &["init", "clerk"]);
-    assert_eq!(made.matches("made ").count(), 4, "{made}");
+    assert_eq!(made.matches("made ").count(), 8, "{made}");
     folder.write("clerk/inbox/note.txt", "This is an agreement.");
     let clerk = folder.path().join("clerk");
     let plan = nightclerk(&clerk, ["plan"]).output().unwrap();
     assert_eq!(plan.status.code(), Some(0), "{}", told(&plan));
     folder.write("clerk/jobs.toml", "mine");
     let again = said(&folder, &["init", "clerk"]);
-    assert_eq!(again.matches("left ").count(), 4, "{again}");
+    assert_eq!(again.matches("left ").count(), 8, "{again}");
     assert_eq!(folder.read("clerk/jobs.toml"), "mine");
     let schema: Value = serde_json::from_str(&said(&folder, &["init", "--schema"])).unwrap();
     assert_eq!(schema["properties"]["job"]["type"], "array");
