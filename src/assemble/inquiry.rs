@@ -1,20 +1,22 @@
-//! One question on one document: what of the document the model is shown, and where in the document the
-//! words stand that it answers with. A document that fits is shown whole; of a longer one the passages
-//! that share words with the question, as code ranks them.
+//! One question on one document: what of the document the model is shown, and what of it the answer rests
+//! on. A document that fits is shown whole; of a longer one the passages that share words with the question;
+//! the answer rests on those that share most words with it. Code finds both, as for a summary.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::slice;
 
+use super::claims::Ground;
 use super::clauses::Clauses;
-use super::evidence::evidence;
-use super::lexical::words;
+use super::evidence::{LEXICAL, evidence};
+use super::lexical::{Sentences, sentences_of, words};
 use super::record::Evidence;
+use crate::base::TokenCounter;
 use crate::base::limits::CHUNK_TOKENS_DEFAULT;
-use crate::base::{PartText, TokenCounter};
 use crate::chunk::{Chunk, Piece, split};
 use crate::extract::Document;
 use crate::jobs::{Field, FieldType};
-use crate::prompt::{self, Passage, QuestionReply, Request};
+use crate::prompt::{self, Passage, Request};
 
 /// Words that say nothing of what is asked for.
 const FUNCTION_WORDS: [&str; 48] = [
@@ -28,11 +30,15 @@ const FUNCTION_WORDS: [&str; 48] = [
 /// stand: one in so many.
 const OPENING_SHARE: usize = 6;
 
-/// Between passages that do not adjoin.
-const GAP: &str = "\n[…]\n";
+/// Between passages that do not adjoin. Blank lines, so that no sentence goes across.
+const GAP: &str = "\n\n[…]\n\n";
+
+/// Words of an answer under which it says too little to be found by: "Ninety days."
+const ANSWER_WORDS_FEW: usize = 5;
 
 /// A question about to be asked.
 pub struct Inquiry {
+    question: String,
     document: Document,
     /// What is shown, with its way back into the document.
     shown: Chunk,
@@ -62,22 +68,41 @@ impl Inquiry {
             }
         };
         let passage = Passage::new(&shown, 1);
-        Some(Inquiry { document, shown, passage, ranked })
+        Some(Inquiry { question: question.to_owned(), document, shown, passage, ranked })
     }
 
-    pub fn request(&self, id: u64, question: &str, answer_tokens_max: u32) -> Request {
-        prompt::ask_question(id, question, &self.passage, answer_tokens_max)
+    pub fn request(&self, id: u64, answer_tokens_max: u32) -> Request {
+        prompt::ask_question(id, &self.question, &self.passage, answer_tokens_max)
     }
 
-    /// What the parts written so far say, and where the words stand that they rest on.
-    pub fn read(&self, parts: &[PartText]) -> (QuestionReply, Vec<Evidence>) {
-        let reply = prompt::read_question(&self.passage, parts);
-        let found = reply
-            .place
-            .clone()
-            .map_or(Vec::new(), |place| evidence(&self.document, &self.shown, place, None));
-        (reply, found)
+    /// The passages that an answer rests on, the best first: those that share most words with it, and where
+    /// it is short with the question. None of an answer that the document does not say.
+    pub fn evidence(&self, answer: &str) -> Vec<Evidence> {
+        if prompt::is_not_said(answer) {
+            return Vec::new();
+        }
+        let mut point = words(answer);
+        if point.len() < ANSWER_WORDS_FEW {
+            point.extend(content_words(&self.question));
+        }
+        let chunks = slice::from_ref(&self.shown);
+        let sentences = Sentences::new(chunks, &sentences_of(chunks, 0..1));
+        let places = sentences.supporting(&point.join(" ")).into_iter();
+        places
+            .flat_map(|(_, place)| evidence(&self.document, &self.shown, place, Some(LEXICAL)))
+            .collect()
     }
+
+    /// The figures and names of an answer that stand neither in what was shown nor in the question.
+    pub fn unsupported(&self, answer: &str) -> Vec<String> {
+        let known = format!("{}\n\n{}", self.shown.text, self.question);
+        Ground::new(&known, None).check(answer, None).1
+    }
+}
+
+/// The words of a question that say what is asked for.
+fn content_words(question: &str) -> impl Iterator<Item = String> {
+    words(question).into_iter().filter(|word| !FUNCTION_WORDS.contains(&word.as_str()))
 }
 
 /// The clauses to show: the document's first ones, then the best ranked with their neighbours, for as long
@@ -89,8 +114,7 @@ fn choose(
     budget: usize,
     counter: &dyn TokenCounter,
 ) -> BTreeSet<usize> {
-    let asked = words(question).into_iter().filter(|word| !FUNCTION_WORDS.contains(&word.as_str()));
-    let phrases = asked.map(|word| match word.chars().count() {
+    let phrases = content_words(question).map(|word| match word.chars().count() {
         // Other forms of a longer word count too: "terminate", "terminated", "terminates".
         5.. => format!("{}*", word.trim_end_matches(['s', 'e', 'd'])),
         _ => word,
@@ -196,21 +220,41 @@ mod tests {
         assert!(ToyCounter.count(text) <= 200, "{text}");
         assert!(text.starts_with("LEASE between"), "the opening is shown: {text}");
         assert!(text.contains("9. Termination.\nEither party may"), "under its heading: {text}");
-        // A quote of what is shown has its place in the document.
-        let request = inquiry.request(1, question, 50);
-        let at = request.document.find(asked).expect("it is shown");
-        let part = |text: &str, place| PartText { text: text.into(), place, margin_milli: None };
-        let place = Some(at..at + asked.len());
-        let quote = part(asked, place);
-        let mut parts = vec![part("By notice.", None), part("\nQuote: \"", None), quote];
-        assert_eq!(inquiry.read(&parts).1, [], "the quote may still grow");
-        parts.push(part("\"", None));
-        let (reply, evidence) = inquiry.read(&parts);
-        assert_eq!(reply.answer, "By notice.");
-        let [found] = &evidence[..] else { panic!("one passage: {evidence:?}") };
-        let page = &inquiry.document.pages[0].verbatim;
-        assert_eq!(&page[found.start as usize..found.end as usize], found.quote);
-        assert!(found.quote.starts_with("Either party may terminate"), "{found:?}");
+        assert!(inquiry.request(1, 50).document.contains(asked));
+        // What the answer rests on has its place in the document.
+        for answer in ["By notice.", "Each party may terminate the lease upon ninety days' notice."]
+        {
+            let evidence = inquiry.evidence(answer);
+            let [found] = &evidence[..] else { panic!("one passage: {evidence:?}") };
+            let page = &inquiry.document.pages[0].verbatim;
+            assert_eq!(&page[found.start as usize..found.end as usize], found.quote);
+            assert_eq!(found.quote, asked);
+        }
+    }
+
+    #[test]
+    fn an_answer_rests_on_the_sentence_that_says_it_and_not_on_a_heading_or_nothing() {
+        let blocks = [
+            (Role::Heading(1), "LEASE between Harbour Mills Ltd and Mary Poe"),
+            (Role::Heading(1), "3. Security Deposit."),
+            (Role::Paragraph, "Landlord holds $15,000.00 as the deposit of Tenant."),
+            (Role::Paragraph, FILLER),
+        ];
+        let question = "How much is the security deposit?";
+        let inquiry = Inquiry::new(document(&[&blocks]), question, 200, &ToyCounter).unwrap();
+        let quotes = |answer: &str| -> Vec<String> {
+            inquiry.evidence(answer).into_iter().map(|found| found.quote).collect()
+        };
+        let answer = "The deposit that the landlord holds is $15,000.00.";
+        assert_eq!(quotes(answer), ["Landlord holds $15,000.00 as the deposit of Tenant."]);
+        assert_eq!(quotes("$15,000.00.")[0], "Landlord holds $15,000.00 as the deposit of Tenant.");
+        assert_eq!(quotes("The document does not say."), Vec::<String>::new());
+        assert_eq!(
+            quotes("The security deposit is not specified in the document."),
+            Vec::<String>::new()
+        );
+        assert_eq!(inquiry.unsupported(answer), Vec::<String>::new());
+        assert_eq!(inquiry.unsupported("The deposit is $25,000.00."), ["$25,000.00"]);
     }
 
     #[test]

@@ -256,7 +256,14 @@ pub(super) fn answer_end(sheet: &AnswerSheet) -> String {
         let _ = writeln!(text, "page {}{}: “{quote}”", one.page, clause.unwrap_or_default());
     }
     if sheet.evidence.is_empty() {
-        text.push_str("(Nothing in the document is quoted for this.)\n");
+        text.push_str("(No passage of the document is found for this.)\n");
+    }
+    if !sheet.unsupported.is_empty() {
+        let named = sheet.unsupported.join(", ");
+        let _ = writeln!(
+            text,
+            "(Not in the text that the model was shown: {named}. Look for yourself.)"
+        );
     }
     if !sheet.whole {
         text.push_str("(The answer breaks off: it reached its limit.)\n");

@@ -19,7 +19,7 @@ use crate::chunk::Chunk;
 pub use crate::engine::{Form, Part, Request, Sampling};
 use crate::jobs::{Aspect, Field, FieldType, Task, TaskKind};
 
-pub use question::{QuestionReply, ask_question, question_texts, read_question};
+pub use question::{ask_question, is_not_said, question_texts, read_question};
 pub use reply::{CheckReply, FieldReply, Found, read_check, read_field, read_line};
 
 /// Version of the rules that make prompts out of tasks and chunks, and of the forms of answers. A

@@ -15,7 +15,7 @@ use crate::base::limits::{ANSWER_TOKENS_DEFAULT, CONTEXT_TOKENS_DEFAULT, MEMORY_
 use crate::base::{Completion, Limits, Stop, TokenCounter};
 use crate::engine::{Engine, Settings};
 use crate::jobs::{self, Ocr, Plan};
-use crate::prompt::question_texts;
+use crate::prompt::{question_texts, read_question};
 
 /// Tokens that a chat template puts around the texts of a question: more than any known one takes.
 const TEMPLATE_TOKENS: usize = 64;
@@ -83,8 +83,10 @@ pub struct AnswerSheet {
     pub question: String,
     /// In the model's words.
     pub answer: String,
-    /// The passage that it rests on; empty where the model gives none.
+    /// The passages that it rests on; empty where none shares enough words with it.
     pub evidence: Vec<Evidence>,
+    /// Figures and names of the answer that the model was not shown.
+    pub unsupported: Vec<String>,
     /// The answer has its end; else it reached its limit of tokens, or the model could not go on.
     pub whole: bool,
     /// Of a document longer than the context: clauses that were shown, and all of them.
@@ -128,15 +130,16 @@ pub fn ask(
         .ok_or_else(|| unusable("the question leaves no room for the document in the context"))?;
     let inquiry = Inquiry::new(document, &options.question, budget, counter.as_ref())
         .ok_or_else(|| unusable("there is no text in it"))?;
-    let request = inquiry.request(0, &options.question, ANSWER_TOKENS_DEFAULT);
+    let request = inquiry.request(0, ANSWER_TOKENS_DEFAULT);
     engine.submit(request).map_err(|error| unusable(&error.to_string()))?;
-    let completion = follow(&mut engine, &inquiry, progress, on)?;
-    let (reply, evidence) = inquiry.read(&completion.parts);
+    let completion = follow(&mut engine, progress, on)?;
+    let answer = read_question(&completion.parts);
     let shown = inquiry.ranked.map(|(clauses, of)| Shown { clauses, of });
     Ok(AnswerSheet {
         question: options.question.clone(),
-        answer: reply.answer,
-        evidence,
+        answer: answer.to_owned(),
+        evidence: inquiry.evidence(answer),
+        unsupported: inquiry.unsupported(answer),
         whole: completion.stop == Stop::End,
         shown,
         prompt_tokens: completion.prompt_tokens,
@@ -156,7 +159,6 @@ fn budget(engine: &Engine, question: &str, counter: &dyn TokenCounter) -> Option
 /// Steps until the answer is there, and tells what is new of it.
 fn follow(
     engine: &mut Engine,
-    inquiry: &Inquiry,
     progress: &Progress,
     on: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> Result<Completion, Broken> {
@@ -173,10 +175,10 @@ fn follow(
         } else {
             progress.finish();
         }
-        let answer = inquiry.read(&parts).0.answer;
+        let answer = read_question(&parts);
         // The end may be half a character.
-        let is_over = completion.is_some() || parts.len() > 1;
-        let sure = if is_over { &answer } else { answer.trim_end_matches('\u{fffd}') };
+        let is_over = completion.is_some();
+        let sure = if is_over { answer } else { answer.trim_end_matches('\u{fffd}') };
         if let Some(words) = sure.get(told..).filter(|words| !words.is_empty()) {
             told = sure.len();
             on(words)
