@@ -8,6 +8,7 @@ mod disk;
 mod format;
 pub mod limits;
 mod outcome;
+mod plain;
 mod span;
 mod warned;
 
@@ -18,6 +19,7 @@ pub use disk::{Appender, Disk, RealDisk, replace_file};
 pub use format::Format;
 pub use limits::Limits;
 pub use outcome::Outcome;
+pub use plain::{one_line, plain};
 pub use span::Span;
 pub use warned::{Warned, Warning};
 

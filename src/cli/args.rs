@@ -321,10 +321,11 @@ pub(super) struct ReviewArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// An output folder
+    /// An output folder, or a record
     pub(super) a: PathBuf,
-    /// Another one: of another night, or another model's
-    pub(super) b: PathBuf,
+    /// Another one: of another night, or another model's. Without it each answer is compared with the one that it
+    /// took the place of, where the job keeps these (keep_superseded = true)
+    pub(super) b: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

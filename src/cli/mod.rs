@@ -22,7 +22,7 @@ use self::args::{
 };
 use self::exit::Exit;
 use crate::audit::{Actor, LogError, Report, Verdict};
-use crate::base::{Clock, Disk, Limits, RealDisk, SystemClock};
+use crate::base::{Clock, Disk, Limits, RealDisk, SystemClock, one_line, plain};
 use crate::jobs::{self, ModelOverride, Plan};
 use crate::run::{
     self, Broken, Choice, Progress, Purpose, Redo, StopFlag, Tools, Transcript, View, Wanted,
@@ -137,7 +137,7 @@ impl Failure {
         let message = match self {
             _ if exit == Exit::Done => return exit,
             Failure::Plan(error) => error.report(colour()),
-            Failure::Broken(error) => format!("error: {error}"),
+            Failure::Broken(error) => plain(&format!("error: {error}")).into_owned(),
             Failure::Output(error) => format!("error: standard output: {error}"),
         };
         // Where standard error is closed there is nobody to tell.
@@ -351,7 +351,7 @@ fn ask(args: &AskArgs, style: Style) -> Result<Exit, Failure> {
         if json {
             return Ok(());
         }
-        write!(out, "{words}")?;
+        write!(out, "{}", plain(words))?;
         out.flush()
     })?;
     match style {
@@ -388,7 +388,8 @@ fn text(args: &TextArgs, style: Style) -> Result<Exit, Failure> {
     out.flush()?;
     for warning in &text.warnings {
         // Warnings go beside the text, not into it; a closed standard error loses only them.
-        let _ = writeln!(io::stderr().lock(), "warning: {}: {warning}", args.file.display());
+        let line = format!("warning: {}: {warning}", args.file.display());
+        let _ = writeln!(io::stderr().lock(), "{}", one_line(&line));
     }
     Ok(if text.is_whole() { Exit::Done } else { Exit::Incomplete })
 }
@@ -527,7 +528,7 @@ fn report(args: &JobsFile, style: Style) -> Result<Exit, Failure> {
 }
 
 fn diff(args: &DiffArgs, style: Style) -> Result<Exit, Failure> {
-    let sheet = run::diff(&args.a, &args.b)?;
+    let sheet = run::diff(&args.a, args.b.as_deref())?;
     match style {
         Style::Json => print_json(&sheet)?,
         Style::Text => write!(io::stdout().lock(), "{}", sheet.table())?,

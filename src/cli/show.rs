@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::audit::{
     Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Step, Verdict, Witnessed,
 };
+use crate::base::one_line;
 use crate::run::{
     self, AnswerSheet, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure,
     ModelSheet, NightOf, PerplexitySheet, ReplaySheet, ReviewSheet,
@@ -59,11 +60,14 @@ pub(super) fn report(report: &Report) -> String {
     let _ = writeln!(
         text,
         "log of {}: {} entries, {} runs, {} of them cut off",
-        report.origin, report.entries, report.runs, report.cut_off
+        one_line(&report.origin),
+        report.entries,
+        report.runs,
+        report.cut_off
     );
     let _ = writeln!(text, "root {}", report.root);
     if let Some(bad) = &report.first_bad {
-        let _ = writeln!(text, "first bad entry: {bad}");
+        let _ = writeln!(text, "first bad entry: {}", one_line(&bad.to_string()));
     }
     if let Some(torn) = &report.torn {
         let _ =
@@ -130,7 +134,7 @@ pub(super) fn report(report: &Report) -> String {
     for (what, files) in lists.into_iter().filter(|(_, files)| !files.is_empty()) {
         let _ = writeln!(text, "{what}: {}", files.len());
         for file in files.iter().take(NAMED_MAX) {
-            let _ = writeln!(text, "  {file}");
+            let _ = writeln!(text, "  {}", one_line(file));
         }
         if files.len() > NAMED_MAX {
             let _ =
@@ -176,7 +180,7 @@ pub(super) fn proof(proof: &Proof, folder: &Path) -> String {
     let Proof { seq, size, bytes, files } = proof;
     format!(
         "entry {seq} of {size}, proof of {bytes} bytes, {}\n{} says how to check it\n",
-        files.join(", "),
+        one_line(&files.join(", ")),
         folder.join("READ-ME.md").display()
     )
 }
@@ -196,9 +200,9 @@ pub(super) fn review(sheet: &ReviewSheet) -> String {
 pub(super) fn erased(erased: &[Erasure]) -> String {
     let mut text = String::new();
     for Erasure { path, files, .. } in erased {
-        let _ = writeln!(text, "erased: {path}");
+        let _ = writeln!(text, "erased: {}", one_line(path));
         for file in files {
-            let _ = writeln!(text, "            {file}");
+            let _ = writeln!(text, "            {}", one_line(file));
         }
     }
     text.push_str(
@@ -229,7 +233,7 @@ pub(super) fn replay(sheet: &ReplaySheet) -> String {
     text.push('\n');
     for one in &sheet.replayed {
         let word = if one.differences.is_empty() { "identical" } else { "differs" };
-        let _ = writeln!(text, "{word:<12}{}", one.path);
+        let _ = writeln!(text, "{word:<12}{}", one_line(&one.path));
         for difference in &one.differences {
             let Difference { what, logged, found, first } = difference;
             let _ = writeln!(text, "            {what}: logged {logged}, now {found}");
@@ -242,7 +246,7 @@ pub(super) fn replay(sheet: &ReplaySheet) -> String {
         let _ = writeln!(text, "not replayable: {}", sheet.not_replayable.len());
     }
     for one in sheet.not_replayable.iter().take(NAMED_MAX) {
-        let _ = writeln!(text, "  {}: {}", one.path, one.reason);
+        let _ = writeln!(text, "  {}: {}", one_line(&one.path), one_line(&one.reason));
     }
     text
 }

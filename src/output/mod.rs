@@ -17,4 +17,4 @@ pub use report::{NightFacts, PageText, PageTexts, Report, Reported};
 pub use review::{Mark, Reviewed, read_review};
 pub use rows::{PartFile, RowsForm};
 pub use table::{Row, TableFiles};
-pub use writer::{LAST_RUN, OutputError, Writer, WrittenFile, rendered};
+pub use writer::{LAST_RUN, OutputError, SUPERSEDED, Writer, WrittenFile, rendered};

@@ -22,7 +22,7 @@ pub(super) const TEMPORARY: &str = ".nightclerk-tmp";
 pub(super) const STATE_FOLDER: &str = ".nightclerk";
 
 /// Below the output folder: earlier outputs that a job keeps, by path and the entry that names them.
-const SUPERSEDED: &str = ".nightclerk/superseded";
+pub const SUPERSEDED: &str = ".nightclerk/superseded";
 
 /// The closing facts of the last run, below the output folder.
 pub const LAST_RUN: &str = "last-run.json";

@@ -11,7 +11,7 @@ use super::erase::Erasure;
 use super::pace::Measured;
 use super::progress::minutes;
 use crate::audit::Counts;
-use crate::base::{DocId, Outcome};
+use crate::base::{DocId, Outcome, one_line};
 use crate::intake::Source;
 
 /// Documents listed one by one up to this many; beyond, only those that a person must look at.
@@ -137,8 +137,8 @@ impl Closing {
             self.documents.iter().filter(quiet).collect()
         };
         for end in listed {
-            let place = format!("{}/{}/{}", end.job, end.root, end.path);
-            let _ = match end.reason.as_str() {
+            let place = format!("{}/{}/{}", end.job, end.root, one_line(&end.path));
+            let _ = match one_line(&end.reason).as_ref() {
                 "" => writeln!(text, "{:<12}{place}", end.outcome),
                 reason => writeln!(text, "{:<12}{place}\n            {reason}", end.outcome),
             };
@@ -170,7 +170,7 @@ impl Closing {
             );
         }
         for Erasure { path, reason, .. } in &self.erased {
-            let _ = writeln!(text, "erased: {path}: {reason}");
+            let _ = writeln!(text, "erased: {}: {}", one_line(path), one_line(reason));
         }
         for table in &self.kept {
             let _ = writeln!(text, "{table} was edited by a person and is left as it is");

@@ -12,8 +12,8 @@ use serde_json::Value;
 use walkdir::WalkDir;
 
 use super::Broken;
-use crate::base::Digest;
-use crate::output::{AnsweredRow, AnsweredRows};
+use crate::base::{Digest, one_line};
+use crate::output::{AnsweredRow, AnsweredRows, SUPERSEDED};
 
 /// A value is shown up to here; `--format json` has it whole.
 const SHOWN_CHARS_MAX: usize = 160;
@@ -80,16 +80,29 @@ pub struct Change {
     pub b: Value,
 }
 
-/// Compares the records below two output folders.
+/// A record, and the table that its document's rows were answered into.
+struct Written {
+    record: Value,
+    table: Option<PathBuf>,
+}
+
+/// Compares the records below two output folders; with one, the last that it keeps of earlier records with those
+/// that took their place. Two files are two records.
 ///
 /// # Errors
 /// `Usage` where a folder holds no records, `Disk` where it cannot be read.
-pub fn diff(a: &Path, b: &Path) -> Result<DiffSheet, Broken> {
-    let (below_a, below_b) = (a, b);
-    let (a, mut b) = (records(a)?, records(b)?);
+pub fn diff(a: &Path, b: Option<&Path>) -> Result<DiffSheet, Broken> {
+    let (a, mut b) = match b {
+        Some(b) => (records(a)?, records(b)?),
+        None => {
+            let (before, mut now) = (superseded(a)?, records(a)?);
+            now.retain(|document, _| before.contains_key(document));
+            (before, now)
+        }
+    };
     let mut sheet = DiffSheet::default();
-    for (document, a) in a {
-        let Some(b) = b.remove(&document) else {
+    for (document, Written { record: a, table: table_a }) in a {
+        let Some(Written { record: b, table: table_b }) = b.remove(&document) else {
             sheet.only_a.push(document);
             continue;
         };
@@ -98,7 +111,7 @@ pub fn diff(a: &Path, b: &Path) -> Result<DiffSheet, Broken> {
         }
         let changes = changes(&a, &b);
         let input_changed = a["source"]["sha256"] != b["source"]["sha256"];
-        let rows = match (table_of(below_a, &a), table_of(below_b, &b)) {
+        let rows = match (table_a, table_b) {
             (Some(a), Some(b)) => {
                 rows_diff(AnsweredRows::open(&a)?, AnsweredRows::open(&b)?, input_changed)?
             }
@@ -122,8 +135,13 @@ pub fn diff(a: &Path, b: &Path) -> Result<DiffSheet, Broken> {
     Ok(sheet)
 }
 
-/// Every record below `folder`, by job, root and path.
-fn records(folder: &Path) -> Result<BTreeMap<String, Value>, Broken> {
+/// Every record below `folder`, by job, root and path; or the one record that it is.
+fn records(folder: &Path) -> Result<BTreeMap<String, Written>, Broken> {
+    if folder.is_file() {
+        let found = record(folder)?.into_iter();
+        let one = |(document, record)| (document, Written { record, table: None });
+        return Ok(found.map(one).collect());
+    }
     let mut found = BTreeMap::new();
     let is_record = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
@@ -135,17 +153,52 @@ fn records(folder: &Path) -> Result<BTreeMap<String, Value>, Broken> {
         {
             continue;
         }
-        let bytes = fs::read(entry.path()).map_err(|error| Broken::disk(entry.path(), &error))?;
-        let record: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let part = |key: &str| record["source"][key].as_str();
-        if let (Some(job), Some(root), Some(path)) = (part("job"), part("root"), part("path")) {
-            found.insert(format!("{job}/{root}/{path}"), record);
+        if let Some((document, record)) = record(entry.path())? {
+            let table = table_of(&record).map(|table| folder.join(table));
+            found.insert(document, Written { record, table });
         }
     }
     match found.is_empty() {
         true => Err(Broken::Usage(format!("{}: no records below this folder", folder.display()))),
         false => Ok(found),
     }
+}
+
+/// The last record of each document that another took the place of, by job, root and path.
+fn superseded(output: &Path) -> Result<BTreeMap<String, Written>, Broken> {
+    let folder = output.join(SUPERSEDED);
+    let mut found: BTreeMap<String, (u64, Written)> = BTreeMap::new();
+    for entry in WalkDir::new(&folder).into_iter().filter(|_| folder.is_dir()) {
+        let entry = entry.map_err(|error| Broken::disk(&folder, &error.into()))?;
+        let seq = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+        let Some(seq) = seq.filter(|_| entry.file_type().is_file()) else { continue };
+        let Some((document, record)) = record(entry.path())? else { continue };
+        if found.get(&document).is_none_or(|(last, _)| *last < seq) {
+            // A table that the next answer wrote alike is not kept twice.
+            let table = table_of(&record).map(|table| {
+                let kept = folder.join(table).join(seq.to_string());
+                if kept.is_file() { kept } else { output.join(table) }
+            });
+            found.insert(document, (seq, Written { record, table }));
+        }
+    }
+    if found.is_empty() {
+        let place = output.display();
+        let why = "no earlier answer is kept; a job keeps them with keep_superseded = true";
+        return Err(Broken::Usage(format!("{place}: {why}")));
+    }
+    Ok(found.into_iter().map(|(document, (_, written))| (document, written)).collect())
+}
+
+/// Job, root and path of the record in a file, and the record; none where the file holds none.
+fn record(file: &Path) -> Result<Option<(String, Value)>, Broken> {
+    let bytes = fs::read(file).map_err(|error| Broken::disk(file, &error))?;
+    let record: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let part = |key: &str| record["source"][key].as_str();
+    let (Some(job), Some(root), Some(path)) = (part("job"), part("root"), part("path")) else {
+        return Ok(None);
+    };
+    Ok(Some((format!("{job}/{root}/{path}"), record)))
 }
 
 fn changes(a: &Value, b: &Value) -> Vec<Change> {
@@ -166,9 +219,9 @@ fn changes(a: &Value, b: &Value) -> Vec<Change> {
     changes
 }
 
-/// The table that a document's rows were answered into.
-fn table_of(folder: &Path, record: &Value) -> Option<PathBuf> {
-    record["rows"]["table"].as_str().map(|table| folder.join(table))
+/// Where below the output folder the table is that a document's rows were answered into.
+fn table_of(record: &Value) -> Option<&str> {
+    record["rows"]["table"].as_str()
 }
 
 /// Compares the answers of two tables. Rows of the same input go by their place, in little memory; those of a
@@ -260,12 +313,12 @@ impl DiffSheet {
         let mut text = String::new();
         for (mark, documents) in [("- ", &self.only_a), ("+ ", &self.only_b)] {
             for document in documents {
-                let _ = writeln!(text, "{mark}{document}");
+                let _ = writeln!(text, "{mark}{}", one_line(document));
             }
         }
         for ChangedDocument { document, input_changed, changes, rows } in &self.changed {
             let input = if *input_changed { " (the input changed)" } else { "" };
-            let _ = writeln!(text, "{document}{input}");
+            let _ = writeln!(text, "{}{input}", one_line(document));
             write_changes(&mut text, changes);
             for ChangedRow { row, changes } in rows.changed.iter().take(SHOWN_ROWS_MAX) {
                 let _ = writeln!(text, "  row {row}");
@@ -314,8 +367,9 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
+    let text = one_line(&text);
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        None => text,
+        None => text.into_owned(),
         Some((at, _)) => format!("{} […]", &text[..at]),
     }
 }

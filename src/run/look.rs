@@ -21,7 +21,7 @@ use super::{Broken, STATE_FOLDER, model, pipeline};
 use crate::assemble::{MadeWith, Work};
 use crate::audit::{Done, Ledger, LogError, RunFacts};
 use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
-use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning};
+use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning, one_line};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
 use crate::extract::{self, Document, Layer, Mark, Options, Page, PageState, View};
@@ -341,7 +341,7 @@ impl PlanSheet {
         for document in &self.documents {
             let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens, .. } =
                 document;
-            let _ = write!(text, "{state:<12}{job}/{root}/{path}");
+            let _ = write!(text, "{state:<12}{job}/{root}/{}", one_line(path));
             let _ = match (reason.as_str(), *pages) {
                 ("", 0) => writeln!(text),
                 ("", _) => {
@@ -358,7 +358,7 @@ impl PlanSheet {
                         ": {pages} pages{pictures}, {chunks} chunks, {tokens} tokens{time}{late}"
                     )
                 }
-                (reason, _) => writeln!(text, ": {reason}"),
+                (reason, _) => writeln!(text, ": {}", one_line(reason)),
             };
         }
         let tokens = match self.tokens {
@@ -463,7 +463,7 @@ impl StatusSheet {
             let _ = writeln!(text, "{count:>6} {outcome}");
         }
         for Waiting { path, outcome, reason, attempts } in &self.waiting {
-            let _ = writeln!(text, "{outcome:<12}{path}: {reason}");
+            let _ = writeln!(text, "{outcome:<12}{}: {}", one_line(path), one_line(reason));
             let _ = match attempts {
                 Some(Attempts { made, max }) if *made < u64::from(*max) => {
                     writeln!(

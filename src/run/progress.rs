@@ -14,7 +14,7 @@ use serde_json::json;
 use super::closing::DocumentEnd;
 use super::metrics::Metrics;
 use crate::audit::Counts;
-use crate::base::{Clock, Outcome};
+use crate::base::{Clock, Outcome, one_line};
 
 /// Lines for a person are so far apart at least, those for programs and the file of metrics, and what is
 /// drawn on a screen.
@@ -249,7 +249,7 @@ impl Progress {
 
     fn line(&self, message: &str) {
         // Nobody may be listening any more; the night goes on.
-        let _ = writeln!(io::stderr().lock(), "{} {message}", self.now());
+        let _ = writeln!(io::stderr().lock(), "{} {}", self.now(), one_line(message));
     }
 }
 
@@ -403,7 +403,7 @@ impl Screen {
         }
         // A name may hold what moves a cursor.
         let line = format!("{:<11} {} {}", end.outcome, end.path, end.reason);
-        recent.push_back(line.replace(char::is_control, "\u{fffd}"));
+        recent.push_back(one_line(&line).into_owned());
     }
 
     fn standing(&self, sight: &Sight, end: Option<String>) {

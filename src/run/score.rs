@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Broken;
 use crate::assemble::{LabelledRows, Labels, RowKey, Score, Scores};
-use crate::base::RealDisk;
+use crate::base::{RealDisk, one_line};
 use crate::jobs::Plan;
 use crate::output::{AnsweredRows, Writer};
 
@@ -45,7 +45,7 @@ impl ScoreSheet {
             let _ = writeln!(out, "{} labelled row(s) were answered", self.rows);
         }
         for name in &self.missing {
-            let _ = writeln!(out, "no record: {name}");
+            let _ = writeln!(out, "no record: {}", one_line(name));
         }
         out
     }

@@ -207,6 +207,37 @@ fn two_nights_are_compared_field_by_field() {
 }
 
 #[test]
+fn an_answer_is_compared_with_the_one_that_it_took_the_place_of() {
+    let folder = office("diff-superseded", 2);
+    folder.write("jobs.toml", folder.read("jobs.toml") + "keep_superseded = true\n");
+    run(&folder, &[]);
+    let none = ask(&folder, &["diff", "out"]);
+    assert_eq!(none.status.code(), Some(1), "{}", told(&none));
+    assert!(told(&none).contains("keep_superseded = true"), "{}", told(&none));
+    let name = "in/01/lease 1.txt";
+    for day in ["7", "8"] {
+        folder.write(name, folder.read(name).replace(" March 2024", &format!("{day} March 2024")));
+        run(&folder, &[]);
+    }
+    let changed = said(&folder, &["diff", "out"]);
+    assert!(
+        changed.starts_with("contracts/inbox/01/lease 1.txt (the input changed)\n"),
+        "{changed}"
+    );
+    let last = "0 same, 1 changed, 0 only in the first, 0 only in the second\n";
+    assert!(changed.ends_with(last), "{changed}");
+    // By path: the first answer against the second, and against itself.
+    let record = "contracts/inbox/01/lease 1.txt.json";
+    let kept = folder.files();
+    let kept = kept.iter().filter(|name| name.contains(&format!("superseded/{record}/")));
+    let kept: Vec<&str> = kept.map(String::as_str).collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(said(&folder, &["diff", kept[0], kept[1]]).contains("(the input changed)"));
+    assert!(said(&folder, &["diff", kept[0], kept[0]]).starts_with("1 same, 0 changed"));
+    assert!(said(&folder, &["diff", kept[0], &format!("out/{record}")]).contains("1 changed"));
+}
+
+#[test]
 fn a_new_folder_teaches_and_is_never_written_over() {
     let folder = Folder::new("init");
     let made = said(&folder, &["init", "clerk"]);

@@ -53,6 +53,37 @@ fn without_moves(text: &str) -> String {
     plain + rest
 }
 
+/// A name that clears the screen, writes a line of its own and turns the order of what is read.
+#[test]
+fn a_documents_name_cannot_write_on_the_terminal() {
+    let folder = office("escapes", 1);
+    let name = "a\u{1b}[2J\u{9b}H\nVERIFIED: all\r\u{202e}fdp.txt";
+    folder.write(&format!("in/00/{name}"), "This lease is made on 3 March 2024.\n");
+    folder.write(&format!("in/00/{name}.png"), b"\x89PNG\r\n\x1a\n0000");
+    let mut said = Vec::new();
+    let mut tell = |args: &[&str]| {
+        let output = nightclerk(folder.path(), args).output().unwrap();
+        said.push(told(&output));
+    };
+    tell(&["plan"]);
+    tell(&["run"]);
+    tell(&["status"]);
+    Command::new("cp").args(["-r", "out", "before"]).current_dir(folder.path()).status().unwrap();
+    folder.write(&format!("out/{name}"), "");
+    folder.write("jobs.toml", folder.read("jobs.toml") + "keep_superseded = true\n");
+    tell(&["run", "--redo", "all"]);
+    tell(&["verify"]);
+    tell(&["prove", name]);
+    tell(&["erase", name]);
+    tell(&["diff", "before", "out"]);
+    assert!(said.iter().filter(|said| said.contains("fdp.txt")).count() > 6, "{said:#?}");
+    for said in said {
+        let unfit = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!said.contains(unfit), "{said:?}");
+        assert!(!said.lines().any(|line| line.starts_with("VERIFIED: all")), "{said}");
+    }
+}
+
 #[test]
 fn a_terminal_gets_one_screen_without_colours_that_fits_its_columns() {
     let folder = office("screen", 3);
