@@ -68,6 +68,9 @@ pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the log that are parsed at once when it is read: enough work for every core.
 pub const LOG_READ_BYTES: usize = 2 << 20;
 
+/// Rows, or characters, that a reader may tell of one sheet: more than any file holds, and sums of them fit.
+pub const SURVEYED_MAX: u64 = 1 << 40;
+
 /// Entries of each map that `verify` holds in memory, the rest in temporary files: some 50 MB, whatever the
 /// size of the log. Few offices have as many documents.
 pub const VERIFY_ENTRIES_MAX: usize = 1 << 15;
@@ -86,6 +89,9 @@ pub const CLOCK_STEPS_NAMED_MAX: usize = 1000;
 
 /// A signed note: three lines, the log's two or three signatures, and room for a hundred witnesses.
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;
+
+/// A file of a stick that is read whole: consistency proofs from 50,000 checkpoints.
+pub const BROUGHT_BYTES_MAX: u64 = 64 << 20;
 
 /// jobs.toml and task files: a person writes them.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{Document, Hidden, Role};
 use super::pages::Pages;
 use super::{Refusal, RefusalKind, csv, encoding, sheet, table};
-use crate::base::limits::{ROW_BYTES_MAX, ROWS_PIECE_BYTES, ROWS_PIECE_MAX};
+use crate::base::limits::{ROW_BYTES_MAX, ROWS_PIECE_BYTES, ROWS_PIECE_MAX, SURVEYED_MAX};
 use crate::base::{Format, Limits, Warned, Warning};
 
 /// Rows of a table that are looked at to find the one that names the columns.
@@ -56,6 +56,16 @@ impl Survey {
     /// Rows of all sheets.
     pub fn rows(&self) -> u64 {
         self.sheets.iter().map(|sheet| sheet.rows).sum()
+    }
+
+    /// What is wrong with a survey that another process made, or nothing. What passes can be added up.
+    pub fn unsound(&self, limits: &Limits) -> Option<String> {
+        let is_sound = |sheet: &SheetSurvey| sheet.rows.max(sheet.characters) <= SURVEYED_MAX;
+        if self.sheets.len() > limits.pages_max || !self.sheets.iter().all(is_sound) {
+            return Some("a table larger than any".to_owned());
+        }
+        let readable = self.rows() > 0 && self.delimiter.is_ascii();
+        (!readable).then(|| "a table without rows".to_owned())
     }
 }
 
@@ -534,6 +544,26 @@ mod tests {
             let all = from(text.as_bytes(), 0).expect("rows").rows;
             prop_assert_eq!(in_pieces(text.as_bytes(), rows_max), (all, true));
         }
+    }
+
+    #[test]
+    fn what_a_hostile_reader_says_of_a_table_can_be_added_up() {
+        let limits = Limits::default();
+        let sheet = |rows, characters| SheetSurvey {
+            name: String::new(),
+            columns: Vec::new(),
+            rows,
+            characters,
+            hidden: Vec::new(),
+        };
+        let told = |sheets| Survey { sheets, delimiter: ',', unread: Vec::new() }.unsound(&limits);
+        assert_eq!(told(vec![sheet(2, 9)]), None);
+        assert!(told(vec![sheet(0, 0)]).is_some());
+        assert!(told(vec![sheet(1 << 63, 9), sheet((1 << 63) + 1, 9)]).is_some());
+        assert!(told(vec![sheet(1, u64::MAX), sheet(1, 9)]).is_some());
+        let most = vec![sheet(SURVEYED_MAX, SURVEYED_MAX); limits.pages_max];
+        assert_eq!(told(most.clone()), None);
+        assert!(told([most, vec![sheet(1, 1)]].concat()).is_some());
     }
 
     #[test]

@@ -226,10 +226,7 @@ pub(super) fn survey(
 ) -> Result<Reading<Warned<Survey>>, String> {
     let input = intake::open(source)?;
     let task = Task::Survey { format: source.format, member: place(source) };
-    let fault = |found: &Warned<Survey>| {
-        let none = found.output.rows() == 0 || !found.output.delimiter.is_ascii();
-        none.then(|| "a table without rows".to_owned())
-    };
+    let fault = |found: &Warned<Survey>| found.output.unsound(limits);
     Ok(reading(ask(&mut server.server, input, task, limits), fault))
 }
 
