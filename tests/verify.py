@@ -21,6 +21,7 @@ LINE_MAX = 32768
 NOTE_MAX = 16384
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 8
+PARSED_DEPTH_MAX = 127
 RESERVED = {
     "config_change", "egress_attempt", "key_rotate",
 }
@@ -158,22 +159,29 @@ def canonical(value, depth=1):
     raise Bad("canonical", "a value that the format does not use")
 
 
-def finite(text):
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
+def finite(text, kind=float):
+    if float(text) in (float("inf"), float("-inf")):
         raise ValueError("number out of range")
-    return value
+    return kind(text)
 
 
 def no_constant(text):
     raise ValueError(text)
 
 
+def depth(value):
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if items is None else 1 + max(map(depth, items), default=0)
+
+
 def parse(line):
     """The JSON object in a line (bytes, without LF)."""
     try:
         text = line.decode("utf-8")
-        value = json.loads(text, parse_float=finite, parse_constant=no_constant)
+        integer = lambda text: finite(text, int)
+        value = json.loads(text, parse_float=finite, parse_int=integer, parse_constant=no_constant)
+        if depth(value) > PARSED_DEPTH_MAX:
+            raise ValueError("nested too deep")
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no character
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from None
@@ -656,7 +664,10 @@ def verify_log(state, watch=None):
 def verify_note(state, chain, watch):
     name = "%d.note" % chain.tree.size
     try:
-        with open(os.path.join(state, "checkpoints", name), "rb") as file:
+        file = os.path.join(state, "checkpoints", name)
+        if not os.path.isfile(file):
+            raise Bad("note", "not a file")
+        with open(file, "rb") as file:
             note = chain.check_note(file.read(NOTE_MAX + 1))
         if watch:
             watch.note(chain, note)
@@ -666,10 +677,10 @@ def verify_note(state, chain, watch):
 
 
 def lines_of(file):
-    """Number, bytes and end of each line."""
+    """Number, bytes and end of each line; of a longer one than there may be its beginning."""
     end = 0
     with open(file, "rb") as opened:
-        for number, line in enumerate(opened, 1):
+        for number, line in enumerate(iter(lambda: opened.readline(LINE_MAX + 1), b""), 1):
             end += len(line)
             yield number, line, end
 
@@ -677,12 +688,15 @@ def lines_of(file):
 def verify_entries(state, chain, notes, watch):
     """(first bad entry or None, torn bytes)"""
     folder = os.path.join(state, "log")
-    names = sorted(n for n in os.listdir(folder) if re.fullmatch(r"[0-9]{6}\.jsonl", n))
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = sorted(n for n in names if re.fullmatch(r"[0-9]{6}\.jsonl", n))
     for index, name in enumerate(names):
         if int(name[:6]) != index + 1:
             missing = "%06d.jsonl" % (index + 1)
             return (chain.tree.size, missing, 1, "segment", missing + " is missing"), 0
         file, is_last = os.path.join(folder, name), index + 1 == len(names)
+        if not os.path.isfile(file):
+            return (chain.tree.size, name, 1, "segment", "not a file"), 0
         length = os.path.getsize(file)
         if not length and not is_last:
             return (chain.tree.size, name, 1, "segment", "an empty segment"), 0
@@ -763,6 +777,19 @@ def unpinned(chain, pin, watch):
 
 # Section 8.
 
+def digest_of(file):
+    digest = hashlib.sha256()
+    with open(file, "rb") as opened:
+        for part in iter(lambda: opened.read(1 << 20), b""):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def one_line(name):
+    """A name as it may stand on a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
 def superseded(state):
     """Earlier outputs that are kept: paths by seq."""
     root, kept = os.path.join(state, "superseded"), {}
@@ -779,8 +806,7 @@ def verify_superseded(watch, state, output):
     for seq, paths in sorted(watch.superseded.items()):
         for path in paths:
             file = os.path.join(state, "superseded", path, str(seq))
-            with open(file, "rb") as opened:
-                digest = sha256(opened.read()).hex()
+            digest = digest_of(file) if os.path.isfile(file) else None
             if (seq, path, digest) not in watch.named:
                 found.append(("changed", os.path.relpath(file, output).replace(os.sep, "/")))
     return found
@@ -794,11 +820,8 @@ def verify_files(chain, state, output):
         if not os.path.lexists(file):
             found.append(("missing", path))
             continue
-        same = False
-        if os.path.isfile(file) and not os.path.islink(file):
-            with open(file, "rb") as opened:
-                same = sha256(opened.read()).hex() == digest
-        if not same:
+        plain = os.path.isfile(file) and not os.path.islink(file)
+        if not plain or digest_of(file) != digest:
             found.append(("changed", path))
     for folder, folders, files in os.walk(output):
         if os.path.realpath(folder) == os.path.realpath(state):
@@ -862,14 +885,14 @@ def main(arguments):
     if chain.keys is not None and pin is None:
         print("key as the log names it, not known beforehand: " + chain.keys.log.text)
     if bad:
-        print("first bad entry: %d (%s line %d) [%s] %s" % bad)
+        print(one_line("first bad entry: %d (%s line %d) [%s] %s" % bad))
     if torn:
         print("torn tail: %d bytes" % torn)
     found = []
     if len(arguments) == 2:
         found = verify_files(chain, *arguments) + verify_superseded(watch, *arguments)
     for what, path in found:
-        print("%s: %s" % (what, path))
+        print("%s: %s" % (what, one_line(path)))
     return 0 if word == "ok" and not found else 1
 
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use super::proof::Forest;
 use super::segments;
 use super::tree;
 use super::verify::LEAVES_FILE;
+use crate::base::limits::BROUGHT_BYTES_MAX;
 use crate::base::{Digest, Disk, base64};
 
 pub(super) const NOTE_FILE: &str = "checkpoint.note";
@@ -51,8 +53,7 @@ pub fn export(log: &mut Log, folder: &Path) -> Result<Exported, LogError> {
     log.sign_rest()?;
     let (size, root) = (log.size(), log.root());
     let mut leaves = Vec::with_capacity(size as usize);
-    segments::each_line(log.state(), |_, line| leaves.push(tree::leaf(line)))?;
-    leaves.truncate(size as usize);
+    segments::each_line(log.state(), size, |_, line| leaves.push(tree::leaf(line)))?;
     let genesis = leaves.first().copied();
     let flat: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.0).collect();
     let forest = Forest::of(leaves);
@@ -99,8 +100,7 @@ fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
 
 fn own_note(log: &Log, size: u64) -> Result<Note, LogError> {
     let path = log.state().join(segments::CHECKPOINT_FOLDER).join(segments::note_name(size));
-    let bytes = segments::read_note(log.state(), size);
-    let bytes = bytes.map_err(LogError::io(&path, "cannot read the checkpoint"))?;
+    let bytes = segments::read_note(log.state(), size)?.unwrap_or_default();
     Note::parse(&bytes).map_err(|why| LogError::Bundle { path, why: why.into() })
 }
 
@@ -127,7 +127,7 @@ pub fn import(log: &Log, folder: &Path, witnesses: &[Vkey]) -> Result<Vec<Import
     if own.text != brought.text {
         return Err(refused("the checkpoint is not one of this log".into()));
     }
-    let lines = fs::read_to_string(&path).map_err(LogError::io(&path, "cannot read"))?;
+    let lines = read_brought(&path)?.unwrap_or_default();
     let brought = lines
         .lines()
         .try_fold(brought, |note, line| note.with_line(&format!("{line}\n")))
@@ -154,6 +154,22 @@ pub fn import(log: &Log, folder: &Path, witnesses: &[Vkey]) -> Result<Vec<Import
 
 /// Reads a note of a bundle.
 pub(super) fn read_note(path: &Path) -> Result<Note, LogError> {
-    let bytes = fs::read(path).map_err(LogError::io(path, "cannot read"))?;
-    Note::parse(&bytes).map_err(|why| LogError::Bundle { path: path.into(), why: why.into() })
+    let refused = |why: &str| LogError::Bundle { path: path.into(), why: why.into() };
+    let text = read_brought(path)?.ok_or_else(|| refused("it is not there"))?;
+    Note::parse(text.as_bytes()).map_err(refused)
+}
+
+/// The text of a file of a stick, which another machine has written that need not be trusted: no link, which would
+/// lead to what is this machine's, no pipe, nothing without end. None where there is nothing.
+pub(super) fn read_brought(path: &Path) -> Result<Option<String>, LogError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LogError::io(path, "cannot read")(error)),
+        Ok(found) if !found.is_file() || found.len() > BROUGHT_BYTES_MAX => {
+            let why = format!("it is not a file of at most {} MiB", BROUGHT_BYTES_MAX >> 20);
+            return Err(LogError::Bundle { path: path.into(), why });
+        }
+        Ok(_) => {}
+    }
+    fs::read_to_string(path).map(Some).map_err(LogError::io(path, "cannot read"))
 }

@@ -125,9 +125,10 @@ impl Done {
     /// Whether its files stand under `output` with the digests logged.
     pub fn is_intact(&self, output: &Path) -> bool {
         self.outputs.iter().all(|file| {
-            let open = std::fs::File::open(output.join(&file.path));
-            let found = open.and_then(|mut open| Digest::of_reader(&mut open));
-            found.is_ok_and(|(digest, _)| digest == file.sha256)
+            let Ok(Some(mut open)) = segments::open_file(&output.join(&file.path)) else {
+                return false;
+            };
+            Digest::of_reader(&mut open).is_ok_and(|(digest, _)| digest == file.sha256)
         })
     }
 }

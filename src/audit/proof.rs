@@ -1,8 +1,51 @@
 //! Proofs over the tree of RFC 6962: made from all leaves, checked from a few hashes (RFC 9162 sections
 //! 2.1.3 and 2.1.4).
 
-use super::tree::node;
+use std::ops::Range;
+
+use super::tree::{Tree, node};
 use crate::base::Digest;
+
+/// The way of one leaf up to the root, made from leaves that come one by one: some 64 hashes at most.
+pub struct Inclusion {
+    /// Its siblings from the leaf up: which leaves they are the roots over, and those of them that came.
+    siblings: Vec<(Range<u64>, Tree)>,
+    /// The next leaf's index.
+    next: u64,
+}
+
+impl Inclusion {
+    /// Of leaf `index` among the first `size` leaves.
+    pub fn of(index: u64, size: u64) -> Inclusion {
+        let (mut siblings, mut from, mut to) = (Vec::new(), 0, size);
+        while to - from > 1 {
+            let half = from + half(to - from);
+            if index < half {
+                siblings.push((half..to, Tree::default()));
+                to = half;
+            } else {
+                siblings.push((from..half, Tree::default()));
+                from = half;
+            }
+        }
+        siblings.reverse();
+        Inclusion { siblings, next: 0 }
+    }
+
+    /// Takes in the next leaf, by its hash.
+    pub fn push(&mut self, leaf: Digest) {
+        let next = self.next;
+        if let Some((_, tree)) = self.siblings.iter_mut().find(|(range, _)| range.contains(&next)) {
+            tree.push(leaf);
+        }
+        self.next += 1;
+    }
+
+    /// The siblings' hashes, from the leaf up; all leaves must have come.
+    pub fn path(&self) -> Vec<Digest> {
+        self.siblings.iter().map(|(_, tree)| tree.root()).collect()
+    }
+}
 
 /// Every perfect subtree of a log's tree: about 64 bytes an entry.
 pub struct Forest {
@@ -30,23 +73,6 @@ impl Forest {
         }
         let half = from + half(count);
         node(&self.root(from, half), &self.root(half, to))
-    }
-
-    /// The siblings of leaf `index` on its way up to the root of the first `size` leaves.
-    pub fn inclusion(&self, index: u64, size: u64) -> Vec<Digest> {
-        let (mut path, mut from, mut to) = (Vec::new(), 0, size);
-        while to - from > 1 {
-            let half = from + half(to - from);
-            if index < half {
-                path.push(self.root(half, to));
-                to = half;
-            } else {
-                path.push(self.root(from, half));
-                from = half;
-            }
-        }
-        path.reverse();
-        path
     }
 
     /// What shows that the first `old` leaves (at least one) are the beginning of the first `new`.
@@ -156,11 +182,12 @@ mod tests {
     #[test]
     fn every_inclusion_up_to_70_is_proven_and_no_other_place_is() {
         let (leaves, roots) = leaves(70);
-        let forest = Forest::of(leaves.clone());
         for size in 1..=70 {
             let root = &roots[size as usize];
             for index in 0..size {
-                let path = forest.inclusion(index, size);
+                let mut inclusion = Inclusion::of(index, size);
+                leaves.iter().for_each(|&leaf| inclusion.push(leaf));
+                let path = inclusion.path();
                 let leaf = leaves[index as usize];
                 for place in 0..=size {
                     assert_eq!(includes(leaf, place, size, &path, root), place == index);

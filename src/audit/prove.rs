@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::error::LogError;
 use super::event::{Event, OutputFile};
+use super::ledger::Ledger;
 use super::line::Entry;
 use super::note::Note;
-use super::proof::Forest;
+use super::proof::Inclusion;
+use super::rules::Chain;
 use super::segments::{self, Watch};
 use super::tree;
+use crate::base::limits::VERIFY_ENTRIES_MAX;
 use crate::base::{Digest, Disk, DocId, base64};
 
 /// What a folder proves.
@@ -24,47 +27,61 @@ pub struct Proof {
     pub size: u64,
     /// Bytes of entry, path and checkpoint together.
     pub bytes: u64,
-    /// Output files of the document that are in the folder.
+    /// Output files of the document, where they are in the folder.
     pub files: Vec<String>,
 }
 
-/// Writes the proof of the last entry that answers `doc` (else of the last that gives it an outcome).
+/// Where the document's own files stand in the folder: its name is anything, also that of one of the others.
+const FILES_FOLDER: &str = "files";
+
+/// Writes the proof of the last entry that answers the document that `which` chooses (else of the last that
+/// gives it an outcome).
 ///
 /// # Errors
 /// `Bundle` where the log does not have it, has not signed it, or a file is not as logged; `Broken` or
-/// `Unfit` where the log does not hold; `Io`.
-pub fn prove(
+/// `Unfit` where the log does not hold; `Io`; what `which` says.
+pub fn prove<E: From<LogError>>(
     disk: &dyn Disk,
     state: &Path,
     output: &Path,
-    doc: &DocId,
+    which: impl FnOnce(&Ledger) -> Result<DocId, E>,
+    folder: &Path,
+) -> Result<Proof, E> {
+    let walk =
+        segments::walk(state, &Watch { entries_max: VERIFY_ENTRIES_MAX, ..Watch::default() })?;
+    if let Some(bad) = walk.bad {
+        return Err(bad.refusal().into());
+    }
+    let doc = which(walk.chain.ledger())?;
+    Ok(write(disk, state, output, (&walk.chain, &doc), folder)?)
+}
+
+fn write(
+    disk: &dyn Disk,
+    state: &Path,
+    output: &Path,
+    (chain, doc): (&Chain, &DocId),
     folder: &Path,
 ) -> Result<Proof, LogError> {
     let refused = |why: &str| LogError::Bundle { path: folder.into(), why: why.into() };
-    let walk = segments::walk(state, &Watch::default())?;
-    if let Some(bad) = walk.bad {
-        return Err(bad.refusal());
-    }
-    let known = walk.chain.ledger().doc(doc);
+    let known = chain.ledger().doc(doc);
     let last = known.as_ref().and_then(|doc| doc.last.as_ref()).map(|last| last.seq);
     let seq = known.as_ref().and_then(|doc| doc.done.as_ref()).map(|done| done.seq).or(last);
     let seq = seq.ok_or_else(|| refused("the log gives this document no outcome"))?;
-    let (size, key) = match walk.chain.signing().log_key() {
-        Some(key) if walk.chain.signing().signed() > seq => (walk.chain.signing().signed(), key),
+    let (size, key) = match chain.signing().log_key() {
+        Some(key) if chain.signing().signed() > seq => (chain.signing().signed(), key),
         _ => return Err(refused("no checkpoint covers its entry yet; the next run signs it")),
     };
 
-    let (mut leaves, mut line) = (Vec::new(), Vec::new());
-    segments::each_line(state, |at, bytes| {
-        leaves.push(tree::leaf(bytes));
+    let (mut inclusion, mut line) = (Inclusion::of(seq, size), Vec::new());
+    segments::each_line(state, size, |at, bytes| {
+        inclusion.push(tree::leaf(bytes));
         if at == seq {
             line = bytes.to_vec();
         }
     })?;
-    leaves.truncate(size as usize);
-    let path = Forest::of(leaves).inclusion(seq, size);
-    let note =
-        segments::read_note(state, size).map_err(LogError::io(state, "cannot read a note"))?;
+    let path = inclusion.path();
+    let note = segments::read_note(state, size)?.unwrap_or_default();
     let note = Note::parse(&note).map_err(refused)?;
     let signature = note.verified(key).map_err(refused)?;
     let proof = tlog_proof(seq, &path, &note);
@@ -73,7 +90,7 @@ pub fn prove(
     let sums: String =
         files.iter().map(|(name, digest, _)| format!("{digest}  {name}\n")).collect();
     let public = key.pem();
-    let page = instructions(seq, size, walk.chain.origin());
+    let page = instructions(seq, size, chain.origin());
     let fixed: [(&str, &[u8]); 7] = [
         ("entry.json", &line),
         ("proof.tlog-proof", proof.as_bytes()),
@@ -83,7 +100,9 @@ pub fn prove(
         ("files.sha256", sums.as_bytes()),
         ("READ-ME.md", page.as_bytes()),
     ];
-    disk.create_folder(folder).map_err(LogError::io(folder, "cannot make the folder"))?;
+    for folder in [folder, &folder.join(FILES_FOLDER)] {
+        disk.create_folder(folder).map_err(LogError::io(folder, "cannot make the folder"))?;
+    }
     let own = files.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice()));
     for (name, bytes) in fixed.into_iter().chain(own) {
         let path = folder.join(name);
@@ -102,7 +121,8 @@ fn tlog_proof(seq: u64, path: &[Digest], note: &Note) -> String {
     format!("{text}\n{note}")
 }
 
-/// The files that the entry names, under their last names; each is as logged.
+/// The files that the entry names, each as logged, under their last names: without what `sha256sum` would
+/// read otherwise in a list of names.
 fn files_of(
     line: &[u8],
     output: &Path,
@@ -121,8 +141,9 @@ fn files_of(
             let why = format!("{} is not as logged", path.display());
             return Err(LogError::Bundle { path: folder.into(), why });
         }
-        let name = file.path.rsplit('/').next().unwrap_or(&file.path).to_string();
-        Ok((name, file.sha256, bytes))
+        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+        let name = name.replace(|c: char| c.is_control() || c == '\\', "_");
+        Ok((format!("{FILES_FOLDER}/{name}"), file.sha256, bytes))
     };
     outputs.into_iter().map(read).collect()
 }

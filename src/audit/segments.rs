@@ -95,8 +95,7 @@ pub(super) fn walk(state: &Path, watch: &Watch) -> Result<Walk, LogError> {
             return Ok(walk);
         }
         let is_last = index + 1 == numbers.len();
-        walk_segment(&mut walk, &mut notes, &folder, number, is_last)
-            .map_err(LogError::io(&folder.join(segment_name(number)), "cannot read the log"))?;
+        walk_segment(&mut walk, &mut notes, &folder, number, is_last)?;
         if walk.bad.is_some() {
             return Ok(walk);
         }
@@ -121,7 +120,7 @@ struct Notes<'a> {
 
 impl Notes<'_> {
     /// Checks the note that ends at the last entry, if there is one.
-    fn pass(&mut self, walk: &mut Walk) -> io::Result<()> {
+    fn pass(&mut self, walk: &mut Walk) -> Result<(), LogError> {
         let size = walk.chain.size();
         if self.watch.sizes.contains(&size) {
             walk.roots.insert(size, walk.chain.root());
@@ -130,7 +129,11 @@ impl Notes<'_> {
             return Ok(());
         }
         self.next += 1;
-        let bytes = read_note(self.state, size)?;
+        let Some(bytes) = read_note(self.state, size)? else {
+            let message = format!("checkpoint {size}: {NO_FILE}");
+            walk.bad = Some(bad_note(&walk.chain, size, Breach { rule: "note", message }));
+            return Ok(());
+        };
         match walk.chain.check_note(&bytes) {
             Ok(head) => {
                 walk.chain.apply_note(head);
@@ -166,12 +169,29 @@ fn bad_note(chain: &Chain, size: u64, breach: Breach) -> BadEntry {
     BadEntry { seq, file: note_name(size), line: 1, rule, message: breach.message }
 }
 
-/// The bytes of the note over the first `size` entries, as far as a note may be long and one more.
-pub(super) fn read_note(state: &Path, size: u64) -> io::Result<Vec<u8>> {
+/// The bytes of the note over the first `size` entries, as far as a note may be long and one more; none where
+/// there is no file.
+pub(super) fn read_note(state: &Path, size: u64) -> Result<Option<Vec<u8>>, LogError> {
+    let path = state.join(CHECKPOINT_FOLDER).join(note_name(size));
     let mut bytes = Vec::new();
-    let file = File::open(state.join(CHECKPOINT_FOLDER).join(note_name(size)))?;
-    file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let read = open_file(&path).and_then(|file| match file {
+        Some(file) => file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map(Some),
+        None => Ok(None),
+    });
+    let read = read.map_err(LogError::io(&path, "cannot read the checkpoint"))?;
+    Ok(read.map(|_| bytes))
+}
+
+/// What is wrong with a name in the state folder that is a folder, a pipe or a device, or a link to nothing.
+const NO_FILE: &str = "it is not a file";
+
+/// The file at `path`; none where there is something else, which to read might never end, or nothing.
+pub(super) fn open_file(path: &Path) -> io::Result<Option<File>> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => File::open(path).map(Some),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(None),
+    }
 }
 
 /// Sizes of the notes, ascending.
@@ -189,7 +209,9 @@ pub(super) fn note_sizes(state: &Path) -> Result<Vec<u64>, LogError> {
 /// Names in a folder that are UTF-8; none where there is no folder.
 fn names(folder: &Path, doing: &'static str) -> Result<Vec<String>, LogError> {
     let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries.map_err(LogError::io(folder, doing))?,
     };
     let mut names = Vec::new();
@@ -201,30 +223,45 @@ fn names(folder: &Path, doing: &'static str) -> Result<Vec<String>, LogError> {
 
 /// Which log this is: `run` of its first entry; none where that cannot be read.
 pub(super) fn log_id(state: &Path) -> Option<RunId> {
-    let file = File::open(state.join(LOG_FOLDER).join(segment_name(1))).ok()?;
+    let file = open_file(&state.join(LOG_FOLDER).join(segment_name(1))).ok()??;
     let mut line = Vec::new();
     BufReader::new(file.take(LOG_LINE_BYTES_MAX as u64 + 1)).read_until(b'\n', &mut line).ok()?;
     Entry::from_line(line.strip_suffix(b"\n")?).ok().map(|entry| entry.run)
 }
 
-/// Calls `each` with the number and the bytes of every line of a log that was walked before.
-pub(super) fn each_line(state: &Path, mut each: impl FnMut(u64, &[u8])) -> Result<(), LogError> {
+/// Calls `each` with the number and the bytes of the first `count` lines of a log that was walked before; of
+/// fewer where the log has fewer, or one that is no line.
+pub(super) fn each_line(
+    state: &Path,
+    count: u64,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<(), LogError> {
     let folder = state.join(LOG_FOLDER);
     let mut seq = 0;
     for number in segment_numbers(&folder)? {
         let path = folder.join(segment_name(number));
         let error = |source| LogError::io(&path, "cannot read the log")(source);
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(&path).map_err(error)?);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).map_err(error)? > 0 {
-            if let Some(line) = line.strip_suffix(b"\n") {
-                each(seq, line);
+        let Some(file) = open_file(&path).map_err(error)? else { return Ok(()) };
+        let mut reader = BufReader::with_capacity(1 << 18, file);
+        while seq < count {
+            let line = read_line(&mut reader).map_err(error)?;
+            match line.split_last() {
+                Some((b'\n', line)) => each(seq, line),
+                Some(_) => return Ok(()),
+                None => break,
             }
             seq += 1;
-            line.clear();
         }
     }
     Ok(())
+}
+
+/// The next bytes up to an LF, but no more than one byte more than a line may have: longer ones are seen to be
+/// so. None at the end.
+fn read_line(reader: &mut BufReader<File>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.by_ref().take(LOG_LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Numbers of the files named like segments, ascending.
@@ -245,13 +282,19 @@ fn walk_segment(
     folder: &Path,
     number: u32,
     is_last: bool,
-) -> io::Result<()> {
+) -> Result<(), LogError> {
     let file = segment_name(number);
     let path = folder.join(&file);
-    let mut reader = BufReader::with_capacity(1 << 18, File::open(&path)?);
+    let error = |source| LogError::io(&path, "cannot read the log")(source);
+    let Some(opened) = open_file(&path).map_err(error)? else {
+        let (seq, rule) = (walk.chain.size(), "segment".into());
+        walk.bad = Some(BadEntry { seq, file, line: 1, rule, message: NO_FILE.into() });
+        return Ok(());
+    };
+    let mut reader = BufReader::with_capacity(1 << 18, opened);
     let (mut offset, mut line) = (0, 0);
     'segment: loop {
-        let lines = read_lines(&mut reader, is_last)?;
+        let lines = read_lines(&mut reader, is_last).map_err(error)?;
         if lines.is_empty() {
             break;
         }
@@ -272,7 +315,7 @@ fn walk_segment(
                     }
                 },
                 Err(LineError::Unreadable(_)) if at_end => {
-                    walk.torn = Some(Torn { path, file, offset, bytes });
+                    walk.torn = Some(Torn { path: path.clone(), file, offset, bytes });
                     break 'segment;
                 }
                 Err(error) => {
@@ -316,10 +359,8 @@ struct Line {
 fn read_lines(reader: &mut BufReader<File>, is_last: bool) -> io::Result<Vec<Line>> {
     let (mut lines, mut total) = (Vec::new(), 0);
     while total < LOG_READ_BYTES {
-        let mut bytes = Vec::new();
-        // By one byte more than a line may have: longer ones are seen to be so.
-        let limit = LOG_LINE_BYTES_MAX as u64 + 1;
-        if reader.by_ref().take(limit).read_until(b'\n', &mut bytes)? == 0 {
+        let bytes = read_line(reader)?;
+        if bytes.is_empty() {
             break;
         }
         total += bytes.len();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use walkdir::WalkDir;
 
 use super::error::{BadEntry, LogError};
 use super::event::{Event, OutputFile};
+use super::export::read_note;
 use super::keys::{KeyStore, known_log_key};
 use super::ledger::Ledger;
 use super::line::Entry;
-use super::note::{Checkpoint, NotAKey, Note, Vkey};
+use super::note::{Checkpoint, NotAKey, Vkey};
 use super::rules::{Chain, Step};
 use super::segments::{self, LOG_FOLDER, Walk, Watch};
 use super::tree::{self, Tree};
@@ -95,14 +97,15 @@ impl Known {
     /// Why it is none.
     pub fn read(path: &Path) -> Result<Known, String> {
         let path = if path.is_dir() { path.join("checkpoint.note") } else { path.into() };
-        let bytes = fs::read(&path).map_err(|error| error.to_string())?;
-        let note = Note::parse(&bytes)?;
+        let checkpoint = read_note(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|note| Ok(Checkpoint::parse(&note.text)?))?;
         let leaves = path.with_file_name(LEAVES_FILE);
-        Ok(Known {
-            checkpoint: Checkpoint::parse(&note.text)?,
-            leaves: leaves.is_file().then_some(leaves),
-            elsewhere: true,
-        })
+        let of_all = |found: fs::Metadata| {
+            found.is_file() && checkpoint.size.checked_mul(32) == Some(found.len())
+        };
+        let leaves = fs::symlink_metadata(&leaves).is_ok_and(of_all).then_some(leaves);
+        Ok(Known { checkpoint, leaves, elsewhere: true })
     }
 
     /// The last checkpoint that `key_dir` knows of the log under `state`.
@@ -303,7 +306,9 @@ pub fn verify(
     expectations: &Expectations,
 ) -> Result<Report, LogError> {
     let folder = state.join(LOG_FOLDER);
-    if !folder.is_dir() {
+    // With a checkpoint, here or kept elsewhere, a log that is gone is one that was cut off.
+    let expected = !expectations.known.is_empty() || !segments::note_sizes(state)?.is_empty();
+    if !folder.is_dir() && !expected {
         return Err(LogError::Missing { folder });
     }
     let sizes = expectations.known.iter().map(|known| known.checkpoint.size).chain([1]).collect();
@@ -365,7 +370,7 @@ pub fn verify(
         ranges: ranges(chain, anchored),
         files: {
             let mut files = check_files(chain.ledger(), state, output)?;
-            check_superseded(state, output, &mut files)?;
+            check_superseded(state, chain.size(), output, &mut files)?;
             files
         },
         first_bad: walk.bad,
@@ -422,9 +427,9 @@ fn first_different(
         return Ok(None);
     }
     let (mut equal, mut differs) = (0, false);
-    segments::each_line(state, |seq, line| {
+    segments::each_line(state, head.0, |seq, line| {
         differs |= leaves.get(seq as usize).is_some_and(|leaf| tree::leaf(line) != *leaf);
-        if !differs && seq < head.0 {
+        if !differs {
             equal = seq + 1;
         }
     })?;
@@ -482,12 +487,18 @@ fn gaps(begun: &[String], every: Duration, now: Timestamp) -> Vec<Gap> {
 /// Written without an entry of their own: made from what the log already vouches for.
 const UNLOGGED: [&str; 3] = ["last-run.json", "report.html", "report"];
 
+/// Whether nothing stands at a path, also for want of a folder that leads there.
+fn is_missing(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory) || error.raw_os_error() == Some(libc::ELOOP)
+}
+
 fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindings, LogError> {
     let mut findings = FileFindings::default();
     for (path, sha256) in ledger.outputs() {
         let file = output.join(&path);
         match fs::symlink_metadata(&file) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if is_missing(&e) => {
                 findings.missing.push(path);
                 continue;
             }
@@ -514,15 +525,21 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(|e| LogError::io(output, "cannot walk the outputs")(e.into()))?;
         let relative = entry.path().strip_prefix(output).unwrap_or(entry.path());
-        let path = relative.to_string_lossy();
+        // A name that is not UTF-8 is none of the log's, however it looks.
+        let Some(path) = relative.to_str() else {
+            if !entry.file_type().is_dir() {
+                findings.orphans.push(relative.to_string_lossy().into_owned());
+            }
+            continue;
+        };
         if entry.file_type().is_dir() {
-            if entry.path() == state || UNLOGGED.contains(&path.as_ref()) {
+            if entry.path() == state || UNLOGGED.contains(&path) {
                 entries.skip_current_dir();
             }
-        } else if kept.contains(path.as_ref()) {
-            findings.kept.push(path.into_owned());
-        } else if ledger.output(path.as_ref()).is_none() && !UNLOGGED.contains(&path.as_ref()) {
-            findings.orphans.push(path.into_owned());
+        } else if kept.contains(path) {
+            findings.kept.push(path.to_owned());
+        } else if ledger.output(path).is_none() && !UNLOGGED.contains(&path) {
+            findings.orphans.push(path.to_owned());
         }
     }
     findings.kept.sort_unstable();
@@ -530,9 +547,10 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
     Ok(findings)
 }
 
-/// Holds what jobs keep of earlier outputs against the entries that name them.
+/// Holds what jobs keep of earlier outputs against the first `entries` entries, which name them.
 fn check_superseded(
     state: &Path,
+    entries: u64,
     output: &Path,
     findings: &mut FileFindings,
 ) -> Result<(), LogError> {
@@ -541,7 +559,9 @@ fn check_superseded(
     for entry in WalkDir::new(&folder).into_iter().filter(|_| folder.is_dir()) {
         let entry = entry.map_err(|e| LogError::io(&folder, "cannot walk it")(e.into()))?;
         let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
-        let seq = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let name = entry.file_name().to_str();
+        let seq =
+            name.and_then(|name| name.parse().ok().filter(|seq: &u64| seq.to_string() == name));
         let of = path.parent().and_then(Path::to_str);
         if let (false, Some(seq), Some(of)) = (entry.file_type().is_dir(), seq, of) {
             kept.entry(seq).or_default().push(of.to_owned());
@@ -551,7 +571,7 @@ fn check_superseded(
         return Ok(());
     }
     let (mut unread, mut changed) = (None, Vec::new());
-    segments::each_line(state, |seq, line| {
+    segments::each_line(state, entries, |seq, line| {
         let Some(paths) = kept.remove(&seq) else { return };
         let outputs = match Entry::from_line(line) {
             Ok(Entry { event: Event::DocDone(done), .. }) => done.outputs,
@@ -559,9 +579,11 @@ fn check_superseded(
         };
         for of in paths {
             let file = folder.join(&of).join(seq.to_string());
-            let digest = fs::File::open(&file).and_then(|mut file| Digest::of_reader(&mut file));
-            match digest {
-                Ok((sha256, _)) if outputs.contains(&OutputFile { path: of, sha256 }) => {
+            let opened = segments::open_file(&file);
+            match opened
+                .and_then(|file| file.map(|mut file| Digest::of_reader(&mut file)).transpose())
+            {
+                Ok(Some((sha256, _))) if outputs.contains(&OutputFile { path: of, sha256 }) => {
                     findings.superseded += 1;
                 }
                 Ok(_) => changed.push(file),

@@ -2,14 +2,15 @@
 //! tlog-cosignature). It keeps its key and the heads in a folder of its own, and sees no entry of any log.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::error::LogError;
-use super::export::{COSIGNATURES_FILE, KEY_FILE, NOTE_FILE, PROOFS_FILE, fingerprint, read_note};
+use super::export::{
+    COSIGNATURES_FILE, KEY_FILE, NOTE_FILE, PROOFS_FILE, fingerprint, read_brought, read_note,
+};
 use super::keys::{open_random, seed};
 use super::note::{Checkpoint, Key, KeyKind, Note, Vkey};
 use super::proof::is_consistent;
@@ -83,8 +84,8 @@ impl Witness {
         let note = read_note(&path)?;
         let new = Checkpoint::parse(&note.text).map_err(|why| refused(why.into()))?;
         let place = self.folder.join(&Digest::of(new.origin.as_bytes()).to_string()[..32]);
-        let known = read_if_there(&place.join(KEY_FILE))?;
-        let brought = read_if_there(&bundle.join(KEY_FILE))?;
+        let known = read_brought(&place.join(KEY_FILE))?;
+        let brought = read_brought(&bundle.join(KEY_FILE))?;
         let pin: Pin = known
             .as_ref()
             .or(brought.as_ref())
@@ -96,7 +97,7 @@ impl Witness {
         }
         note.verified(&pin.key)
             .map_err(|why| refused(format!("the signature of the log's key {} {why}", pin.key)))?;
-        let head = match read_if_there(&place.join(NOTE_FILE))? {
+        let head = match read_brought(&place.join(NOTE_FILE))? {
             None => (0, Digest::of(b"")),
             Some(text) => {
                 let before = Note::parse(text.as_bytes())
@@ -151,11 +152,14 @@ impl Witness {
         keep().map_err(LogError::io(place, "cannot keep the head"))
     }
 
-    /// Adds the line to those of other witnesses; an earlier one of this witness is replaced.
+    /// Adds the line to those of other witnesses; an earlier one of this witness is replaced, and what is no
+    /// signature left out.
     fn answer(&self, path: &Path, line: &str) -> Result<(), LogError> {
         let own = format!("— {} ", self.key.vkey().name);
-        let others = read_if_there(path)?.unwrap_or_default();
-        let mut lines: Vec<&str> = others.lines().filter(|line| !line.starts_with(&own)).collect();
+        let others = read_brought(path)?.unwrap_or_default();
+        let is_signature = |line: &str| Note::parse(format!("-\n\n{line}\n").as_bytes()).is_ok();
+        let others = others.lines().filter(|line| !line.starts_with(&own) && is_signature(line));
+        let mut lines: Vec<&str> = others.collect();
         lines.push(line.trim_end());
         let text = lines.join("\n") + "\n";
         replace_file(self.disk.as_ref(), path, text.as_bytes())
@@ -163,17 +167,9 @@ impl Witness {
     }
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>, LogError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LogError::io(path, "cannot read")(error)),
-    }
-}
-
 /// The consistency proof from `old`, of a file of proofs; none where it has none.
 fn proof(path: &Path, old: u64) -> Result<Option<Vec<Digest>>, LogError> {
-    let text = read_if_there(path)?.unwrap_or_default();
+    let text = read_brought(path)?.unwrap_or_default();
     let head = format!("old {old}");
     let mut lines = text.lines().skip_while(|line| *line != head);
     if lines.next().is_none() {

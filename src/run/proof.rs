@@ -123,9 +123,8 @@ pub fn cosign(folder: &Path, bundle: &Path, clock: &dyn Clock) -> Result<Cosigne
 /// `Usage` where no document or more than one is named so; `Broken` where the log does not hold.
 pub fn prove(plan: &Plan, name: &str, folder: &Path) -> Result<Proof, Broken> {
     let state = plan.output.join(STATE_FOLDER);
-    let ledger = Ledger::read(&state)?;
-    let doc = named(&ledger, name).map_err(Broken::Usage)?;
-    Ok(audit::prove(&RealDisk, &state, &plan.output, &doc, folder)?)
+    let which = |ledger: &Ledger| named(ledger, name).map_err(Broken::Usage);
+    audit::prove(&RealDisk, &state, &plan.output, which, folder)
 }
 
 /// The one document that is named so.

@@ -628,6 +628,98 @@ fn segments_that_are_missing_or_empty_in_between_are_found_by_both() {
     }
 }
 
+/// Puts something at a path.
+type Put<'a> = &'a dyn Fn(&Path);
+
+/// What an opponent puts where the log or an earlier output stands: neither verifier waits for it, takes it into
+/// memory, or says nothing of the log.
+#[test]
+fn what_is_no_file_has_no_end_or_is_too_much_for_a_parser_is_found_by_both() {
+    let scratch = Scratch::new("no-file");
+    eventful(&scratch.0.join("whole"));
+    let (whole, signed) = (lines(&scratch.0.join("whole")), notes(&scratch.0.join("whole")));
+    let last = signed.keys().last().unwrap().clone();
+    let pipe = |path: &Path| {
+        let _ = fs::remove_file(path);
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let folder = |path: &Path| fs::create_dir(path).unwrap();
+    let link = |path: &Path| std::os::unix::fs::symlink("nowhere", path).unwrap();
+    let endless = |path: &Path| std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+    let sparse = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
+    let kept = |path: &Path| fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let end = |more: &'static str| {
+        move |path: &Path| {
+            let text = fs::read_to_string(path).unwrap();
+            let (before, last) = text.trim_end().rsplit_once('}').unwrap();
+            fs::write(path, format!("{before},\"zz\":{more}}}{last}\n")).unwrap();
+        }
+    };
+    let (huge, deep) =
+        ("9".repeat(400).leak(), format!("{0}{1}", "[".repeat(200), "]".repeat(200)));
+    let cases: [(&str, Put<'_>, &str); 12] = [
+        ("log/000001.jsonl", &pipe, "broken 0 000001.jsonl 1 segment"),
+        ("log/000002.jsonl", &pipe, "000002.jsonl 1 segment"),
+        ("log/000002.jsonl", &folder, "000002.jsonl 1 segment"),
+        ("log/000002.jsonl", &link, "000002.jsonl 1 segment"),
+        ("log/000002.jsonl", &endless, "000002.jsonl 1 segment"),
+        ("log/000002.jsonl", &sparse, "000002.jsonl 1 canonical"),
+        (&format!("checkpoints/{last}"), &pipe, " note "),
+        ("checkpoints/1.note", &pipe, "1.note 1 note"),
+        ("superseded/x/3", &|path| (kept(path), pipe(path)).0, "ok"),
+        ("superseded/x/+3", &|path| (kept(path), sparse(path)).0, "ok"),
+        // A number that no double holds and a list that no stack is sure to hold: no JSON.
+        ("log/000001.jsonl", &end(huge), "unfinished"),
+        ("log/000001.jsonl", &end(deep.leak()), "unfinished"),
+    ];
+    for (number, (place, put, expected)) in cases.into_iter().enumerate() {
+        let state = scratch.0.join(number.to_string());
+        write_signed(&state, &whole, &signed);
+        if expected == "unfinished" {
+            // Behind the last checkpoint, where a torn line may stand.
+            let more = whole.last().unwrap();
+            let path = state.join("log/000001.jsonl");
+            let text = fs::read(&path).unwrap();
+            fs::write(&path, [text, more.clone()].concat()).unwrap();
+        }
+        put(&state.join(place));
+        let theirs = python(&["--each", state.to_str().unwrap()]);
+        assert_eq!(theirs.trim(), in_pythons_words(&state), "{number}: {place}");
+        assert!(theirs.contains(expected), "{number}: {place}: {theirs}");
+    }
+    // What is kept of earlier outputs, by a verifier that looks at files.
+    let state = scratch.0.join("8");
+    let said = python(&[state.to_str().unwrap(); 2]);
+    assert!(said.contains("changed: superseded/x/3\n"), "{said}");
+    let found = verify(&state, &state, &Expectations::default()).unwrap();
+    assert_eq!(found.files.changed, ["superseded/x/3"]);
+}
+
+/// Where the folder of the outputs is a file, or the log is gone, both say what is missing.
+#[test]
+fn a_folder_that_was_taken_away_is_missing_and_no_error() {
+    let scratch = Scratch::new("gone");
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    let known = scratch.0.join("known.note");
+    let last = files_below(&state(&scratch.0).join("checkpoints"));
+    let size = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    fs::copy(last.iter().max_by_key(|path| size(path)).unwrap(), &known).unwrap();
+    let whole = report(&scratch.0);
+    fs::remove_dir_all(scratch.0.join("contracts")).unwrap();
+    fs::write(scratch.0.join("contracts"), "").unwrap();
+    let found = report(&scratch.0);
+    assert_eq!((found.verdict, found.files.missing.len() > 3), (Verdict::Ok, true), "{whole:?}");
+    fs::remove_dir_all(state(&scratch.0).join("log")).unwrap();
+    let expected =
+        Expectations { known: vec![Known::read(&known).unwrap()], ..Expectations::default() };
+    assert_eq!(report(&scratch.0).verdict, Verdict::Broken, "the checkpoints are still there");
+    fs::remove_dir_all(state(&scratch.0)).unwrap();
+    let found = verify(&state(&scratch.0), &scratch.0, &expected).unwrap();
+    assert_eq!(found.verdict, Verdict::Truncated);
+    let theirs = python(&["--known", known.to_str().unwrap(), state(&scratch.0).to_str().unwrap()]);
+    assert!(theirs.starts_with("truncated: 0 entries"), "{theirs}");
+}
+
 #[test]
 fn kinds_of_later_versions_are_passed_over_and_unknown_ones_are_not() {
     let scratch = Scratch::new("reserved");

@@ -166,6 +166,39 @@ fn a_witness_signs_what_is_consistent_and_nothing_else() {
     assert!(ends(&folder, 1, &args).contains("signature of the log's key"));
 }
 
+/// A stick comes from a machine that the witness has no reason to trust: nothing of the witness's own gets on it,
+/// and nothing on it is waited for or read without end.
+#[test]
+fn a_stick_gets_nothing_out_of_a_witness() {
+    let folder = quiet("hostile-stick");
+    run(&folder, &[]);
+    ends(&folder, 0, &["checkpoint", "export", "stick"]);
+    ends(&folder, 0, &["witness", "init", "notary.example", "--dir", "notary"]);
+    let sign = ["witness", "sign", "stick", "--dir", "notary"];
+    let secret = folder.read("notary/witness.key");
+    let link = folder.path().join("stick/cosignatures.txt");
+    std::os::unix::fs::symlink("../notary/witness.key", &link).unwrap();
+    assert!(ends(&folder, 1, &sign).contains("is not a file"));
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("../notary/witness.key"));
+    fs::remove_file(&link).unwrap();
+    // As a copy as well: what is no signature is not handed on.
+    folder.write("stick/cosignatures.txt", &secret);
+    ends(&folder, 0, &sign);
+    assert_eq!(folder.read("stick/cosignatures.txt").lines().count(), 1);
+    let note = folder.read("stick/checkpoint.note");
+    let path = folder.path().join("stick/checkpoint.note");
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(ends(&folder, 1, &sign).contains("is not a file"));
+    assert!(ends(&folder, 1, &["verify", "--known", "stick"]).contains("is not a file"));
+    fs::remove_file(&path).unwrap();
+    folder.write("stick/checkpoint.note", note);
+    let proofs = fs::File::create(folder.path().join("stick/log.vkey")).unwrap();
+    proofs.set_len(1 << 40).unwrap();
+    run(&folder, &[]);
+    assert!(ends(&folder, 1, &sign).contains("is not a file"));
+}
+
 /// The commands of the page, in order.
 fn commands(page: &str) -> Vec<String> {
     let blocks = page.split("```sh\n").skip(1);
@@ -205,7 +238,7 @@ fn one_record_is_proven_with_openssl_and_a_shell_and_shows_no_other() {
     for (name, from, to) in [
         ("entry.json", "\"attempt", "\"Attempt"),
         ("entry.json", "\"pages\":1", "\"pages\":2"),
-        ("lease 1.txt.md", "#", "##"),
+        ("files/lease 1.txt.md", "#", "##"),
         ("checkpoint.txt", "example.com", "example.org"),
         ("proof.tlog-proof", "\n\n", "\nAAAA\n\n"),
     ] {
@@ -219,4 +252,22 @@ fn one_record_is_proven_with_openssl_and_a_shell_and_shows_no_other() {
     }
     check_by_shell(&proof).unwrap();
     assert!(ends(&folder, 1, &["prove", "lease"]).contains("no document"));
+}
+
+/// A document may be called anything: also what files of a proof are called, or with the end of a line.
+#[test]
+fn a_documents_name_changes_nothing_in_its_proof() {
+    let folder = quiet("prove-names");
+    let names = ["entry", "READ-ME", "a\n0000  b\\c"];
+    for name in names {
+        folder.write(&format!("in/{name}"), "This lease is made on 3 March 2024.\n");
+    }
+    run(&folder, &[]);
+    for name in names {
+        let out = format!("proof of {}", name.len());
+        ends(&folder, 0, &["prove", name, "--out", &out]);
+        let said = check_by_shell(&folder.path().join(out)).unwrap();
+        assert_eq!(said.matches(": OK\n").count(), 2, "{said}");
+        assert!(said.ends_with("in the log\n"), "{said}");
+    }
 }
