@@ -55,7 +55,7 @@ use crate::base::{Format, Limits, Warned};
 /// 4: hidden text, forms, ruled tables, columns, accents and right-to-left text of PDF; hyphens of the typesetter.
 /// 5: footnotes of PDF after the text of their page; vertical columns as paragraphs; characters of composite
 ///    fonts that Adobe's collections know; no space for a line end between Chinese or Japanese characters.
-pub const TEXT_RULES: u32 = 5;
+pub const TEXT_RULES: u32 = 6;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -244,7 +244,8 @@ fn is_left_out(c: char) -> bool {
         || (c.is_control() && !c.is_whitespace())
 }
 
-fn ligature(c: char) -> Option<&'static str> {
+/// The letters that the ligature `c` is drawn for.
+pub(super) fn ligature(c: char) -> Option<&'static str> {
     Some(match c {
         '\u{FB00}' => "ff",
         '\u{FB01}' => "fi",

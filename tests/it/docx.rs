@@ -319,6 +319,35 @@ fn changed_cells_notes_fields_and_formulas_follow_the_view() {
 }
 
 #[test]
+fn changed_properties_rows_and_merges_follow_the_view() {
+    let run = |properties: &str, text: &str| {
+        format!("<q:r><q:rPr>{properties}</q:rPr><q:t xml:space='preserve'>{text}</q:t></q:r>")
+    };
+    let row = |mark: &str, cells: &[(&str, &str)]| {
+        let cells = cells.iter().map(|(properties, text)| {
+            format!("<q:tc><q:tcPr>{properties}</q:tcPr>{}</q:tc>", p(text))
+        });
+        format!("<q:tr><q:trPr>{mark}</q:trPr>{}</q:tr>", cells.collect::<String>())
+    };
+    let body = format!(
+        "<q:p>{}{}</q:p><q:tbl>{}{}{}</q:tbl>",
+        run("<q:vanish/><q:rPrChange q:author='A'><q:rPr/></q:rPrChange>", "was seen"),
+        run("<q:rPrChange q:author='A'><q:rPr><q:vanish/></q:rPr></q:rPrChange>", "is seen"),
+        row("", &[("", "Term"), ("", "a year")]),
+        row("<q:ins q:author='A'/><q:del q:author='B'/>", &[("", "came"), ("", "and went")]),
+        row(
+            "",
+            &[
+                ("<q:vMerge/><q:tcPrChange q:author='A'><q:tcPr/></q:tcPrChange>", "Fee"),
+                ("", "ten")
+            ]
+        ),
+    );
+    assert_eq!(text_of(&body, View::Accepted), "is seen\nTerm\ta year\n\tten");
+    assert_eq!(text_of(&body, View::Original), "was seen\nTerm\ta year\nFee\tten");
+}
+
+#[test]
 fn fields_print_their_result_across_paragraphs_and_nests() {
     let mark = |kind: &str| format!("<q:r><q:fldChar q:fldCharType='{kind}'/></q:r>");
     let code = |code: &str| format!("<q:r><q:instrText>{code}</q:instrText></q:r>");

@@ -16,16 +16,29 @@ struct Made<'a> {
     page: &'a str,
     catalog: &'a str,
     objects: &'a [&'a str],
+    /// The page, and others among `objects`.
+    kids: &'a str,
 }
 
-const PLAIN: Made<'_> =
-    Made { content: "", fonts: "", resources: "", page: "", catalog: "", objects: &[] };
+const PLAIN: Made<'_> = Made {
+    content: "",
+    fonts: "",
+    resources: "",
+    page: "",
+    catalog: "",
+    objects: &[],
+    kids: "3 0 R",
+};
 
 impl Made<'_> {
     fn bytes(&self) -> Vec<u8> {
         let mut objects = vec![
             format!("<< /Type /Catalog /Pages 2 0 R {} >>", self.catalog),
-            "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
+            format!(
+                "<< /Type /Pages /Kids [{}] /Count {} >>",
+                self.kids,
+                self.kids.matches('R').count()
+            ),
             format!(
                 "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R \
                  /Resources << /Font << /F1 5 0 R {} >> {} >> {} >>",
@@ -127,6 +140,9 @@ fn text_that_is_clipped_away_is_hidden() {
     assert_eq!(hidden(&page), [], "inside of the clip");
     let page = letter(&format!("q 0 0 10 10 re W n 20 20 10 10 re W n {} Q", text(500, ORDER)));
     assert_eq!(hidden(&page), [(ORDER, "clipped away")], "two clips that do not meet");
+    let page = letter(&format!("q 85 490 400 30 re W n {} Q", text(500, "12.0 Inventory")));
+    assert_eq!(hidden(&page), [], "the edge goes through a word");
+    assert!(page.verbatim.ends_with("12.0 Inventory"), "{}", page.verbatim);
 }
 
 #[test]
@@ -514,19 +530,46 @@ fn bitmaps_that_tex_names_by_their_codes_are_characters() {
         format!(
             "<< /Type /Font /Subtype /Type3 /FontBBox [0 0 750 750] /FontMatrix [0.001 0 0 0.001 0 0] \
              /Encoding << /Type /Encoding /Differences [{names}] >> /FirstChar 36 /LastChar 37 \
-             /Widths [600 600] /CharProcs << /a36 7 0 R /other 7 0 R >> >>"
+             /Widths [600 600] /CharProcs << /a36 7 0 R /a246 7 0 R /other 7 0 R >> >>"
         )
     };
     let glyph = stream("", "600 0 0 0 500 500 d1 0 0 500 500 re f");
-    let content = text(700, "The fee is")
-        + "BT /T 12 Tf 134 700 Td <24> Tj ET\n"
-        + "BT /F1 12 Tf 142 700 Td (7.) Tj ET";
-    for (names, read) in
-        [("36 /a36 37 /.notdef", "The fee is $7."), ("36 /other", "The fee is \u{fffd}7.")]
-    {
+    for (names, code, read) in [
+        ("36 /a36 37 /.notdef", "24", "The fee is $7."),
+        ("36 /other", "24", "The fee is \u{fffd}7."),
+        ("246 /a246", "F6", "The fee is ö 7."),
+    ] {
+        let content = text(700, "The fee is")
+            + &format!("BT /T 12 Tf 134 700 Td <{code}> Tj ET\n")
+            + "BT /F1 12 Tf 142 700 Td (7.) Tj ET";
         let objects = [font(names), glyph.clone()];
         let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
         let page = Made { content: &content, fonts: "/T 6 0 R", objects: &objects, ..PLAIN }.page();
         assert_eq!(page.verbatim, read);
     }
+}
+
+#[test]
+fn a_ligature_is_read_as_its_letters() {
+    let font = "<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding << /Type /Encoding \
+                /BaseEncoding /WinAnsiEncoding /Differences [1 /fi 2 /ffl] >> >>";
+    let content = "BT /L 12 Tf 72 700 Td (Of\\001ce wa\\002e \\001nal) Tj ET";
+    let page = Made { content, fonts: "/L 6 0 R", objects: &[font], ..PLAIN }.page();
+    assert_eq!(page.verbatim, "Office waffle final");
+}
+
+#[test]
+fn footnotes_stand_over_the_number_of_the_page() {
+    let content = text(720, "The fee is due monthly1 and covers all that")
+        + &text(706, "the Supplier does for the Customer in that month.")
+        + "BT /F1 8 Tf 72 120 Td (1 In advance, on the first working day.) Tj ET\n"
+        + &text(40, "- 7 -");
+    let other = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R \
+                 /Resources << /Font << /F1 5 0 R >> >> >>";
+    let pages =
+        Made { content: &content, objects: &[other, other], kids: "3 0 R 6 0 R 7 0 R", ..PLAIN };
+    let mut read = pages.read();
+    let page = read.output.pages.remove(1);
+    let roles: Vec<Role> = page.blocks.iter().map(|block| block.role).collect();
+    assert_eq!(roles, [Role::Paragraph, Role::Note, Role::PageFooter], "{}", page.verbatim);
 }

@@ -220,7 +220,7 @@ impl<'a> Story<'a> {
         if self.context.view == View::Redline && self.changes.iter().any(Change::takes_away) {
             return self.end_uncounted();
         }
-        if toggle(mark, "vanish") == Some(true) {
+        if toggle(self.properties_in_view(mark), "vanish") == Some(true) {
             // A hidden mark, such as Word's style separator, prints the next paragraph in the same
             // line; a paragraph that is hidden whole is not there and has no number.
             if !self.line.text.trim().is_empty() && self.line.lead.is_none() {
@@ -232,11 +232,13 @@ impl<'a> Story<'a> {
         self.end_paragraph(Some(properties));
     }
 
-    /// `w:pPr`, or what it was before its change.
+    /// The properties (`w:pPr`, `w:rPr`, …), or what they were before they were changed.
     fn properties_in_view<'p>(&self, properties: Option<&'p Element>) -> Option<&'p Element> {
-        match (self.context.view, properties.and_then(|p| p.child("pPrChange"))) {
-            (View::Original, Some(change)) => change.child("pPr"),
-            _ => properties,
+        let now = properties.filter(|_| self.context.view == View::Original);
+        let change = now.and_then(|now| Some((now.child(&format!("{}Change", now.name))?, now)));
+        match change {
+            Some((change, now)) => change.child(&now.name),
+            None => properties,
         }
     }
 
@@ -353,7 +355,7 @@ impl<'a> Story<'a> {
     }
 
     fn section(&mut self, section: &'a Element) {
-        let title_page = toggle(Some(section), "titlePg").unwrap_or(false);
+        let title_page = toggle(self.properties_in_view(Some(section)), "titlePg").unwrap_or(false);
         for element in section.elements().filter(|element| element.ns == Ns::Word) {
             let is_footer = match &*element.name {
                 "headerReference" => false,
@@ -396,22 +398,22 @@ impl<'a> Story<'a> {
     /// Returns whether the row is in this view.
     fn row(&mut self, row: &'a Element, may_be_header: bool) -> bool {
         let properties = row.child("trPr");
-        let change = self.change_in(properties, ["ins", "del"]);
-        if let Some(change) = change.as_ref().filter(|change| self.removes(change)) {
+        let changes = self.changes_in(properties, ["ins", "del"]);
+        if let Some(change) = changes.iter().find(|change| self.removes(change)) {
             self.dropped_content(change.clone(), |story| {
                 story.aside(|story| story.block_children_of_cells(row));
             });
             return false;
         }
         let depth = self.changes.len();
-        self.changes.extend(change);
+        self.changes.extend(changes);
         let mut elements = Vec::new();
         collect(row, "tc", &mut elements);
         let mut cells: Vec<Vec<Piece>> = Vec::new();
         for cell in elements {
             let properties = cell.child("tcPr");
-            let change = self.change_in(properties, ["cellIns", "cellDel"]);
-            if let Some(change) = change.as_ref().filter(|change| self.removes(change)) {
+            let changes = self.changes_in(properties, ["cellIns", "cellDel"]);
+            if let Some(change) = changes.iter().find(|change| self.removes(change)) {
                 self.dropped_content(change.clone(), |story| {
                     story.aside(|story| story.block_children(cell));
                 });
@@ -420,22 +422,22 @@ impl<'a> Story<'a> {
                 cells.push(Vec::new());
             } else {
                 let depth = self.changes.len();
-                self.changes.extend(change);
+                self.changes.extend(changes);
                 cells.push(self.aside(|story| story.block_children(cell)));
                 self.changes.truncate(depth);
             }
         }
         self.changes.truncate(depth);
-        let header = toggle(properties, "tblHeader").unwrap_or(false)
+        let header = toggle(self.properties_in_view(properties), "tblHeader").unwrap_or(false)
             || (may_be_header && cells.len() > 1 && is_bold(row));
         lay_out_row(cells, header, &mut self.blocks);
         true
     }
 
-    /// The change that a row or a cell as a whole bears, if one.
-    fn change_in(&mut self, properties: Option<&'a Element>, names: [&str; 2]) -> Option<Change> {
-        let change = names.iter().find_map(|name| properties?.child(name))?;
-        Some(self.change_of(change))
+    /// The changes that a row or a cell as a whole bears; what was inserted may have been deleted since.
+    fn changes_in(&self, properties: Option<&'a Element>, names: [&str; 2]) -> Vec<Change> {
+        let changes = names.iter().filter_map(|name| properties?.child(name));
+        changes.map(|change| self.change_of(change)).collect()
     }
 
     fn block_children_of_cells(&mut self, row: &'a Element) {
@@ -455,7 +457,8 @@ impl<'a> Story<'a> {
             };
             return change.word(name) == Some("cont");
         }
-        properties.child("vMerge").is_some_and(|merge| merge.word("val") != Some("restart"))
+        let merge = self.properties_in_view(Some(properties)).and_then(|it| it.child("vMerge"));
+        merge.is_some_and(|merge| merge.word("val") != Some("restart"))
     }
 
     /// Reads something with blocks of its own (a cell, a text box) and hands them back.
@@ -656,7 +659,7 @@ impl<'a> Story<'a> {
     }
 
     fn run(&mut self, run: &'a Element) {
-        let why = self.hidden_why(run.child("rPr"));
+        let why = self.hidden_why(self.properties_in_view(run.child("rPr")));
         for element in run.elements() {
             self.run_content(element, why);
         }

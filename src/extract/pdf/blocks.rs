@@ -328,11 +328,15 @@ fn table_rows(lines: &[Line]) -> Rows {
     Rows { roles, continued }
 }
 
-/// Whether `line` goes on under cells of `row` that are not its first: closely below, at their places.
+/// Whether `line` goes on under cells of `row` that are not its first: closely below, at their places, and not
+/// into the cell beside them, as a line of its own does.
 fn is_continuation(row: &Line, above: &Line, line: &Line) -> bool {
     let step = above.baseline() - line.baseline();
     let near = |a: f32, b: f32| (a - b).abs() < 0.5 * line.size;
+    let last = line.cells.last().copied().unwrap_or_default();
+    let beside = row.cells.iter().find(|&&start| start > last + 0.5 * line.size);
     !line.row
+        && beside.is_none_or(|&start| line.place[2] < start + 0.5 * line.size)
         && line.upright
         && (0.0..1.6 * line.size).contains(&step)
         && line.cells.iter().all(|&cell| row.cells[1..].iter().any(|&start| near(start, cell)))
@@ -477,7 +481,7 @@ mod tests {
         let lines = [
             row("Item\tMeaning\tFee", &columns, 700.0),
             row("Transport\tfrom the port to\t4,310", &columns, 680.0),
-            row("the warehouse", &[150.0], 668.0),
+            line("the warehouse", 150.0, 230.0, 668.0),
             row("Storage\tby the week\t210", &columns, 650.0),
             line("All figures in pounds.", 50.0, 180.0, 620.0),
         ];
@@ -489,6 +493,21 @@ mod tests {
         ];
         let expected = expected.map(|(role, text)| (role, text.to_owned()));
         assert_eq!(texts(&lines), expected);
+    }
+
+    #[test]
+    fn a_line_of_a_table_of_contents_does_not_go_on_with_the_chapter_over_it() {
+        let chapter = |text: &str, y: f32| Line {
+            cells: vec![50.0, 70.0, 340.0],
+            ..line(text, 50.0, 345.0, y)
+        };
+        let lines = [
+            chapter("2\tTerm\t4", 700.0),
+            line("2.1 Renewal . . . . . . . . . 5", 70.0, 345.0, 688.0),
+            chapter("3\tFees\t6", 670.0),
+        ];
+        let found: Vec<String> = texts(&lines).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(found, ["2\tTerm\t4\n2.1 Renewal . . . . . . . . . 5", "3\tFees\t6"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::collections::Collections;
 use super::glyphs::{Glyph, Layer};
 use super::replaced::Replaced;
 use super::unmapped::FontMaps;
+use crate::extract::page_builder::ligature;
 
 /// Text less opaque than this shows nothing.
 const FAINT: f32 = 0.02;
@@ -115,17 +116,23 @@ impl Collector {
         }
     }
 
-    fn push(&mut self, mut glyph: Glyph, text: &BfString) {
+    fn push(&mut self, glyph: Glyph, text: &BfString) {
         match text {
-            BfString::Char(c) => self.push_char(glyph, *c),
-            BfString::String(string) => {
-                for c in string.chars() {
-                    self.push_char(glyph, c);
-                    glyph.x += glyph.dx * glyph.advance;
-                    glyph.y += glyph.dy * glyph.advance;
-                    glyph.advance = 0.0;
-                }
-            }
+            // A ligature is how its letters are drawn, and they are what a person searches for.
+            BfString::Char(c) => match ligature(*c) {
+                Some(letters) => self.push_chars(glyph, letters),
+                None => self.push_char(glyph, *c),
+            },
+            BfString::String(string) => self.push_chars(glyph, string),
+        }
+    }
+
+    fn push_chars(&mut self, mut glyph: Glyph, text: &str) {
+        for c in text.chars() {
+            self.push_char(glyph, c);
+            glyph.x += glyph.dx * glyph.advance;
+            glyph.y += glyph.dy * glyph.advance;
+            glyph.advance = 0.0;
         }
     }
 
@@ -139,6 +146,9 @@ impl Collector {
             // The Greek question mark is canonically a semicolon, and fonts that draw both with one glyph
             // are read as if every semicolon were Greek.
             '\u{37e}' => ';',
+            // So are the angle brackets of technical signs those of Chinese and Japanese print.
+            '\u{2329}' => '\u{27e8}',
+            '\u{232a}' => '\u{27e9}',
             c if c.is_control() => return,
             c => c,
         };
@@ -175,7 +185,7 @@ impl Collector {
         }
         if let HayroGlyph::Type3(glyph) = glyph
             && self.collections.is_numbered()
-            && let Some(c) = char::from_u32(glyph.char_code()).filter(char::is_ascii_graphic)
+            && let Some(c) = tex_character(glyph.char_code())
         {
             return BfString::Char(c);
         }
@@ -428,6 +438,18 @@ fn ink(paint: &Paint<'_>, blend_mode: BlendMode, masked: bool) -> Ink {
         Paint::Pattern(_) => (None, 1.0),
     };
     Ink { colour, opacity, mixed: masked || is_mixed(blend_mode), picture: false }
+}
+
+/// What `code` is in every font of TeX that has it as a letter: the letters of ASCII, and the upper half of the
+/// Cork encoding, which only fonts of text have.
+fn tex_character(code: u32) -> Option<char> {
+    match char::from_u32(code)? {
+        '\u{d7}' => Some('Œ'),
+        '\u{f7}' => Some('œ'),
+        '\u{ff}' => Some('ß'),
+        '\u{df}' => None,
+        c => (c.is_ascii_graphic() || ('À'..='þ').contains(&c)).then_some(c),
+    }
 }
 
 fn is_mixed(blend_mode: BlendMode) -> bool {

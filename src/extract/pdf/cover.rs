@@ -1,5 +1,5 @@
 //! What is drawn over text: glyphs under an opaque area are hidden, and a hidden glyph whose double is
-//! seen at the same place says nothing of its own.
+//! seen at the same place says nothing of its own. Nor does what an edge cuts off a word.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,9 @@ const STRIP: f64 = 16.0;
 
 /// How far (in sizes) a double may stand from its original: a shadow or the halo of a map's label.
 const DOUBLE: f32 = 0.4;
+
+/// Characters that an edge may cut off a word.
+const CUT_MAX: usize = 4;
 
 /// Marks the glyphs that lie under what was drawn later.
 pub(super) fn hide_covered(glyphs: &mut [Glyph], canvas: &Canvas) {
@@ -63,4 +66,26 @@ pub(super) fn without_doubles(mut glyphs: Vec<Glyph>) -> Vec<Glyph> {
             && cells.any(|at| seen.get(&at).is_some_and(|glyphs| glyphs.iter().any(is_double))))
     });
     glyphs
+}
+
+/// Marks as seen what the edge of a clip or of the page cuts off a word that is seen else: that is damaged
+/// print, and the word is read whole.
+pub(super) fn mend_cut_words(glyphs: &mut [Glyph]) {
+    let is_cut = |glyph: &Glyph| {
+        matches!(glyph.layer, Layer::Clipped | Layer::OffPage) && !glyph.text.is_whitespace()
+    };
+    let is_seen = |glyph: &Glyph| glyph.layer == Layer::Visible;
+    let mut start = 0;
+    while let Some(at) = glyphs[start..].iter().position(is_cut) {
+        let from = start + at;
+        let end = from + glyphs[from..].iter().take_while(|glyph| is_cut(glyph)).count();
+        let before = from > 0 && glyphs[from].goes_on(&glyphs[from - 1]);
+        let before = before && is_seen(&glyphs[from - 1]);
+        let after = glyphs.get(end).filter(|after| is_seen(after));
+        let after = after.is_some_and(|after| after.goes_on(&glyphs[end - 1]));
+        if end - from <= CUT_MAX && (before || after) {
+            glyphs[from..end].iter_mut().for_each(|glyph| glyph.layer = Layer::Visible);
+        }
+        start = end;
+    }
 }

@@ -86,7 +86,18 @@ pub(super) struct Glyph {
     pub(super) layer: Layer,
 }
 
+/// How far (in sizes) a letter may stand from the end of the one before it in its word.
+const WITHIN_WORD: f32 = 0.15;
+
 impl Glyph {
+    /// Whether it is in one word with `before`, which was drawn just before it.
+    pub(super) fn goes_on(&self, before: &Glyph) -> bool {
+        let x = before.x + before.dx * before.advance - self.x;
+        let y = before.y + before.dy * before.advance - self.y;
+        let apart = before.text.is_whitespace() || self.text.is_whitespace();
+        !apart && x.hypot(y) < WITHIN_WORD * self.size
+    }
+
     /// The part of it that must be seen for it to be read: between the pen's two places, from the
     /// baseline to about the height of an x.
     pub(super) fn core(&self) -> Rect {
@@ -171,6 +182,7 @@ pub(super) fn of_page<'a>(
         return Err(format!("it holds more than {text_bytes_max} bytes of text"));
     }
     let mut drawn = collector.glyphs;
+    cover::mend_cut_words(&mut drawn);
     cover::hide_covered(&mut drawn, &collector.canvas);
     let annotations = drawn.split_off(own);
     Ok(PageGlyphs {

@@ -18,8 +18,28 @@ const CELL_GAP: f32 = 1.5;
 /// How far a glyph may stand above or below the baseline and still belong to the line: superscripts do.
 const BASELINE_DRIFT: f32 = 0.5;
 
+/// How far the tall signs of formulas (in sizes) may be drawn above the baseline of the line they are in: TeX hangs
+/// them from their upper edge.
+const SIGN_HANG: f32 = 1.8;
+
+/// How far below the baseline (in sizes) a quotation mark that opens is drawn as one that closes.
+const QUOTE_DROP: f32 = 0.4;
+
+/// How far (in sizes) such a sign may stand from the end of the line.
+const SIGN_GAP: f32 = 1.0;
+
 /// How far the pen may step back inside a line: kerning and overlapping accents do.
 const STEP_BACK: f32 = 0.5;
+
+/// How far (in sizes) the baselines of what stands one over the other are apart inside a line: a superscript and
+/// the subscript under it, the two numbers of a fraction.
+const STACKED: f32 = 0.45;
+
+/// How far (in sizes) the pen steps back from the end of one to the start of the other.
+const STACK_WIDTH: f32 = 3.0;
+
+/// Small print in a line is at most this share of its size.
+const SCRIPT: f32 = 0.85;
 
 /// The same character this near to itself is one that was printed twice to look bold.
 const OVERPRINT: f32 = 0.15;
@@ -151,6 +171,8 @@ struct OpenLine {
     cells: Vec<f32>,
     /// Place and advance of the last glyph along the direction.
     last: (f32, f32),
+    /// Place across the direction and size of the last glyph.
+    level: (f32, f32),
     /// How far the line reaches back before its origin: text from right to left drawn in reading order.
     back: f32,
 }
@@ -166,6 +188,7 @@ impl OpenLine {
             glyphs: Vec::new(),
             cells: vec![0.0],
             last: (0.0, glyph.advance),
+            level: (0.0, glyph.size),
             back: 0.0,
         };
         line.push(glyph, 0.0, None);
@@ -183,7 +206,10 @@ impl OpenLine {
         let (dx, dy) = self.direction;
         let (along, across) = self.position(glyph);
         let size = self.size.max(glyph.size);
-        if glyph.dx * dx + glyph.dy * dy < 0.98 || across.abs() > BASELINE_DRIFT * size {
+        let hangs = || is_tall_sign(glyph.text) && (0.0..SIGN_HANG * size).contains(&across);
+        let is_quote = || self.is_lowered_quote(glyph.text, -across) || self.starts_below(across);
+        let in_line = across.abs() <= BASELINE_DRIFT * size;
+        if glyph.dx * dx + glyph.dy * dy < 0.98 || !(in_line || hangs() || is_quote()) {
             return Step::Elsewhere;
         }
         if along < self.pen && self.is_printed_at(along, glyph, size) {
@@ -201,7 +227,28 @@ impl OpenLine {
                 return Step::Here { gap: back_gap, composed };
             }
         }
+        if !in_line && !(-SIGN_GAP..SIGN_GAP).contains(&gap) {
+            return Step::Elsewhere;
+        }
+        if gap < 0.0 && (across - self.level.0).abs() > STACKED * size {
+            let small = self.level.1.max(glyph.size) <= SCRIPT * size;
+            if gap > -STEP_BACK || (small && gap > -STACK_WIDTH) {
+                return Step::Here { gap: STACKED, composed };
+            }
+        }
         if gap < -STEP_BACK { Step::Elsewhere } else { Step::Here { gap, composed } }
+    }
+
+    /// Whether `c`, drawn so far below the baseline, is the quotation mark that opens German speech: TeX lowers the
+    /// one that closes English speech.
+    fn is_lowered_quote(&self, c: char, below: f32) -> bool {
+        opening(c).is_some() && (QUOTE_DROP..1.0).contains(&(below / self.size))
+    }
+
+    /// Whether the line holds nothing but that mark yet, and goes on so far above it.
+    fn starts_below(&self, above: f32) -> bool {
+        let mut text = self.text.chars();
+        text.next().is_some_and(|c| text.next().is_none() && self.is_lowered_quote(c, above))
     }
 
     /// Whether the same character already stands at `along`; a blank may stand on anything.
@@ -217,14 +264,23 @@ impl OpenLine {
     /// The last letter with `glyph` as its accent, or the last accent with `glyph` as its letter.
     fn composed(&self, glyph: &Glyph, along: f32) -> Option<char> {
         let last = self.text.chars().next_back()?;
+        if let Some(&(.., sign)) = OVERLAID.iter().find(|&&(a, b, _)| (a, b) == (last, glyph.text))
+        {
+            let apart = (middle(self.last) - middle((along, glyph.advance))).abs();
+            return (apart <= ACCENT_NEAR * self.size.max(glyph.size)).then_some(sign);
+        }
         let (mark, letter) = match (combining(last), combining(glyph.text)) {
             (Some(mark), None) => (mark, glyph.text),
             (None, Some(mark)) => (mark, last),
             _ => return None,
         };
-        let middle = |(along, advance): (f32, f32)| along + advance / 2.0;
-        let apart = (middle(self.last) - middle((along, glyph.advance))).abs();
-        if !letter.is_alphabetic() || apart > ACCENT_NEAR * self.size.max(glyph.size) {
+        let apart = match mark {
+            // The stroke has no width and strikes what follows.
+            STROKE => (self.last.0 - along).abs(),
+            _ => (middle(self.last) - middle((along, glyph.advance))).abs(),
+        };
+        let fits = letter.is_alphabetic() || mark == STROKE;
+        if !fits || apart > ACCENT_NEAR * self.size.max(glyph.size) {
             return None;
         }
         let letter = match letter {
@@ -238,7 +294,16 @@ impl OpenLine {
     }
 
     fn push(&mut self, glyph: &Glyph, gap: f32, composed: Option<char>) {
-        let (along, _) = self.position(glyph);
+        let (along, mut across) = self.position(glyph);
+        let mut text = glyph.text;
+        if self.is_lowered_quote(text, -across) {
+            text = opening(text).unwrap_or(text);
+        } else if self.starts_below(across) {
+            self.text = self.text.chars().filter_map(opening).collect();
+            let (dx, dy) = self.direction;
+            self.origin = (self.origin.0 - dy * across, self.origin.1 + dx * across);
+            across = 0.0;
+        }
         if let Some(composed) = composed {
             self.text.pop();
             self.text.push(composed);
@@ -249,7 +314,7 @@ impl OpenLine {
             }
             return;
         }
-        let blank = glyph.text.is_whitespace();
+        let blank = text.is_whitespace();
         if gap > CELL_GAP && !blank {
             let words = self.text.trim_end_matches(' ').len();
             self.text.truncate(words);
@@ -263,22 +328,22 @@ impl OpenLine {
             Some((at, last))
                 if glyph.advance == 0.0
                     && self.back >= 0.0
-                    && bidi::is_rtl(glyph.text)
+                    && bidi::is_rtl(text)
                     && bidi::is_rtl(last)
-                    && !is_combining_mark(glyph.text) =>
+                    && !is_combining_mark(text) =>
             {
-                self.text.insert(at, glyph.text);
+                self.text.insert(at, text);
             }
-            _ => self.text.push(glyph.text),
+            _ => self.text.push(text),
         }
         // Blanks are not remembered as the pen's way, so that cells set apart by many are seen.
         if !blank {
-            self.glyphs
-                .push((along.max(self.glyphs.last().map_or(along, |&(at, _)| at)), glyph.text));
+            self.glyphs.push((along.max(self.glyphs.last().map_or(along, |&(at, _)| at)), text));
             self.size = self.size.max(glyph.size);
         }
         self.pen = self.pen.max(along + glyph.advance);
         self.last = (along, glyph.advance);
+        self.level = (across, glyph.size);
         self.back = self.back.min(along);
     }
 
@@ -321,6 +386,33 @@ impl OpenLine {
     }
 }
 
+/// The middle of a glyph of a place and an advance.
+fn middle((along, advance): (f32, f32)) -> f32 {
+    along + advance / 2.0
+}
+
+/// The low mark that is drawn as the high one `c`.
+fn opening(c: char) -> Option<char> {
+    match c {
+        '”' => Some('„'),
+        '’' => Some('‚'),
+        _ => None,
+    }
+}
+
+/// Signs that TeX draws as two, one over the other.
+const OVERLAID: [(char, char, char); 4] =
+    [('c', '©', '©'), ('R', '©', '®'), ('∼', '=', '≅'), ('=', '∼', '≅')];
+
+/// The stroke that turns "=" into "≠".
+const STROKE: char = '\u{338}';
+
+/// Signs of formulas that are drawn as tall as what they enclose or sum up.
+fn is_tall_sign(c: char) -> bool {
+    matches!(c, '∏'..='∑' | '√' | '∧'..='∳' | '⊎' | '⊓'..='⊙' | '⋀'..='⋃' | '⌈'..='⌋' | '⟦'..='⟯'
+        | '⨀'..='⨆' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '∣' | '∥' | '‖' | '/')
+}
+
 /// The combining form of an accent that fonts also have as a glyph of its own.
 fn combining(accent: char) -> Option<char> {
     Some(match accent {
@@ -337,6 +429,7 @@ fn combining(accent: char) -> Option<char> {
         '\u{2c7}' => '\u{30c}',
         '\u{b8}' => '\u{327}',
         '\u{2db}' => '\u{328}',
+        STROKE => STROKE,
         _ => return None,
     })
 }
@@ -412,6 +505,48 @@ mod tests {
         let mut apart = Vec::new();
         draw(&mut apart, "a´b", 50.0, 700.0);
         assert_eq!(texts(&apart), ["a´b"], "beside a letter");
+    }
+
+    #[test]
+    fn signs_of_two_glyphs_are_one_character() {
+        for (first, second, x, read) in
+            [('c', '©', 47.5, "©"), ('∼', '=', 50.0, "≅"), ('\u{338}', '=', 50.0, "≠")]
+        {
+            let mut glyphs = Vec::new();
+            draw(&mut glyphs, &first.to_string(), 50.0, 700.0);
+            draw(&mut glyphs, &second.to_string(), x, 700.0);
+            glyphs[0].advance = if first == STROKE { 0.0 } else { 5.0 };
+            glyphs[1].advance = if second == '©' { 10.0 } else { 5.0 };
+            assert_eq!(texts(&glyphs), [read]);
+        }
+    }
+
+    #[test]
+    fn a_formula_in_a_line_does_not_break_it() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "is ", 50.0, 700.0);
+        // TeX draws these down from the pen.
+        draw(&mut glyphs, "√", 65.0, 708.0);
+        draw(&mut glyphs, "a", 70.0, 700.0);
+        draw(&mut glyphs, "+1", 75.0, 704.0);
+        draw(&mut glyphs, "i", 75.0, 697.0);
+        draw(&mut glyphs, "so", 88.0, 700.0);
+        for script in &mut glyphs[5..8] {
+            script.size = 7.0;
+        }
+        assert_eq!(texts(&glyphs), ["is √a+1 i so"]);
+        let mut quotes = Vec::new();
+        for (text, x, y) in
+            [("”", 50.0, 694.4), ("a“ ", 55.0, 700.0), ("”", 70.0, 694.4), ("b", 75.0, 700.0)]
+        {
+            draw(&mut quotes, text, x, y);
+        }
+        assert_eq!(texts(&quotes), ["„a“ „b"]);
+        let mut half = Vec::new();
+        draw(&mut half, "1", 50.0, 700.0);
+        draw(&mut half, "1", 55.0, 704.0);
+        draw(&mut half, "2", 55.5, 697.0);
+        assert_eq!(texts(&half), ["11 2"], "never a hundred and twelve");
     }
 
     #[test]

@@ -127,8 +127,12 @@ fn build_page(
     let running = |line: &layout::Line| furniture.role(line, sheet.height);
     let size = blocks::usual_size(&sheet.lines);
     let (body, notes) = notes::split(sheet.lines, size, |line| running(line).is_some());
+    let mut body = blocks::group(&body, running);
+    let is_foot = |block: &blocks::BlockText| block.role == Role::PageFooter;
+    let feet = body.iter().rev().take_while(|block| is_foot(block)).count();
+    let feet = body.split_off(body.len() - feet);
     let notes = blocks::group(&notes, |_| Some(Role::Note));
-    for block in blocks::group(&body, running).into_iter().chain(notes).chain(sheet.around) {
+    for block in body.into_iter().chain(notes).chain(feet).chain(sheet.around) {
         page.block(block.role, &block.text, block.label, Some(block.place));
     }
     for (text, why) in sheet.hidden {

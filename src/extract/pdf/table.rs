@@ -15,6 +15,11 @@ const RULES_MAX: usize = 4000;
 /// Smaller rows and columns (in points) hold no text.
 const CELL_MIN: f64 = 6.0;
 
+/// So many letters of a table at least, and one in so many of all of them, are in a cell that their word does not
+/// begin in, where it is none.
+const OVER_MIN: usize = 3;
+const OVER_SHARE: usize = 20;
+
 /// A grid of rows and columns.
 struct Grid {
     bounds: Rect,
@@ -42,7 +47,8 @@ pub(super) fn lines(glyphs: &[Glyph], rules: &[Rect]) -> Vec<Line> {
     };
     let mut lines = Vec::new();
     let mut set: Vec<bool> = vec![false; grids.len()];
-    let cells: Vec<Option<Cell>> = glyphs.iter().map(cell).collect();
+    let mut cells: Vec<Option<Cell>> = glyphs.iter().map(cell).collect();
+    keep_words_whole(glyphs, &mut cells, grids.len());
     let mut start = 0;
     while start < glyphs.len() {
         let grid = cells[start].map(|(grid, _, _)| grid);
@@ -60,6 +66,29 @@ pub(super) fn lines(glyphs: &[Glyph], rules: &[Rect]) -> Vec<Line> {
         start = end;
     }
     lines
+}
+
+/// A word that runs over an edge is not cut by it: it stands where it begins. Where many do the rules are a
+/// drawing and no table.
+fn keep_words_whole(glyphs: &[Glyph], cells: &mut [Option<Cell>], grids: usize) {
+    let mut held = vec![(0, 0); grids];
+    for index in 1..glyphs.len() {
+        let own = cells[index];
+        if own != cells[index - 1] && glyphs[index].goes_on(&glyphs[index - 1]) {
+            cells[index] = cells[index - 1];
+        }
+        if let Some((grid, ..)) = own {
+            held[grid].0 += 1;
+            held[grid].1 += usize::from(own != cells[index]);
+        }
+    }
+    let is_drawing = |grid: usize| {
+        let (all, over) = held[grid];
+        over >= OVER_MIN && over * OVER_SHARE >= all
+    };
+    for cell in cells {
+        *cell = cell.filter(|&(grid, ..)| !is_drawing(grid));
+    }
 }
 
 /// The rows of grid `index`. With all its text in one column or one row it is no table.
