@@ -8,7 +8,7 @@ use super::decimal::{Decimal, Point, point, unit};
 use super::lexical::words;
 use super::normal::{DateReading, placed_dates};
 use super::record::{Cell, ColumnFacts, Common, TableFacts};
-use crate::base::Format;
+use crate::base::{Format, counted};
 use crate::extract::{Block, Document, Page, Role};
 use crate::jobs::DayOrder;
 
@@ -289,8 +289,6 @@ fn date(cell: &str, order: Option<DayOrder>) -> Option<String> {
 
 /// A table's facts as lines that a person and the model read, one for the table and one for each column.
 pub fn lines(table: &TableFacts) -> Vec<String> {
-    let counted =
-        |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let named = match table.label.as_str() {
         "" => "Table".to_owned(),
         label => format!("Table “{label}”"),

@@ -19,7 +19,7 @@ pub use disk::{Appender, Disk, RealDisk, replace_file};
 pub use format::Format;
 pub use limits::Limits;
 pub use outcome::Outcome;
-pub use plain::{one_line, plain};
+pub use plain::{counted, one_line, plain};
 pub use span::Span;
 pub use warned::{Warned, Warning};
 

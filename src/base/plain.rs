@@ -14,6 +14,11 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     replaced(text, |c| is_unfit(c) && c != '\n' && c != '\t')
 }
 
+/// "1 page", "3 pages".
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

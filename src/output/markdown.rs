@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::table::{field, words};
 use crate::assemble::{Evidence, Record, Remark, RemarkKind, Summary, table_lines};
-use crate::base::Outcome;
+use crate::base::{Outcome, counted};
 
 /// A quote or hidden passage is shown up to here; the JSON record has it whole.
 const QUOTE_CHARS_MAX: usize = 300;
@@ -306,10 +306,6 @@ fn place(evidence: &Evidence) -> String {
         Some(clause) => format!("{}, clause {}", evidence.page, inline(clause)),
         None => evidence.page.to_string(),
     }
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn clipped(text: &str) -> String {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{NOT_STATED, Passage};
 use crate::base::{Completion, Stop};
+use crate::chunk::sentences;
 use crate::jobs::{Field, FieldType};
 
 /// What one chunk says of one field.
@@ -80,8 +81,8 @@ pub fn read_line(completion: &Completion) -> Option<String> {
     let line = squeeze(&completion.text);
     let line = line.trim_start_matches(['-', '•', '*', ' ']);
     let whole = line.ends_with(['.', '!', '?', '”', '"', ')']);
-    let kept = match line.rfind(". ") {
-        Some(end) if !whole => &line[..=end],
+    let kept = match sentences(line).as_slice() {
+        [_, .., last] if !whole => line[..last.start].trim_end(),
         _ => line,
     };
     let read = matches!(completion.stop, Stop::End | Stop::Length) && !kept.is_empty();

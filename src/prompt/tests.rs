@@ -138,6 +138,8 @@ fn a_line_that_breaks_off_keeps_its_whole_sentences() {
     let read = |text: &str| read_line(&completion(Stop::End, text, &[]));
     assert_eq!(read("- It  is a lease. It ends on").as_deref(), Some("It is a lease."));
     assert_eq!(read("It is a lease. It ends.").as_deref(), Some("It is a lease. It ends."));
+    let doctor = "Between Acme GmbH and Dr. Anna";
+    assert_eq!(read(doctor).as_deref(), Some(doctor), "an abbreviation ends no sentence");
     assert_eq!(read("one long sentence").as_deref(), Some("one long sentence"));
     assert_eq!(read(" "), None);
     assert_eq!(read_line(&completion(Stop::Fault, "It", &[])), None);

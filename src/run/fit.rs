@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::BenchRow;
+use crate::base::counted;
 use crate::engine::ModelFacts;
 use crate::jobs;
 
@@ -67,9 +68,9 @@ fn advice(facts: &ModelFacts, batches: &[BatchMemory], machine_bytes: u64) -> St
     }
     if let Some(most) = batches.iter().rev().find(|batch| batch.bytes <= usable) {
         return format!(
-            "fits this machine's {} with {} sequences",
+            "fits this machine's {} with {}",
             gib(machine_bytes as f64),
-            most.sequences
+            counted(most.sequences, "sequence")
         );
     }
     let needed = batches.first().map_or(facts.weights_bytes, |batch| batch.bytes);
@@ -174,7 +175,7 @@ mod tests {
             "too large for this machine: it takes 43.2 GiB of 16.0 GiB, and would swap; a model of 14 \
              billion weights in four bits takes about 9.8 GiB, and fits"
         );
-        assert_eq!(told(&large, 64), "fits this machine's 64.0 GiB with 1 sequences");
+        assert_eq!(told(&large, 64), "fits this machine's 64.0 GiB with 1 sequence");
         let wide = facts(8_000_000_000, 15 << 30);
         assert!(told(&wide, 16).ends_with("in four bits (Q4_K_M) it would take 5.9 GiB, and fit"));
     }

@@ -21,7 +21,7 @@ use super::{Broken, STATE_FOLDER, model, pipeline};
 use crate::assemble::{MadeWith, Work};
 use crate::audit::{Done, Ledger, LogError, RunFacts};
 use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
-use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning, one_line};
+use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning, counted, one_line};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
 use crate::extract::{self, Document, Layer, Mark, Options, Page, PageState, View};
@@ -247,7 +247,7 @@ enum Uncounted {
 /// Tokens of the questions that are known.
 type Questions = BTreeMap<Arc<str>, u64>;
 
-fn counted<T>(reading: Reading<T>) -> Result<T, Uncounted> {
+fn read_of<T>(reading: Reading<T>) -> Result<T, Uncounted> {
     match reading {
         Reading::Read(read) => Ok(read),
         Reading::Refused(refusal) => Err(Uncounted::Refused(refusal.message)),
@@ -263,7 +263,7 @@ fn count_document(
     planned: &mut PlannedDocument,
 ) -> Result<(), Uncounted> {
     let read = read::of_source(server, job, source, &plan.limits, Pictures::Leave);
-    let read = counted(read.map_err(Uncounted::Failed)?)?;
+    let read = read_of(read.map_err(Uncounted::Failed)?)?;
     let pages = &read.output.pages;
     planned.pages = pages.len() as u64;
     planned.pictures = pages.iter().filter(|page| page.facts.unread_picture).count() as u64;
@@ -290,11 +290,11 @@ fn count_rows(
 ) -> Result<(), Uncounted> {
     let (format, limits) = (source.format, &plan.limits);
     let table = read::survey(server, source, limits).map_err(Uncounted::Failed)?;
-    let table = counted(table)?.output;
+    let table = read_of(table)?.output;
     (planned.pages, planned.chunks) = (table.sheets.len() as u64, table.rows());
     let Some(counter) = counter else { return Ok(()) };
     let first = read::rows(server, source, (&table, Mark::default()), limits);
-    let rows = counted(first.map_err(Uncounted::Failed)?)?.rows;
+    let rows = read_of(first.map_err(Uncounted::Failed)?)?.rows;
     let mut sample = Effort::default();
     let (mut tokens, mut count) = (0, 0);
     for row in rows.iter().take(ROWS_COUNTED) {
@@ -355,22 +355,24 @@ impl PlanSheet {
                     };
                     writeln!(
                         text,
-                        ": {pages} pages{pictures}, {chunks} chunks, {tokens} tokens{time}{late}"
+                        ": {}{pictures}, {}, {tokens} tokens{time}{late}",
+                        counted(*pages, "page"),
+                        counted(*chunks, "chunk"),
                     )
                 }
                 (reason, _) => writeln!(text, ": {}", one_line(reason)),
             };
         }
         let tokens = match self.tokens {
-            Some(tokens) => format!("{} chunks, {tokens} tokens to read", self.chunks),
+            Some(tokens) => format!("{}, {tokens} tokens to read", counted(self.chunks, "chunk")),
             None => "tokens unknown: the model's file is not there".to_owned(),
         };
         let _ = writeln!(
             text,
-            "\n{} documents, {} of them due: {} pages, {tokens}",
-            self.documents.len(),
+            "\n{}, {} of them due: {}, {tokens}",
+            counted(self.documents.len() as u64, "document"),
             self.due,
-            self.pages
+            counted(self.pages, "page")
         );
         if let (Some(seconds), Some(pace)) = (self.seconds, self.pace) {
             let _ = writeln!(

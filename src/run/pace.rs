@@ -105,6 +105,10 @@ const ANSWER_SHARE_FIRST: f64 = 0.4;
 /// the few rows of a batch.
 const ANSWER_FACTOR_FIRST: f64 = 4.0;
 
+/// Between these an answer token's time over a prompt token's lies on any machine: a step for one answer
+/// reads all weights, a full one costs a row what a prompt's row costs.
+const ANSWER_FACTORS: [f64; 2] = [1.0, 64.0];
+
 /// Steps that a pace known from before counts for. A step's prompt rows and answers here are those of a
 /// usual step (`limits::STEP_ROWS_MAX`, a batch of 16).
 const STEPS_OF_PRIOR: f64 = 20.0;
@@ -173,8 +177,15 @@ impl Meter {
         let determinant = a11 * a22 - a12 * a12;
         let (mut x, mut y) = (x0, y0);
         if determinant > 0.0 {
-            x = ((b1 * a22 - b2 * a12) / determinant).max(x0 / 10.0);
-            y = ((a11 * b2 - a12 * b1) / determinant).max(y0 / 10.0);
+            x = (b1 * a22 - b2 * a12) / determinant;
+            y = (a11 * b2 - a12 * b1) / determinant;
+        }
+        // What no machine does is noise: then the best fit with the nearest factor that one can have.
+        let [least, most] = ANSWER_FACTORS;
+        if !(x > 0.0 && y >= least * x && y <= most * x) {
+            let factor = if y < least * x { least } else { most };
+            x = (b1 + factor * b2) / (a11 + 2.0 * factor * a12 + factor * factor * a22);
+            y = factor * x;
         }
         let share0 = self.prior.map_or(ANSWER_SHARE_FIRST, |pace| pace.answer_share);
         // A known share counts for a few answers of a usual limit.
@@ -229,6 +240,25 @@ mod tests {
         steps(&mut meter, 3000);
         let learned = meter.pace().unwrap();
         assert!(learned.prompt_tokens_per_second > 340.0, "{learned:?}");
+    }
+
+    #[test]
+    fn steps_that_make_answers_look_free_do_not_run_away_over_the_nights() {
+        let mut pace = None;
+        for _ in 0..4 {
+            let mut meter = Meter::new(pace);
+            // Steps with answers happen to be the quick ones.
+            for i in 0..40 {
+                let (answers, seconds) = if i % 2 == 0 { (16, 0.8) } else { (0, 1.0) };
+                meter.step(256, answers, Duration::from_secs_f64(seconds));
+            }
+            pace = meter.pace();
+            let found = pace.unwrap();
+            assert!(found.answer_tokens_per_second <= found.prompt_tokens_per_second, "{found:?}");
+            let read = Effort { prompt_tokens: 256 * 40, answer_tokens_max: 0 };
+            let (took, said) = (36.0, found.time(read).as_secs_f64());
+            assert!((said / took - 1.0).abs() < 0.15, "{said} s of {took}");
+        }
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn an_archive_is_opened_only_where_its_job_says_so() {
     assert!(closed.contains("box.zip: zip is not read yet: set `archives = true`"), "{closed}");
 
     let open = plan(jobs.clone());
-    assert!(open.contains("inbox/box.zip/lease.txt: 1 pages"), "{open}");
+    assert!(open.contains("inbox/box.zip/lease.txt: 1 page"), "{open}");
     assert!(open.contains("inbox/box.zip/photo.png: image is not read yet"), "{open}");
     assert!(open.contains("inbox/empty.zip: an archive with no file in it"), "{open}");
     assert!(open.contains("inbox/cut.zip: the ZIP container cannot be opened"), "{open}");
