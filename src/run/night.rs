@@ -357,6 +357,7 @@ impl Night<'_> {
             (known, _) => known,
         };
         let loaded = self.tools.clock.elapsed();
+        progress.say("reading and answering");
         let facts = engine.facts();
         let (tokenizer, template) = (facts.tokenizer_digest, facts.template_digest);
         let mut work: Vec<Due<'_>> = Vec::with_capacity(due.len());

@@ -101,6 +101,7 @@ pub fn batch(
     let (path, _) = model::checked(plan, progress)?;
     let part = Part::open(output, &identity(plan, digest))?;
     let mut engine = model::load(&path, &super::settings(&plan.engine), progress)?;
+    progress.say("answering");
     progress.update(|standing| {
         (standing.what, standing.documents) = (What::Requests, requests);
         (standing.bytes, standing.slots) = (requests as u64, plan.engine.slots);
