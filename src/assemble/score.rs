@@ -206,14 +206,17 @@ impl<'l> Scores<'l> {
         (self.documents.union(&self.tables).count(), self.rows)
     }
 
-    /// Takes a row: its labels and its fields' values in words. As in a record, "no" is no answer, unless the
-    /// label says so.
+    /// Takes a row: its labels and its fields' values in words. As in a record, "no" and nothing are the same: no
+    /// answer, unless the label says no.
     pub fn row(&mut self, labels: &'l Fields, value: &dyn Fn(&str) -> Option<String>) {
         for (field, passages) in labels {
             let no = |text: &String| text.eq_ignore_ascii_case("no");
             let said = value(field).filter(|value| !value.is_empty());
-            let said = said.filter(|value| !no(value) || passages.iter().any(no));
-            let given: Vec<String> = said.into_iter().collect();
+            let said = said.filter(|value| !no(value));
+            let given: Vec<String> = match said {
+                None if passages.iter().any(no) => vec!["no".to_owned()],
+                said => said.into_iter().collect(),
+            };
             count(self.by_field.entry(field).or_default(), &given, passages);
         }
     }
@@ -341,7 +344,9 @@ mod tests {
                 Ok(fields) => {
                     for fields in fields {
                         named.push(number);
-                        scores.row(fields, &|field| (field == "refund").then(|| "no".to_owned()));
+                        // Row 3 says "no", row 4 nothing at all, and is labelled "no".
+                        let value = |field: &str| field == "refund" && number == 3;
+                        scores.row(fields, &|field| value(field).then(|| "no".to_owned()));
                     }
                 }
                 Err(twice) => assert_eq!((twice, number), (&by_id, 5)),

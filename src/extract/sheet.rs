@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{
     Data, DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xls, Xlsb, Xlsx,
@@ -226,7 +227,11 @@ fn xlsx(
     let mut sheets = Vec::new();
     for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
         let mut hidden = HiddenLines::default();
-        let (cells, mut remarks) = xlsx_cells(&mut workbook, &sheet.name, budget);
+        // A reference to a column of many letters is too much for the crate's numbers.
+        let read =
+            catch_unwind(AssertUnwindSafe(|| xlsx_cells(&mut workbook, &sheet.name, budget)));
+        let (cells, mut remarks) =
+            read.unwrap_or_else(|_| (Err("its cells cannot be made out".to_owned()), Vec::new()));
         if let Some(path) = paths.get(&sheet.name)
             && let Some(part) = package.container.read(path)?
         {

@@ -72,10 +72,14 @@ impl Passage {
 /// differs between fields comes last, where small models heed it best. A party's name is its own
 /// quote: asked for both, a small model goes on to the party's address or officer.
 pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Request {
+    let quoted = |answer: &str| {
+        format!("Quote: \"the words of the document that say it\"\nAnswer: {answer}")
+    };
     let shape = match field.value {
-        FieldType::Party => "Name: \"the name as the document writes it\"",
-        FieldType::YesNo => "Quote: \"the words of the document that say it\"\nAnswer: Yes or No",
-        _ => "Quote: \"the words of the document that say it\"\nAnswer: the answer",
+        FieldType::Party => "Name: \"the name as the document writes it\"".to_owned(),
+        FieldType::YesNo => quoted("Yes or No"),
+        FieldType::Choice => quoted(&format!("one of: {}", field.options.join(", "))),
+        _ => quoted("the answer"),
     };
     let next = match field.many {
         true => format!("\n{MORE}, and the next one, or {DONE}"),
@@ -96,6 +100,9 @@ pub fn ask_field(id: u64, task: &Task, field: &Field, passage: &Passage) -> Requ
 pub fn ask_check(id: u64, task: &Task, field: &Field, document: &Arc<str>, quote: &str) -> Request {
     let check = match &field.check {
         Some(check) => check.replace("{quote}", quote),
+        None if field.value == FieldType::Choice => {
+            format!("{} One of: {}; or {NOT_STATED}", field.question, field.options.join(", "))
+        }
         None => format!("Does the passage above answer this: {}", field.question),
     };
     let text = format!("\n</document>\n\n{}\n\nQuestion: {check}", task.instruction);

@@ -106,6 +106,19 @@ fn a_reply_is_read_along_its_form() {
 }
 
 #[test]
+fn a_choice_is_asked_with_what_there_is_to_choose() {
+    let choice = Field {
+        options: vec!["lease".to_owned(), "loan".to_owned()],
+        ..field(FieldType::Choice, false)
+    };
+    let passage = Passage::new(&chunk("Rent is due."), 1);
+    let request = ask_field(1, &task(summary()), &choice, &passage);
+    assert!(request.task.contains("Answer: one of: lease, loan\n"), "{}", request.task);
+    let check = ask_check(1, &task(summary()), &choice, &passage.document, "Rent is due.");
+    assert!(check.task.ends_with("One of: lease, loan; or Not stated"), "{}", check.task);
+}
+
+#[test]
 fn a_party_is_its_own_quote() {
     let passage = Passage::new(&chunk("Between Acme and Bolt Ltd."), 1);
     let parties = field(FieldType::Party, true);

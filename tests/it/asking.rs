@@ -40,8 +40,8 @@ fn a_question_is_answered_with_words_of_the_document_and_leaves_no_trace() {
         let said = ask(&folder, &[file]);
         assert_eq!(said.stdout, ask(&folder, &[file]).stdout);
         let said = String::from_utf8(said.stdout).unwrap();
-        let answer = facts["answer"].as_str().unwrap();
-        assert!(said.contains(answer), "{answer:?} in {said:?}");
+        let answer = facts["answer"].as_str().unwrap().replace(char::is_control, "\u{fffd}");
+        assert!(said.contains(&answer), "{answer:?} in {said:?}");
         assert_eq!(said.contains("page 1: “"), !evidence.is_empty(), "{said}");
     }
     // Another model needs no jobs file.

@@ -30,32 +30,76 @@ fn the_asset_register_reads_as_it_is_displayed() {
     assert_eq!(read.warnings.len(), 2);
 }
 
-#[test]
-fn formulas_comments_and_unrounded_numbers_are_facts_about_their_cells() {
-    let relations = |entries: &str| {
-        format!(
-            "<Relationships xmlns='http://schemas.openxmlformats.org/package/2006/relationships'>{entries}</Relationships>"
-        )
-    };
-    let sheet = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
-    let parts = [
-        ("[Content_Types].xml", "<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>".to_owned()),
-        ("_rels/.rels", relations("<Relationship Id='r' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' Target='xl/workbook.xml'/>")),
-        ("xl/workbook.xml", format!("<workbook xmlns='{sheet}' xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'><sheets><sheet name='A' sheetId='1' r:id='s'/></sheets></workbook>")),
-        ("xl/_rels/workbook.xml.rels", relations("<Relationship Id='s' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet' Target='worksheets/sheet1.xml'/><Relationship Id='t' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles' Target='styles.xml'/><Relationship Id='p' Type='http://x/person' Target='persons/person.xml'/>")),
-        ("xl/styles.xml", format!("<styleSheet xmlns='{sheet}'><cellXfs><xf numFmtId='0'/><xf numFmtId='2'/></cellXfs></styleSheet>")),
-        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns='{sheet}'><sheetData><row r='1'><c r='A1' s='1'><v>0.12345</v></c><c r='B1'><f>IF(A1&lt;1,2,3)&amp;\"\"</f><v>2</v></c></row></sheetData></worksheet>")),
-        ("xl/worksheets/_rels/sheet1.xml.rels", relations("<Relationship Id='c' Type='http://x/comments' Target='../comments1.xml'/><Relationship Id='d' Type='http://x/threadedComment' Target='../threadedComments/t1.xml'/>")),
-        ("xl/comments1.xml", format!("<comments xmlns='{sheet}'><authors><author>Ann</author></authors><commentList><comment ref='A1' authorId='0'><text><r><t>Why </t></r><r><t>this?</t></r></text></comment><comment ref='B1' authorId='0'><text><t>[Threaded comment]</t></text></comment></commentList></comments>")),
-        ("xl/threadedComments/t1.xml", "<ThreadedComments xmlns='urn:t'><threadedComment ref='B1' dT='2024-05-01T10:00:00' personId='{1}'><text>Because.</text></threadedComment></ThreadedComments>".to_owned()),
-        ("xl/persons/person.xml", "<personList xmlns='urn:t'><person id='{1}' displayName='Ben'/></personList>".to_owned()),
-    ];
+const SHEET: &str = "http://schemas.openxmlformats.org/spreadsheetml/2006/main";
+
+fn relations(entries: &str) -> String {
+    format!(
+        "<Relationships xmlns='http://schemas.openxmlformats.org/package/2006/relationships'>{entries}</Relationships>"
+    )
+}
+
+/// What every workbook of one sheet begins with.
+fn frame() -> [(&'static str, String); 3] {
+    [
+        (
+            "[Content_Types].xml",
+            "<Types xmlns='http://schemas.openxmlformats.org/package/2006/content-types'/>"
+                .to_owned(),
+        ),
+        (
+            "_rels/.rels",
+            relations(
+                "<Relationship Id='r' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument' Target='xl/workbook.xml'/>",
+            ),
+        ),
+        (
+            "xl/workbook.xml",
+            format!(
+                "<workbook xmlns='{SHEET}' xmlns:r='http://schemas.openxmlformats.org/officeDocument/2006/relationships'><sheets><sheet name='A' sheetId='1' r:id='s'/></sheets></workbook>"
+            ),
+        ),
+    ]
+}
+
+fn package(parts: &[(&str, String)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, content) in parts {
-        zip.start_file(name, zip::write::SimpleFileOptions::default()).expect("in memory");
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("in memory");
         std::io::Write::write_all(&mut zip, content.as_bytes()).expect("in memory");
     }
-    let bytes = zip.finish().expect("in memory").into_inner();
+    zip.finish().expect("in memory").into_inner()
+}
+
+#[test]
+fn a_column_of_too_many_letters_costs_its_sheet_and_not_the_program() {
+    let relation = "<Relationship Id='s' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet' Target='worksheets/sheet1.xml'/>";
+    let cell = "<c r='ABCDEFGHIJKLM1'><v>1</v></c>";
+    let content = format!(
+        "<worksheet xmlns='{SHEET}'><sheetData><row r='1'>{cell}</row></sheetData></worksheet>"
+    );
+    let mut parts = frame().to_vec();
+    parts.push(("xl/_rels/workbook.xml.rels", relations(relation)));
+    parts.push(("xl/worksheets/sheet1.xml", content));
+    let read = extract(&package(&parts), Format::Xlsx, &Options::default(), &Limits::default());
+    if let Ok(read) = read {
+        layers_hold(&read.output);
+        assert!(!read.warnings.is_empty(), "it is said: {:?}", read.output.pages);
+    }
+}
+
+#[test]
+fn formulas_comments_and_unrounded_numbers_are_facts_about_their_cells() {
+    let mut parts = frame().to_vec();
+    parts.extend([
+        ("xl/_rels/workbook.xml.rels", relations("<Relationship Id='s' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet' Target='worksheets/sheet1.xml'/><Relationship Id='t' Type='http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles' Target='styles.xml'/><Relationship Id='p' Type='http://x/person' Target='persons/person.xml'/>")),
+        ("xl/styles.xml", format!("<styleSheet xmlns='{SHEET}'><cellXfs><xf numFmtId='0'/><xf numFmtId='2'/></cellXfs></styleSheet>")),
+        ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns='{SHEET}'><sheetData><row r='1'><c r='A1' s='1'><v>0.12345</v></c><c r='B1'><f>IF(A1&lt;1,2,3)&amp;\"\"</f><v>2</v></c></row></sheetData></worksheet>")),
+        ("xl/worksheets/_rels/sheet1.xml.rels", relations("<Relationship Id='c' Type='http://x/comments' Target='../comments1.xml'/><Relationship Id='d' Type='http://x/threadedComment' Target='../threadedComments/t1.xml'/>")),
+        ("xl/comments1.xml", format!("<comments xmlns='{SHEET}'><authors><author>Ann</author></authors><commentList><comment ref='A1' authorId='0'><text><r><t>Why </t></r><r><t>this?</t></r></text></comment><comment ref='B1' authorId='0'><text><t>[Threaded comment]</t></text></comment></commentList></comments>")),
+        ("xl/threadedComments/t1.xml", "<ThreadedComments xmlns='urn:t'><threadedComment ref='B1' dT='2024-05-01T10:00:00' personId='{1}'><text>Because.</text></threadedComment></ThreadedComments>".to_owned()),
+        ("xl/persons/person.xml", "<personList xmlns='urn:t'><person id='{1}' displayName='Ben'/></personList>".to_owned()),
+    ]);
+    let bytes = package(&parts);
     let read = extract(&bytes, Format::Xlsx, &Options::default(), &Limits::default());
     let document = read.unwrap_or_else(|refusal| panic!("{refusal}")).output;
     assert_eq!(document.pages[0].verbatim, "0.12\t2");
