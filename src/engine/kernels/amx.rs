@@ -179,7 +179,7 @@ impl Scaled {
     }
 }
 
-/// For each of two tiles of activations, products with low bytes and with high bytes: [activation][weight].
+/// For each of two tiles of activations, products with low bytes and with high bytes, `[activation][weight]`.
 #[repr(C, align(64))]
 struct Sums([[[[i32; TILE]; TILE]; 2]; 2]);
 
