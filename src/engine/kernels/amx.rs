@@ -2,7 +2,7 @@
 //!
 //! A weight times the scale of its part is an integer of 14 bits at most. Split into two signed bytes it
 //! goes through the tile unit twice, and the 256 columns of a block come out as one exact integer, as the
-//! specification has it. Other types, and rows that fill no tile, are the AVX-512 tier's.
+//! specification has it. Other types, and rows that fill no two tiles, are the AVX-512 tier's.
 //!
 //! Sources: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1 chapter 18 and the
 //! instructions' pages in volume 2; Linux, Documentation/arch/x86/xstate.rst.
@@ -27,8 +27,8 @@ pub(super) struct Amx {
 /// Rows of a tile.
 const TILE: usize = 16;
 
-/// Fewer rows do not pay for the scaling of weights, which is done once for all of them.
-const ROWS_MIN: usize = 2 * TILE;
+/// Rows of activations in one block, two tiles. Fewer do not pay for the scaling of weights.
+const ROWS: usize = 2 * TILE;
 
 /// Linux, uapi/asm/prctl.h: asks that this process may use a part of the extended state.
 const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
@@ -64,7 +64,7 @@ impl Amx {
     ) {
         let rows = acc.len() / PANEL;
         let tiled = match w.kind() {
-            Kind::Q4K | Kind::Q5K | Kind::Q6K if rows >= ROWS_MIN => rows - rows % TILE,
+            Kind::Q4K | Kind::Q5K | Kind::Q6K => rows - rows % ROWS,
             _ => 0,
         };
         let (in_tiles, rest) = acc.split_at_mut(tiled * PANEL);
@@ -85,7 +85,7 @@ impl Amx {
     }
 }
 
-/// Sets `acc`, whole tiles of rows, to rows `from..` of `x` times one panel.
+/// Sets `acc`, whole blocks of rows, to rows `from..` of `x` times one panel.
 ///
 /// # Safety
 /// The machine has tiles, and this process may use them.
@@ -110,21 +110,16 @@ unsafe fn run<const KIND: u8>(
         let packed = w.group(panel, group);
         assert!(packed.len() == 8 * bytes_per_32(kind));
         let (scales, rest) = packed[8 * (low_bits + high_bits) * UNIT..].split_at(512);
-        let mut ahead = Ahead::new(packed, acc.len().div_ceil(2 * TILE));
+        let mut ahead = Ahead::new(packed, acc.len() / ROWS);
         units.set::<KIND>(packed);
         scaled.set::<KIND>(&units, scales);
-        for (i, acc) in acc.chunks_mut(2 * TILE).enumerate() {
+        for (i, acc) in acc.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
             ahead.step();
-            let slot = group * m + from + i * 2 * TILE;
-            let q = &x.q[slot * GROUP..][..acc.len() * GROUP];
+            let slot = group * m + from + i * ROWS;
+            let q = &x.q[slot * GROUP..][..ROWS * GROUP];
             for h in 0..2 {
-                // SAFETY: the tiles are configured; `q` is one or two tiles of rows.
-                unsafe {
-                    match acc.len() {
-                        TILE => multiply::<1>(q, &scaled, h, &mut sums),
-                        _ => multiply::<2>(q, &scaled, h, &mut sums),
-                    }
-                }
+                // SAFETY: the tiles are configured; `q` is two tiles of rows.
+                unsafe { multiply(q, &scaled, h, &mut sums) };
                 add::<KIND>(&sums, scales, rest, x, slot, h, acc);
             }
         }
@@ -210,10 +205,9 @@ unsafe fn configure() {
     }
 }
 
-/// A quarter of a group: 64 columns, from byte `$columns` of a row and `$units` of the units on. The second
-/// tile of activations is only there in the longer form.
+/// A quarter of a group: 64 columns, from byte `$columns` of a row and `$units` of the units on.
 macro_rules! quarter {
-    ($columns:literal, $units:literal, one) => {
+    ($columns:literal, $units:literal) => {
         concat!(
             "tileloadd tmm4, [{x} + {row} + ",
             $columns,
@@ -226,11 +220,6 @@ macro_rules! quarter {
             "]\n",
             "tdpbssd tmm0, tmm4, tmm6\n",
             "tdpbssd tmm1, tmm4, tmm7\n",
-        )
-    };
-    ($columns:literal, $units:literal, two) => {
-        concat!(
-            quarter!($columns, $units, one),
             "tileloadd tmm5, [{x2} + {row} + ",
             $columns,
             "]\n",
@@ -240,62 +229,37 @@ macro_rules! quarter {
     };
 }
 
-/// Products of T tiles of activations with half `h` of the panel.
+/// Products of two tiles of activations with half `h` of the panel.
 ///
 /// # Safety
-/// The tiles are configured as in `CONFIG`; `q` holds T tiles of rows.
+/// The tiles are configured as in `CONFIG`.
 #[inline]
-unsafe fn multiply<const T: usize>(q: &[i8], scaled: &Scaled, h: usize, sums: &mut Sums) {
-    assert!(q.len() == T * TILE * GROUP && h < 2);
+unsafe fn multiply(q: &[i8], scaled: &Scaled, h: usize, sums: &mut Sums) {
+    assert!(q.len() == ROWS * GROUP && h < 2);
     let (low, high) = (&scaled.low[h * 64..], &scaled.high[h * 64..]);
-    let [first, second] = &mut sums.0;
-    if T == 1 {
-        // SAFETY: four times 64 columns of 16 rows, 256 bytes apart; 64 units, 128 bytes apart; two tiles.
-        unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                quarter!(0, 0, one),
-                quarter!(64, 2048, one),
-                quarter!(128, 4096, one),
-                quarter!(192, 6144, one),
-                "tilestored [{sums} + {line}], tmm0",
-                "tilestored [{sums} + {line} + 1024], tmm1",
-                x = in(reg) q.as_ptr(),
-                row = in(reg) GROUP,
-                low = in(reg) low.as_ptr(),
-                high = in(reg) high.as_ptr(),
-                unit = in(reg) UNIT,
-                sums = in(reg) first.as_mut_ptr(),
-                line = in(reg) 4 * TILE,
-                options(nostack, preserves_flags),
-            );
-        }
-        return;
-    }
-    // SAFETY: as above, for two tiles of activations and four of sums.
+    // SAFETY: four times 64 columns of twice 16 rows, 256 bytes apart; 64 units, 128 bytes apart; four tiles
+    // of sums.
     unsafe {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
             "tilezero tmm2",
             "tilezero tmm3",
-            quarter!(0, 0, two),
-            quarter!(64, 2048, two),
-            quarter!(128, 4096, two),
-            quarter!(192, 6144, two),
+            quarter!(0, 0),
+            quarter!(64, 2048),
+            quarter!(128, 4096),
+            quarter!(192, 6144),
             "tilestored [{sums} + {line}], tmm0",
             "tilestored [{sums} + {line} + 1024], tmm1",
-            "tilestored [{sums2} + {line}], tmm2",
-            "tilestored [{sums2} + {line} + 1024], tmm3",
+            "tilestored [{sums} + {line} + 2048], tmm2",
+            "tilestored [{sums} + {line} + 3072], tmm3",
             x = in(reg) q.as_ptr(),
             x2 = in(reg) q[TILE * GROUP..].as_ptr(),
             row = in(reg) GROUP,
             low = in(reg) low.as_ptr(),
             high = in(reg) high.as_ptr(),
             unit = in(reg) UNIT,
-            sums = in(reg) first.as_mut_ptr(),
-            sums2 = in(reg) second.as_mut_ptr(),
+            sums = in(reg) sums.0.as_mut_ptr(),
             line = in(reg) 4 * TILE,
             options(nostack, preserves_flags),
         );
@@ -312,7 +276,7 @@ fn add<const KIND: u8>(
     x: &IntRows,
     slot: usize,
     h: usize,
-    acc: &mut [[f32; PANEL]],
+    acc: &mut [[f32; PANEL]; ROWS],
 ) {
     let has_min = Kind::ALL[KIND as usize].has_min();
     let d = load_f16(rest, h);
@@ -324,8 +288,8 @@ fn add<const KIND: u8>(
             *min = load_u8_pairs(&scales[256 + pair * 2 * PANEL..], h);
         }
     }
-    let dx = &x.d[slot..][..acc.len()];
-    let sum = x.sum[slot * SUMS..][..acc.len() * SUMS].as_chunks::<SUMS>().0;
+    let dx = &x.d[slot..][..ROWS];
+    let sum = x.sum[slot * SUMS..][..ROWS * SUMS].as_chunks::<SUMS>().0;
     for (r, acc) in acc.iter_mut().enumerate() {
         let [low, high] = [0, 1].map(|byte| &sums.0[r / TILE][byte][r % TILE]);
         let (low, high) = (load_i32(low), load_i32(high));

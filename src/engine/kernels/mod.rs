@@ -102,7 +102,7 @@ impl Tier {
         }
     }
 
-    /// Whether it multiplies 16 rows and more in tiles.
+    /// Whether it multiplies 32 rows and more in tiles.
     fn has_tiles(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
