@@ -227,7 +227,7 @@ fn xlsx(
     let mut sheets = Vec::new();
     for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
         let mut hidden = HiddenLines::default();
-        // A reference to a column of many letters is too much for the crate's numbers.
+        // A column of too many letters is too much for the crate's numbers, whose overflow is checked.
         let read =
             catch_unwind(AssertUnwindSafe(|| xlsx_cells(&mut workbook, &sheet.name, budget)));
         let (cells, mut remarks) =
