@@ -236,8 +236,8 @@ impl<'l> Scores<'l> {
         listed.push(all.rated());
         let unseen = labels.by_document.keys().filter(|name| !self.documents.contains(name));
         let tables = labels.rows.keys().filter(|name| !self.tables.contains(name));
-        self.missing.extend(unseen.chain(tables).cloned());
-        self.missing.dedup();
+        let named: BTreeSet<&String> = unseen.chain(tables).collect();
+        self.missing.extend(named.into_iter().cloned());
         (listed, self.missing)
     }
 }

@@ -1,5 +1,5 @@
-//! Names, and words of documents and models, as they may stand on a terminal: they hold anything, also what moves a
-//! cursor, begins a line of its own or turns the order of what is read.
+//! What lines for a person are made of: names, and words of documents and models, which hold anything, also what
+//! moves a cursor, begins a line of its own or turns the order of what is read; and counts.
 
 use std::borrow::Cow;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 
 use super::OutputError;
-use super::rows::TAKEN;
+use super::rows::{FLAGS, TAKEN};
 
 /// The rows of one table, in its order.
 pub struct AnsweredRows {
@@ -129,7 +129,7 @@ fn is_delimiter(byte: u8) -> bool {
 fn pairs(head: &StringRecord) -> usize {
     let cells: Vec<&str> = head.iter().collect();
     let is_pair = |pair: &&[&str]| {
-        pair.len() == 2 && !pair[0].is_empty() && pair[1].strip_suffix("_flags") == Some(pair[0])
+        pair.len() == 2 && !pair[0].is_empty() && pair[1].strip_suffix(FLAGS) == Some(pair[0])
     };
     cells.rchunks(2).take_while(is_pair).count()
 }

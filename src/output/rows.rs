@@ -16,6 +16,9 @@ use crate::base::{Appender, Digest, DigestWriter, DocId};
 /// Before the name of a field where a column of the table has that name.
 pub(super) const TAKEN: &str = "nightclerk ";
 
+/// After it, for the column of its flags.
+pub(super) const FLAGS: &str = "_flags";
+
 /// Below the state folder: tables that are not whole yet, by document.
 const FOLDER: &str = "parts";
 
@@ -36,10 +39,10 @@ impl RowsForm {
     pub fn head(&self, sheet: &str, columns: &[String]) -> Vec<u8> {
         let mut cells = self.begin(sheet, columns);
         for name in &self.fields {
-            let flags = format!("{name}_flags");
+            let flags = format!("{name}{FLAGS}");
             let taken = columns.iter().any(|column| column == name || *column == flags);
             let name = if taken { format!("{TAKEN}{name}") } else { name.clone() };
-            cells.extend([name.clone(), format!("{name}_flags")]);
+            cells.extend([name.clone(), format!("{name}{FLAGS}")]);
         }
         self.line(cells.iter().map(String::as_str))
     }

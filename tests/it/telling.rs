@@ -98,7 +98,10 @@ fn a_terminal_gets_one_screen_without_colours_that_fits_its_columns() {
             "{line:?} is {columns} columns wide in:\n{text}"
         );
     }
-    for part in [" of 3", "batch ", " of 8, ", "tokens a second", "refused "] {
+    let stages = ["loading the model", "reading and answering"];
+    for part in
+        [" of 3", "batch ", " of 8, ", "tokens a second", "refused "].into_iter().chain(stages)
+    {
         assert!(text.contains(part), "{part:?} in {text}");
     }
     assert!(text.contains(&name[..20]) && !text.contains(name), "it is cut: {text}");
