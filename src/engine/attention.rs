@@ -5,6 +5,7 @@
 //! Not here: where a sequence's blocks lie (`kv`), and what a row is (`model`).
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use half::f16;
 
@@ -86,17 +87,17 @@ thread_local! {
 }
 
 impl Plan {
-    /// Plans the step of `runs`.
-    pub(super) fn set(&mut self, heads: Heads, runs: &[Run]) {
+    /// Plans the rows at these positions of each run.
+    pub(super) fn set(&mut self, heads: Heads, runs: impl Iterator<Item = Range<usize>>) {
         self.tiles.clear();
         self.ends.clear();
         let mut row = 0;
-        for (run, Run { tokens, position, .. }) in runs.iter().enumerate() {
-            for start in (0..tokens.len()).step_by(TILE_ROWS) {
-                let rows = TILE_ROWS.min(tokens.len() - start);
-                self.tiles.push(Tile { run, position: position + start, row: row + start, rows });
+        for (run, positions) in runs.enumerate() {
+            for position in positions.clone().step_by(TILE_ROWS) {
+                let rows = TILE_ROWS.min(positions.end - position);
+                self.tiles.push(Tile { run, position, row, rows });
+                row += rows;
             }
-            row += tokens.len();
         }
         let mut end = 0;
         for _ in 0..heads.kv_heads {
@@ -132,11 +133,15 @@ pub(super) fn attend(
     });
     let width = heads.group() * heads.head_dim;
     let row_width = heads.heads * heads.head_dim;
-    for (head, part) in split.chunks_exact(q.len() / heads.kv_heads).enumerate() {
-        for (row, part) in out.chunks_exact_mut(row_width).zip(part.chunks_exact(width)) {
-            row[head * width..(head + 1) * width].copy_from_slice(part);
+    let of_head = q.len() / heads.kv_heads;
+    pool.run_chunks(out, TILE_ROWS * row_width, &|task, out| {
+        for (row, out) in out.chunks_exact_mut(row_width).enumerate() {
+            let from = (task * TILE_ROWS + row) * width;
+            for (head, out) in out.chunks_exact_mut(width).enumerate() {
+                out.copy_from_slice(&split[head * of_head + from..][..width]);
+            }
         }
-    }
+    });
 }
 
 /// One tile and one key head. `out` is [tile.rows, group × head_dim].
@@ -212,7 +217,7 @@ struct Queries<'a> {
     tile: Tile,
     /// Position of the block's first key.
     start: usize,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
 }
 
 impl Queries<'_> {

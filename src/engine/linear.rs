@@ -47,9 +47,9 @@ impl Linear {
     }
 
     /// The rows `ids` as f32, one after the other: `out` is [ids, k].
-    pub(super) fn rows(&self, ids: &[u32], out: &mut [f32]) {
-        for (id, out) in ids.iter().zip(out.chunks_exact_mut(self.weights.cols())) {
-            self.weights.row_f32(*id as usize, out);
-        }
+    pub(super) fn rows(&self, pool: &Pool, ids: &[u32], out: &mut [f32]) {
+        pool.run_chunks(out, self.weights.cols(), &|row, out| {
+            self.weights.row_f32(ids[row] as usize, out);
+        });
     }
 }

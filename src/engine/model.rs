@@ -3,6 +3,8 @@
 //!
 //! Not here: which rows go into a step (`scheduler`), and what becomes of the logits (`sampler`).
 
+use std::ops::Range;
+
 use super::architecture::{Architecture, Pairing};
 use super::attention;
 use super::gguf::{Gguf, GgufError};
@@ -25,6 +27,18 @@ pub(super) struct Run<'a> {
     pub blocks: &'a [BlockId],
     /// Of so many of its last rows the logits are wanted.
     pub logits: usize,
+}
+
+impl Run<'_> {
+    fn positions(&self) -> Range<usize> {
+        self.position..self.position + self.tokens.len()
+    }
+
+    /// Positions of the rows whose logits are wanted.
+    fn wanted(&self) -> Range<usize> {
+        let end = self.positions().end;
+        end - self.logits..end
+    }
 }
 
 /// The weights of one model and the buffers of its forward.
@@ -166,17 +180,18 @@ impl Model {
     pub(super) fn forward(&mut self, runs: &[Run], kv: &mut KvStore, pool: &Pool) -> &[f32] {
         let a = &self.architecture;
         let rows: usize = runs.iter().map(|run| run.tokens.len()).sum();
-        let kv_width = a.heads.kv_heads * a.heads.head_dim;
+        let wanted: usize = runs.iter().map(|run| run.logits).sum();
+        let q_width = a.heads.heads * a.heads.head_dim;
         let scale = 1.0 / (a.heads.head_dim as f32).sqrt();
-        let b = self.buffers.cut(a, rows);
+        let mut b = self.buffers.whole().first(a, rows);
         let timing = &mut self.timing;
         timing.start();
 
         b.tokens.clear();
         b.tokens.extend(runs.iter().flat_map(|run| run.tokens));
         rotations(&a.frequencies, runs, b.rotations);
-        self.embedding.rows(b.tokens, b.stream);
-        b.plan.set(a.heads, runs);
+        self.embedding.rows(pool, b.tokens, b.stream);
+        b.plan.set(a.heads, runs.iter().map(Run::positions));
         timing.lap(Operation::Embed);
 
         for (index, layer) in self.layers.iter().enumerate() {
@@ -185,30 +200,35 @@ impl Model {
             let forms = [&layer.q, &layer.k, &layer.v].map(Linear::form);
             b.input.set(pool, b.normed, a.width, &forms);
             timing.lap(Operation::Quantize);
-            layer.q.forward(pool, b.input, b.q);
             layer.k.forward(pool, b.input, b.k);
             layer.v.forward(pool, b.input, b.v);
             timing.lap(Operation::Qkv);
-            if let Some([q, k, v]) = &layer.bias {
-                add_bias(b.q, q);
-                add_bias(b.k, k);
-                add_bias(b.v, v);
+            let [q_bias, k_bias, v_bias] =
+                layer.bias.as_ref().map_or([None; 3], |bias| bias.each_ref().map(Some));
+            place(pool, a, k_bias, (b.rotations, 1.0), b.k, a.heads.kv_heads);
+            if let Some(bias) = v_bias {
+                by_rows(pool, bias.len(), b.v, &|_, v| add_bias(v, bias));
             }
-            rotate(a.pairing, b.rotations, scale, b.q, a.heads.head_dim, a.heads.heads);
-            rotate(a.pairing, b.rotations, 1.0, b.k, a.heads.head_dim, a.heads.kv_heads);
             timing.lap(Operation::Rotate);
-            let mut row = 0;
-            for run in runs {
-                for offset in 0..run.tokens.len() {
-                    let position = run.position + offset;
-                    let block = run.blocks[position / KV_BLOCK_TOKENS];
-                    let cells = row * kv_width..(row + 1) * kv_width;
-                    let place = (block, position % KV_BLOCK_TOKENS);
-                    kv.write(place, index, &b.k[cells.clone()], &b.v[cells]);
-                    row += 1;
-                }
-            }
+            write_kv(kv, index, runs, b.k, b.v);
             timing.lap(Operation::KvWrite);
+
+            // Of the last layer the cache needs keys and values only. The rest of it is for the rows whose
+            // logits are wanted.
+            if index + 1 == self.layers.len() && wanted < rows {
+                if wanted == 0 {
+                    return &[];
+                }
+                b.keep_wanted(a, runs);
+                b = b.first(a, wanted);
+                b.plan.set(a.heads, runs.iter().map(Run::wanted));
+                b.input.set(pool, b.normed, a.width, &[layer.q.form()]);
+                timing.lap(Operation::Quantize);
+            }
+            layer.q.forward(pool, b.input, b.q);
+            timing.lap(Operation::Qkv);
+            place(pool, a, q_bias, (b.rotations, scale), b.q, a.heads.heads);
+            timing.lap(Operation::Rotate);
             attention::attend(
                 (pool, b.input.tier()),
                 a.heads,
@@ -220,12 +240,11 @@ impl Model {
                 b.attended,
             );
             timing.lap(Operation::Attention);
-            let q_width = a.heads.heads * a.heads.head_dim;
             b.input.set(pool, b.attended, q_width, &[layer.attention_output.form()]);
             timing.lap(Operation::Quantize);
             layer.attention_output.forward(pool, b.input, b.normed);
             timing.lap(Operation::AttentionOutput);
-            add(b.stream, b.normed);
+            add_rows(pool, a.width, b.stream, b.normed);
             timing.lap(Operation::Add);
 
             norm(pool, a, &layer.inner_norm, b.stream, b.normed);
@@ -243,29 +262,29 @@ impl Model {
             timing.lap(Operation::Quantize);
             layer.down.forward(pool, b.input, b.normed);
             timing.lap(Operation::Down);
-            add(b.stream, b.normed);
+            add_rows(pool, a.width, b.stream, b.normed);
             timing.lap(Operation::Add);
         }
 
-        // The rows whose logits are wanted move to the front.
-        let mut wanted = 0;
-        let mut row = 0;
-        for run in runs {
-            row += run.tokens.len();
-            for from in row - run.logits..row {
-                b.normed[wanted * a.width..(wanted + 1) * a.width]
-                    .copy_from_slice(&b.stream[from * a.width..(from + 1) * a.width]);
-                wanted += 1;
-            }
-        }
-        let stream = &mut b.stream[..wanted * a.width];
-        norm(pool, a, &self.output_norm, &b.normed[..wanted * a.width], stream);
+        norm(pool, a, &self.output_norm, b.stream, b.normed);
         let output = self.output.as_ref().unwrap_or(&self.embedding);
-        b.input.set(pool, stream, a.width, &[output.form()]);
+        b.input.set(pool, b.normed, a.width, &[output.form()]);
         let logits = &mut b.logits[..wanted * a.vocabulary];
         output.forward(pool, b.input, logits);
         timing.lap(Operation::Logits);
         logits
+    }
+}
+
+/// Writes the keys and values of all rows, [rows, kv_heads × head_dim] each, into their blocks.
+fn write_kv(kv: &mut KvStore, layer: usize, runs: &[Run], k: &[f32], v: &[f32]) {
+    let positions =
+        runs.iter().flat_map(|run| run.positions().map(move |position| (run, position)));
+    let width = k.len() / runs.iter().map(|run| run.tokens.len()).sum::<usize>();
+    let rows = k.chunks_exact(width).zip(v.chunks_exact(width));
+    for ((run, position), (k, v)) in positions.zip(rows) {
+        let place = (run.blocks[position / KV_BLOCK_TOKENS], position % KV_BLOCK_TOKENS);
+        kv.write(place, layer, k, v);
     }
 }
 
@@ -310,12 +329,33 @@ impl Buffers {
         }
     }
 
-    fn cut(&mut self, a: &Architecture, rows: usize) -> Cut<'_> {
-        let q = rows * a.heads.heads * a.heads.head_dim;
-        let kv = rows * a.heads.kv_heads * a.heads.head_dim;
+    /// All of them, for the most rows.
+    fn whole(&mut self) -> Cut<'_> {
         Cut {
             tokens: &mut self.tokens,
             plan: &mut self.plan,
+            rotations: &mut self.rotations,
+            stream: &mut self.stream,
+            normed: &mut self.normed,
+            q: &mut self.q,
+            split: &mut self.split,
+            attended: &mut self.attended,
+            k: &mut self.k,
+            v: &mut self.v,
+            gate: &mut self.gate,
+            up: &mut self.up,
+            input: &mut self.input,
+            logits: &mut self.logits,
+        }
+    }
+}
+
+impl<'a> Cut<'a> {
+    /// The first so many rows.
+    fn first(self, a: &Architecture, rows: usize) -> Cut<'a> {
+        let q = rows * a.heads.heads * a.heads.head_dim;
+        let kv = rows * a.heads.kv_heads * a.heads.head_dim;
+        Cut {
             rotations: &mut self.rotations[..rows * a.heads.head_dim],
             stream: &mut self.stream[..rows * a.width],
             normed: &mut self.normed[..rows * a.width],
@@ -326,8 +366,25 @@ impl Buffers {
             v: &mut self.v[..kv],
             gate: &mut self.gate[..rows * a.inner],
             up: &mut self.up[..rows * a.inner],
-            input: &mut self.input,
-            logits: &mut self.logits,
+            ..self
+        }
+    }
+
+    /// Moves the rows whose logits are wanted to the front of what a layer goes on with.
+    fn keep_wanted(&mut self, a: &Architecture, runs: &[Run]) {
+        let (mut wanted, mut end) = (0, 0);
+        for run in runs {
+            end += run.tokens.len();
+            for row in end - run.logits..end {
+                for (rows, width) in [
+                    (&mut *self.stream, a.width),
+                    (&mut *self.normed, a.width),
+                    (&mut *self.rotations, a.heads.head_dim),
+                ] {
+                    rows.copy_within(row * width..(row + 1) * width, wanted * width);
+                }
+                wanted += 1;
+            }
         }
     }
 }
@@ -349,14 +406,35 @@ fn norm(pool: &Pool, a: &Architecture, weight: &[f32], x: &[f32], out: &mut [f32
 
 /// cos and sin of position × frequency for every row; f64 until the last rounding.
 fn rotations(frequencies: &[f64], runs: &[Run], out: &mut [f32]) {
-    let positions =
-        runs.iter().flat_map(|run| (0..run.tokens.len()).map(|offset| run.position + offset));
+    let positions = runs.iter().flat_map(Run::positions);
     for (position, row) in positions.zip(out.chunks_exact_mut(2 * frequencies.len())) {
         for (frequency, pair) in frequencies.iter().zip(row.chunks_exact_mut(2)) {
             let (sin, cos) = sin_cos_f64(position as f64 * frequency);
             pair.copy_from_slice(&[cos as f32, sin as f32]);
         }
     }
+}
+
+/// Adds the bias to `x` [rows, heads × head_dim], turns every head by its row's angles, and scales it.
+fn place(
+    pool: &Pool,
+    a: &Architecture,
+    bias: Option<&Vec<f32>>,
+    (rotations, scale): (&[f32], f32),
+    x: &mut [f32],
+    heads: usize,
+) {
+    let dim = a.heads.head_dim;
+    by_rows(pool, heads * dim, x, &|first, x| {
+        if let Some(bias) = bias {
+            add_bias(x, bias);
+        }
+        rotate(a.pairing, &rotations[first * dim..], scale, x, dim, heads);
+    });
+}
+
+fn add_rows(pool: &Pool, width: usize, out: &mut [f32], x: &[f32]) {
+    by_rows(pool, width, out, &|first, out| add(out, &x[first * width..][..out.len()]));
 }
 
 fn add_bias(out: &mut [f32], bias: &[f32]) {

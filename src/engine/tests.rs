@@ -1,5 +1,6 @@
 //! The forward against other people's forwards, and against itself in other circumstances.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -193,6 +194,41 @@ fn logits_do_not_depend_on_chunks_threads_or_vector_width() {
         for width in [Width::Avx2, Width::Scalar] {
             let narrow = at_width(width, || bits(&logits(&mut model, &tokens[..70], 70, 1)));
             assert!(whole[..70] == narrow, "{family:?}: {width:?}");
+        }
+    }
+}
+
+/// The last layer is computed for those rows alone whose logits are wanted.
+#[test]
+fn logits_are_the_same_whichever_rows_beside_them_are_wanted() {
+    let folder = Folder::new("wanted");
+    for family in [Family::SmolLm2, Family::Qwen2] {
+        let mut model = load(&folder.tiny(family, &tiny::MIXED));
+        let tokens = tokens(140, 256);
+        let all = bits(&logits(&mut model, &tokens, 140, 1));
+        let a = model.architecture();
+        let (heads, layers, vocabulary) = (a.heads, a.layers, a.vocabulary);
+        let blocks = [[0, 1, 2, 3, 4], [9, 8, 7, 6, 5]];
+        let mut kv = KvStore::new(heads, layers, 10);
+        // Of each sequence: rows, and of how many of the last ones logits are wanted.
+        for [first, second] in [
+            [(0..100, 0), (0..50, 0)],
+            [(100..101, 1), (50..83, 0)],
+            [(101..138, 2), (83..139, 1)],
+            [(138..140, 0), (139..140, 1)],
+        ] {
+            let run = |(rows, logits): &(Range<usize>, usize), blocks| Run {
+                tokens: &tokens[rows.clone()],
+                position: rows.start,
+                blocks,
+                logits: *logits,
+            };
+            let runs = [run(&first, &blocks[0]), run(&second, &blocks[1])];
+            let got = model.forward(&runs, &mut kv, &Pool::new(2));
+            let got: Vec<_> = got.chunks_exact(vocabulary).map(<[f32]>::to_vec).collect();
+            let wanted = [first, second].into_iter().flat_map(|(rows, n)| rows.end - n..rows.end);
+            let wanted: Vec<_> = wanted.map(|position| all[position].clone()).collect();
+            assert!(bits(&got) == wanted, "{family:?}: {:?}", runs.map(|run| run.logits));
         }
     }
 }
