@@ -7,6 +7,7 @@ use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use super::attention::Heads;
+use super::kernels::pages::ask_for_large;
 use crate::base::limits::KV_BLOCK_TOKENS;
 
 /// The number of a block.
@@ -83,6 +84,7 @@ impl KvStore {
     /// Room for `blocks` blocks; the system hands out the memory as it is first written.
     pub(super) fn new(heads: Heads, layers: usize, blocks: usize) -> KvStore {
         let cells = vec![0; blocks * block_cells(heads, layers)];
+        ask_for_large(&cells);
         KvStore { heads, layers, cells, rounded: vec![f16::from_bits(0); heads.head_dim] }
     }
 

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use super::kernels::Pool;
 use super::kernels::activations::GROUP;
 use super::kernels::block::{Form, Kind, read_32, read_256};
+use super::kernels::pages::ask_for_large;
 use half::f16;
 
 /// Output rows in one panel.
@@ -516,6 +517,7 @@ struct Aligned {
 impl Aligned {
     fn zeroed(len: usize) -> Aligned {
         let bytes = vec![0; len + LINE];
+        ask_for_large(&bytes);
         let start = bytes.as_ptr().align_offset(LINE).min(LINE);
         Aligned { bytes, start, len }
     }

@@ -15,6 +15,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(in crate::engine) mod block;
+pub(in crate::engine) mod pages;
 pub(in crate::engine) mod pool;
 mod portable;
 mod scalar;
