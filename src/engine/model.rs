@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::architecture::{Architecture, Pairing};
 use super::attention;
 use super::gguf::{Gguf, GgufError};
+use super::kernels::pages::ask_for_large;
 use super::kernels::{Activations, Tier};
 use super::kv::{BlockId, KvStore};
 use super::linear::Linear;
@@ -310,7 +311,11 @@ impl Buffers {
     fn new(a: &Architecture, tier: Tier, rows: usize, logits_rows: usize) -> Buffers {
         let q = a.heads.heads * a.heads.head_dim;
         let kv = a.heads.kv_heads * a.heads.head_dim;
-        let zeros = |width: usize| vec![0.0; rows * width];
+        let zeros = |width: usize| {
+            let zeros = vec![0.0; rows * width];
+            ask_for_large(&zeros);
+            zeros
+        };
         Buffers {
             tokens: Vec::with_capacity(rows),
             plan: attention::Plan::default(),
