@@ -21,6 +21,12 @@ pub const PROPOSAL_ROWS: usize = 16;
 /// Formulas of a sheet, unrounded numbers of a sheet and comments on a sheet that are kept as facts.
 pub const SHEET_FACTS_MAX: usize = 10_000;
 
+/// Bytes of a formula in words. Excel's own limit is 8,192 characters.
+pub const FORMULA_BYTES_MAX: usize = 32 << 10;
+
+/// Expressions within expressions of a formula: each is copied once for every one that it stands in.
+pub const FORMULA_NESTING_MAX: usize = 256;
+
 /// Sequences that may be open at once whatever `slots` says.
 pub const SLOTS_MAX: usize = 1024;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::biff::{self, Bytes, u16_at, u32_at, utf16};
 use super::hidden_lines::{HiddenLines, Lines};
 
 /// Of one sheet.
@@ -83,45 +84,7 @@ fn codes(numbers: &[u16], own: &BTreeMap<u16, String>) -> Vec<Option<String>> {
     numbers.iter().map(code).collect()
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
-}
-
-fn utf16(bytes: &[u8]) -> String {
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-    String::from_utf16_lossy(&units)
-}
-
 // ---- XLSB ----
-
-/// Records of an XLSB part: type and content ([MS-XLSB] 2.1.4).
-fn records(part: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let mut next = || {
-            let byte = part.get(at).copied();
-            at += 1;
-            byte
-        };
-        let first = u16::from(next()?);
-        let kind = if first & 0x80 != 0 { first & 0x7F | u16::from(next()?) << 7 } else { first };
-        let mut length = 0usize;
-        for shift in [0, 7, 14, 21] {
-            let byte = next()?;
-            length |= usize::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let content = part.get(at..at.checked_add(length)?)?;
-        at += length;
-        Some((kind, content))
-    })
-}
 
 /// Names and relations of the sheets of `xl/workbook.bin`, in order.
 pub(super) fn xlsb_sheets(workbook: &[u8]) -> Vec<(String, String)> {
@@ -136,7 +99,7 @@ pub(super) fn xlsb_sheets(workbook: &[u8]) -> Vec<(String, String)> {
         let (name, _) = text(end)?;
         Some((name, relation))
     };
-    let sheets = records(workbook).filter(|(kind, _)| *kind == 156);
+    let sheets = biff::records12(workbook).filter(|(kind, _)| *kind == 156);
     sheets.filter_map(|(_, content)| sheet(content)).collect()
 }
 
@@ -145,7 +108,7 @@ pub(super) fn of_xlsb(styles: &[u8], sheets: &[Option<Vec<u8>>]) -> BookFormats 
     let mut own = BTreeMap::new();
     let mut numbers = Vec::new();
     let mut in_cells = false;
-    for (kind, content) in records(styles) {
+    for (kind, content) in biff::records12(styles) {
         match kind {
             44 => {
                 // BrtFmt: number, length, text.
@@ -163,7 +126,7 @@ pub(super) fn of_xlsb(styles: &[u8], sheets: &[Option<Vec<u8>>]) -> BookFormats 
     let sheet = |part: &Option<Vec<u8>>| {
         let mut walk = Walk::default();
         let mut row = 0;
-        for (kind, content) in part.as_deref().map(records).into_iter().flatten() {
+        for (kind, content) in part.as_deref().map(biff::records12).into_iter().flatten() {
             match kind {
                 // BrtRowHdr.
                 0 => {
@@ -198,24 +161,13 @@ pub(super) fn of_xlsb(styles: &[u8], sheets: &[Option<Vec<u8>>]) -> BookFormats 
 
 // ---- XLS ----
 
-/// Records of an XLS stream from `at`: type and content ([MS-XLS] 2.1.4).
-fn biff(stream: &[u8], mut at: usize) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let (kind, length) = (u16_at(stream, at)?, usize::from(u16_at(stream, at + 2)?));
-        let content = stream.get(at + 4..at + 4 + length)?;
-        at += 4 + length;
-        Some((kind, content))
-    })
-}
-
-/// The formats of an XLS file; none where its container cannot be followed.
-pub(super) fn of_xls(bytes: &[u8]) -> Option<BookFormats> {
-    let stream = compound_stream(bytes, &["Workbook", "Book"])?;
+/// The formats of the workbook's stream of an XLS file.
+pub(super) fn of_xls(stream: &[u8]) -> BookFormats {
     let mut own = BTreeMap::new();
     let mut numbers = Vec::new();
     let mut starts = Vec::new();
     let mut is_biff8 = true;
-    for (kind, content) in biff(&stream, 0) {
+    for (kind, content) in biff::records8(stream, 0) {
         match kind {
             0x0809 => is_biff8 = u16_at(content, 0) == Some(0x0600),
             0x041E => {
@@ -229,8 +181,8 @@ pub(super) fn of_xls(bytes: &[u8]) -> Option<BookFormats> {
             _ => {}
         }
     }
-    let sheets = starts.into_iter().map(|start| xls_sheet(&stream, start)).collect();
-    Some(BookFormats { codes: codes(&numbers, &own), sheets })
+    let sheets = starts.into_iter().map(|start| xls_sheet(stream, start)).collect();
+    BookFormats { codes: codes(&numbers, &own), sheets }
 }
 
 fn format_record(content: &[u8], is_biff8: bool) -> Option<(u16, String)> {
@@ -240,21 +192,13 @@ fn format_record(content: &[u8], is_biff8: bool) -> Option<(u16, String)> {
         let text = content.get(3..3 + length)?;
         return Some((number, text.iter().map(|b| char::from(*b)).collect()));
     }
-    let (length, wide) = (usize::from(u16_at(content, 2)?), content.get(4)? & 1 != 0);
-    let text = content.get(5..)?;
-    Some((
-        number,
-        match wide {
-            true => utf16(text.get(..2 * length)?),
-            false => text.get(..length)?.iter().map(|b| char::from(*b)).collect(),
-        },
-    ))
+    Some((number, Bytes(content.get(2..)?).text8()?))
 }
 
 fn xls_sheet(stream: &[u8], start: usize) -> SheetFormats {
     let mut walk = Walk::default();
     let mut depth = 0usize;
-    for (kind, content) in biff(stream, start) {
+    for (kind, content) in biff::records8(stream, start) {
         let word = |at: usize| u16_at(content, at).map(u32::from);
         match kind {
             0x0809 => depth += 1,
@@ -301,76 +245,4 @@ fn xls_sheet(stream: &[u8], start: usize) -> SheetFormats {
         }
     }
     walk.finish()
-}
-
-/// The first of the streams `names` of an OLE2 file ([MS-CFB] 2). Every chain of sectors is followed no
-/// further than the file is long.
-fn compound_stream(bytes: &[u8], names: &[&str]) -> Option<Vec<u8>> {
-    let shift = u32::from(u16_at(bytes, 30)?);
-    if !matches!(shift, 9 | 12) {
-        return None;
-    }
-    let size = 1usize << shift;
-    let sector = |number: u32| {
-        let start = (number as usize).checked_add(1)?.checked_mul(size)?;
-        // The last sector of a file may be cut short.
-        bytes.get(start..bytes.len().min(start.checked_add(size)?))
-    };
-    // The header names the first 109 sectors of the FAT, a chain the others.
-    let mut fat_sectors: Vec<u32> = (0..109).filter_map(|n| u32_at(bytes, 76 + 4 * n)).collect();
-    let mut next = u32_at(bytes, 68)?;
-    let sectors_max = bytes.len() / size + 1;
-    for _ in 0..sectors_max {
-        let Some(more) = (next < 0xFFFF_FFF0).then(|| sector(next)).flatten() else { break };
-        let count = size / 4 - 1;
-        fat_sectors.extend((0..count).filter_map(|n| u32_at(more, 4 * n)));
-        next = u32_at(more, size - 4)?;
-    }
-    fat_sectors.retain(|number| *number < 0xFFFF_FFF0);
-    fat_sectors.truncate(sectors_max);
-    let fat = |number: u32| {
-        let per_sector = size / 4;
-        let table = sector(*fat_sectors.get(number as usize / per_sector)?)?;
-        u32_at(table, 4 * (number as usize % per_sector))
-    };
-    let chain = |first: u32| {
-        let mut content = Vec::new();
-        let mut number = first;
-        for _ in 0..sectors_max {
-            let Some(part) = (number < 0xFFFF_FFF0).then(|| sector(number)).flatten() else {
-                break;
-            };
-            content.extend_from_slice(part);
-            number = fat(number).unwrap_or(u32::MAX);
-        }
-        content
-    };
-    let directory = chain(u32_at(bytes, 48)?);
-    let entry = |wanted: &str| {
-        directory.chunks_exact(128).find(|entry| {
-            let length = usize::from(u16::from_le_bytes([entry[64], entry[65]]));
-            entry[66] == 2 && (2..=64).contains(&length) && utf16(&entry[..length - 2]) == wanted
-        })
-    };
-    let entry = names.iter().find_map(|name| entry(name))?;
-    let (first, length) = (u32_at(entry, 116)?, u32_at(entry, 120)? as usize);
-    let mut content = if length >= u32_at(bytes, 56)? as usize {
-        chain(first)
-    } else {
-        // Small streams lie in the root's stream, in sectors of 64 bytes with a FAT of their own.
-        let small = chain(u32_at(directory.get(..128)?, 116)?);
-        let small_fat = chain(u32_at(bytes, 60)?);
-        let mut content = Vec::new();
-        let mut number = first as usize;
-        for _ in 0..small.len() / 64 + 1 {
-            let Some(part) = number.checked_mul(64).and_then(|at| small.get(at..at + 64)) else {
-                break;
-            };
-            content.extend_from_slice(part);
-            number = u32_at(&small_fat, 4 * number).unwrap_or(u32::MAX) as usize;
-        }
-        content
-    };
-    content.truncate(length);
-    Some(content)
 }

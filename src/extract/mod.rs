@@ -2,14 +2,19 @@
 
 mod archive;
 mod attachment;
+mod biff;
+mod biff_facts;
 mod cell_formats;
 mod clauses;
+mod compound;
 mod container;
 mod csv;
 mod document;
 mod docx;
 mod eml;
 mod encoding;
+mod formula;
+mod functions;
 mod hidden_lines;
 mod html;
 mod labels;
@@ -55,7 +60,10 @@ use crate::base::{Format, Limits, Warned};
 /// 4: hidden text, forms, ruled tables, columns, accents and right-to-left text of PDF; hyphens of the typesetter.
 /// 5: footnotes of PDF after the text of their page; vertical columns as paragraphs; characters of composite
 ///    fonts that Adobe's collections know; no space for a line end between Chinese or Japanese characters.
-pub const TEXT_RULES: u32 = 6;
+/// 6: ligatures of PDF as their letters, tall signs and fractions in their line, footnotes above the page number.
+/// 7: of PDF no space behind a lowered quotation mark, Arabic figures as they run, words that text recognition spread,
+///    footnotes with raised marks after the text.
+pub const TEXT_RULES: u32 = 7;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

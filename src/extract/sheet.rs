@@ -1,7 +1,7 @@
 //! XLSX, XLSB, XLS and ODS → `Document`: each sheet a page of rows, cells as they are displayed. Hidden
-//! sheets, rows and columns are kept apart. Comments and formulas (XLSX, ODS) and numbers that are displayed
-//! rounded (XLSX, XLSB) are facts beside the text. Charts and headers of sheets are not read, nor formulas of
-//! XLS and XLSB: calamine names other columns in references to other sheets than those that are written.
+//! sheets, rows and columns are kept apart. Comments, formulas and numbers that are displayed rounded are facts
+//! beside the text; of XLS and XLSB they are read here, since calamine names other columns and rows in many
+//! references than those that are written. Charts and headers of sheets are not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -11,7 +11,9 @@ use calamine::{
     Data, DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xls, Xlsb, Xlsx,
 };
 
+use super::biff_facts::{self, BiffFacts};
 use super::cell_formats::{self, BookFormats, SheetFormats};
+use super::compound;
 use super::container::Container;
 use super::document::{Document, Hidden, Page, PageState, Remark, RemarkKind};
 use super::docx::Package;
@@ -99,19 +101,19 @@ fn open(
                 warnings,
             )
         }
-        Format::Xlsb => xlsb(bytes, limits, &mut budget)?,
+        Format::Xlsb => xlsb(bytes, limits, &mut budget, warnings)?,
         _ => {
             let mut workbook = Xls::new(Cursor::new(bytes)).map_err(|error| match error {
                 calamine::XlsError::Password => encrypted(),
                 error => damaged(error),
             })?;
-            let formats = cell_formats::of_xls(bytes).unwrap_or_else(|| {
+            let stream = compound::stream(bytes, &["Workbook", "Book"]).unwrap_or_else(|| {
                 warnings.push(Warning::document(
                     "hidden rows and columns cannot be told apart in this file and are read; save it as XLSX",
                 ));
-                BookFormats::default()
+                Vec::new()
             });
-            ranges(&mut workbook, formats, &mut budget)
+            ranges(&mut workbook, &stream, &mut budget, warnings)
         }
     })
 }
@@ -222,7 +224,7 @@ fn xlsx(
     })?;
     let paths = sheet_paths(&mut container, limits)?;
     let mut package = Package { container, limits, warnings: Vec::new() };
-    let people = sheet_facts::people(&mut package)?;
+    let people = sheet_facts::people(&mut package, "xl/workbook.xml")?;
     let metadata = workbook.sheets_metadata().to_vec();
     let mut sheets = Vec::new();
     for sheet in metadata.into_iter().filter(|sheet| is_table(sheet.typ)) {
@@ -360,38 +362,46 @@ fn sheet_paths(
 
 // ---- XLSB: streamed, with the formats that calamine keeps to itself ----
 
-fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>, Refusal> {
+fn xlsb(
+    bytes: &[u8],
+    limits: &Limits,
+    budget: &mut Budget,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Sheet>, Refusal> {
     let mut container = Container::open(bytes, limits)?;
     container.check_all()?;
     let mut workbook = Xlsb::new(Cursor::new(bytes)).map_err(|error| match error {
         calamine::XlsbError::Password => encrypted(),
         error => damaged(error),
     })?;
-    let relations = match container.read("xl/_rels/workbook.bin.rels")? {
-        Some(part) => Some(xml::parse("xl/_rels/workbook.bin.rels", &part, limits)?.root),
-        None => None,
-    };
-    let target = |id: &str| {
-        let mut relations = relations.iter().flat_map(|root| root.elements());
-        let found = relations.find(|relation| relation.attribute(Ns::Bare, "Id") == Some(id))?;
-        let target = found.attribute(Ns::Bare, "Target")?;
-        Some(target.strip_prefix('/').map_or_else(|| format!("xl/{target}"), str::to_owned))
-    };
-    let named = container.read("xl/workbook.bin")?.unwrap_or_default();
-    let named = cell_formats::xlsb_sheets(&named);
+    let mut package = Package { container, limits, warnings: Vec::new() };
+    let relations = package.relations("xl/workbook.bin")?;
+    let people = sheet_facts::people(&mut package, "xl/workbook.bin")?;
+    let target = |id: &str| relations.iter().find(|(own, _, _)| own == id).map(|(_, _, path)| path);
+    let book = package.container.read("xl/workbook.bin")?.unwrap_or_default();
+    let links = biff_facts::links_of_xlsb(&book, |id| package.container.read(target(id)?).ok()?);
+    let named = cell_formats::xlsb_sheets(&book);
     let metadata = workbook.sheets_metadata().to_vec();
-    let mut parts = Vec::new();
+    let (mut parts, mut facts) = (Vec::new(), Vec::new());
     for sheet in &metadata {
         let id = named.iter().find(|(name, _)| *name == sheet.name).map(|(_, id)| id.as_str());
-        parts.push(match id.and_then(target) {
-            Some(path) => container.read(&path)?,
-            None => None,
-        });
+        let Some(path) = id.and_then(target) else {
+            parts.push(None);
+            facts.push(Vec::new());
+            continue;
+        };
+        let part = package.container.read(path)?;
+        let beside = part.as_deref().map(|part| biff_facts::of_xlsb_sheet(part, &links));
+        let mut remarks = remarks(&sheet.name, beside.unwrap_or_default(), warnings);
+        remarks.extend(sheet_facts::comments(&mut package, path, &people)?);
+        parts.push(part);
+        facts.push(remarks);
     }
-    let styles = container.read("xl/styles.bin")?.unwrap_or_default();
+    let styles = package.container.read("xl/styles.bin")?.unwrap_or_default();
+    warnings.extend(package.warnings);
     let mut formats = cell_formats::of_xlsb(&styles, &parts);
     let mut sheets = Vec::new();
-    for (index, sheet) in metadata.into_iter().enumerate() {
+    for ((index, sheet), facts) in metadata.into_iter().enumerate().zip(facts) {
         if !is_table(sheet.typ) {
             continue;
         }
@@ -434,10 +444,20 @@ fn xlsb(bytes: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<Sheet>
             is_hidden: sheet.visible != SheetVisible::Visible,
             hidden: take_hidden(&mut formats, index),
             name: sheet.name,
-            remarks: raw,
+            remarks: raw.into_iter().chain(facts).collect(),
         });
     }
     Ok(sheets)
+}
+
+/// Facts about the cells of a sheet of XLS or XLSB as remarks.
+fn remarks(name: &str, facts: BiffFacts, warnings: &mut Vec<Warning>) -> Vec<Remark> {
+    if facts.unread > 0 {
+        let message = format!("sheet \"{name}\": {} formulas are not read", facts.unread);
+        warnings.push(Warning::document(message));
+    }
+    let formulas = facts.formulas.iter().filter_map(|(place, text)| formula(*place, text));
+    formulas.chain(facts.comments.iter().map(comment)).collect()
 }
 
 /// A formula as it is written into its cell.
@@ -472,7 +492,7 @@ fn open_document(content: &[u8], budget: &mut Budget, warnings: &mut Vec<Warning
     sheets.collect()
 }
 
-fn comment(comment: &Comment) -> Remark {
+pub(super) fn comment(comment: &Comment) -> Remark {
     let Comment { row, column, author, date, text } = comment;
     let anchor = cell_name(*row, *column);
     Remark { anchor, ..Remark::new(RemarkKind::Comment, author, date, text) }
@@ -482,30 +502,38 @@ fn comment(comment: &Comment) -> Remark {
 
 fn ranges(
     workbook: &mut Xls<Cursor<&[u8]>>,
-    mut formats: BookFormats,
+    stream: &[u8],
     budget: &mut Budget,
+    warnings: &mut Vec<Warning>,
 ) -> Vec<Sheet> {
+    let mut formats = cell_formats::of_xls(stream);
+    let mut facts = biff_facts::of_xls(stream);
     let mut sheets = Vec::new();
     for (index, sheet) in workbook.sheets_metadata().to_vec().into_iter().enumerate() {
         if !is_table(sheet.typ) {
             continue;
         }
+        let mut raw = Vec::new();
         let cells = workbook.worksheet_range(&sheet.name).map_err(|error| error.to_string());
         let cells = cells.map(|range| {
             let (top, left) = range.start().unwrap_or((0, 0));
             let cells = range.used_cells().map(|(row, column, value)| {
                 let (row, column) = (top + row as u32, left + column as u32);
-                let code = formats.code(index, row, column);
-                (row, column, display(&borrowed(value), code))
+                let value = borrowed(value);
+                let text = display(&value, formats.code(index, row, column));
+                raw.extend(raw_value(&value, &text, (row, column), raw.len()));
+                (row, column, text)
             });
             budget.collect(cells.filter(|(_, _, text)| !text.trim().is_empty()))
         });
+        let facts = facts.get_mut(index).map(std::mem::take).unwrap_or_default();
+        raw.extend(remarks(&sheet.name, facts, warnings));
         sheets.push(Sheet {
             cells,
             is_hidden: sheet.visible != SheetVisible::Visible,
             hidden: take_hidden(&mut formats, index),
             name: sheet.name,
-            remarks: Vec::new(),
+            remarks: raw,
         });
     }
     sheets
@@ -670,7 +698,7 @@ fn hide(
 }
 
 /// A column (from 0) as spreadsheets call it: A … Z, AA ….
-fn column_name(column: u32) -> String {
+pub(super) fn column_name(column: u32) -> String {
     let mut name = Vec::new();
     let mut rest = column + 1;
     while rest > 0 {

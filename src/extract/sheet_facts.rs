@@ -1,15 +1,15 @@
-//! What stands beside the cells of an XLSX sheet: formulas, and comments old and new with their authors.
-//! Facts about a cell, never its text.
+//! What stands beside the cells of an XLSX sheet: formulas, and comments old and new with their authors (those
+//! of XLSB too). Facts about a cell, never its text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::Refusal;
 use super::document::{Remark, RemarkKind};
 use super::docx::Package;
 use super::xml::{Element, Ns, referenced};
+use super::{Refusal, biff_facts, sheet};
 use crate::base::limits::SHEET_FACTS_MAX;
 
 /// The formulas of a worksheet part. Of one that several cells share, the first cell has it.
@@ -81,10 +81,13 @@ pub(super) fn comments(
             }
         }
     }
-    for (_, kind, target) in &relations {
-        if kind == "comments"
-            && let Some(root) = package.side_part(target)?
-        {
+    for (_, _, target) in relations.iter().filter(|(_, kind, _)| kind == "comments") {
+        if target.ends_with(".bin") {
+            let part = package.container.read(target)?.unwrap_or_default();
+            let comments = biff_facts::comments_of_xlsb(&part);
+            let remarks = comments.iter().map(sheet::comment);
+            found.extend(remarks.filter(|remark| !threaded.contains(&remark.anchor)));
+        } else if let Some(root) = package.side_part(target)? {
             let authors = root.named_child("authors").into_iter().flat_map(Element::elements);
             let authors: Vec<String> = authors.map(Element::deep_text).collect();
             let list = root.named_child("commentList").into_iter().flat_map(Element::elements);
@@ -105,10 +108,13 @@ pub(super) fn comments(
     Ok(found)
 }
 
-/// Who writes threads of comments, by id.
-pub(super) fn people(package: &mut Package<'_>) -> Result<BTreeMap<String, String>, Refusal> {
+/// Who writes threads of comments, by id; as the part of the workbook says.
+pub(super) fn people(
+    package: &mut Package<'_>,
+    workbook: &str,
+) -> Result<BTreeMap<String, String>, Refusal> {
     let mut people = BTreeMap::new();
-    for (_, kind, target) in package.relations("xl/workbook.xml")? {
+    for (_, kind, target) in package.relations(workbook)? {
         if kind == "person"
             && let Some(root) = package.side_part(&target)?
         {

@@ -190,6 +190,56 @@ fn an_xlsb_reads_as_it_is_displayed() {
     assert_eq!(document.pages[1].hidden[0].why, "hidden sheet");
 }
 
+fn facts(name: &str, format: Format) -> Vec<(RemarkKind, String, String)> {
+    let remarks = read_as(name, format).remarks.into_iter();
+    remarks.filter(|r| r.kind != RemarkKind::RawValue).map(|r| (r.kind, r.anchor, r.text)).collect()
+}
+
+fn as_written(cells: &[(&str, &str)], comment: &str) -> Vec<(RemarkKind, String, String)> {
+    let fact = |kind, cell: &str, text: &str| (kind, cell.to_owned(), text.to_owned());
+    let formulas = cells.iter().map(|(cell, text)| fact(RemarkKind::Formula, cell, text));
+    formulas.chain([fact(RemarkKind::Comment, "A2", comment)]).collect()
+}
+
+#[test]
+fn formulas_and_comments_of_xls_are_facts_as_they_were_written() {
+    // As fixtures/make/formulas.fods has them, which LibreOffice made an XLS of.
+    let expected = [
+        ("C2", "=B2*(1+VAT)"),
+        ("C3", "=ROUND(B3*'Q1 rates'!$A$1,2)"),
+        ("B4", "=SUM(B2:B3)"),
+        ("C4", "=SUM(C$2:C$3)-$C3"),
+        ("B5", "=IFERROR(B4/B99,\"n/a \"\"x\"\"\")"),
+        ("B6", "=SUMIFS(B2:B3,A2:A3,\"Crane\")"),
+        ("B7", "=SUM(B2:B3*C2:C3)"),
+        ("B8", "=-B2%+2^3&\" d\""),
+        ("B9", "=INDEX({1,2.5;\"x\",3},2,1)"),
+        ("B10", "=COUNTA(A:A)-ROWS(1:3)"),
+        ("B11", "=IF(AND(B2>=100,B3<>0),CHOOSE(2,\"low\",\"high\"),\"\")"),
+        ("B12", "=EDATE(TODAY(),1)"),
+        ("B13", "=SUM(Jan:Mar!A1:A1)"),
+    ];
+    let found = facts("formats/formulas.xls", Format::Xls);
+    assert_eq!(found, as_written(&expected, "Hired by\nthe week – ja."));
+}
+
+#[test]
+fn formulas_and_comments_of_xlsb_are_facts_as_they_are_shown() {
+    // As LibreOffice 7.4 shows the same file, but that it does not know the name.
+    let expected = [
+        ("C2", "=B2*(1+VAT)"),
+        ("C3", "=B3*(1+VAT)"),
+        ("B4", "=SUM(B2:B3)"),
+        ("C4", "=SUM('Q1 rates'!$A$1:B$2)"),
+        ("B5", "=IFERROR(A$1&\"a \"\"b\"\"\",$A$1)"),
+        ("C5", "=-INDEX({2.5,\"x\"},1,2)%"),
+        ("B6", "=SUM(B2:B3*B2:B3)"),
+        ("C6", "=COUNTA($A:$A)"),
+    ];
+    let found = facts("formats/formulas.xlsb", Format::Xlsb);
+    assert_eq!(found, as_written(&expected, "Hired by the week"));
+}
+
 fn ods(content: &str) -> Vec<u8> {
     let content = format!(
         "<o:document-content xmlns:o='urn:oasis:names:tc:opendocument:xmlns:office:1.0' xmlns:x='urn:oasis:names:tc:opendocument:xmlns:text:1.0' \
@@ -255,9 +305,11 @@ fn an_ods_that_repeats_itself_without_end_stops_at_the_limit() {
 #[test]
 fn damaged_workbooks_of_every_format_are_refused_or_read() {
     // A panic inside calamine costs the child and not the run; here it is caught like one.
-    for (name, format) in
-        [("assets.xls", Format::Xls), ("assets.ods", Format::Ods), ("costs.xlsb", Format::Xlsb)]
-    {
+    for (name, format) in [
+        ("formulas.xls", Format::Xls),
+        ("assets.ods", Format::Ods),
+        ("formulas.xlsb", Format::Xlsb),
+    ] {
         let whole = fixture(&format!("formats/{name}"));
         for step in 0..200 {
             let mut bytes = whole.clone();
