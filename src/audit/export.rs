@@ -13,7 +13,7 @@ use super::error::LogError;
 use super::event::{CheckpointExported, Event};
 use super::log::{Log, write_note};
 use super::note::{Checkpoint, Note, Vkey};
-use super::proof::Forest;
+use super::proof::Consistency;
 use super::segments;
 use super::tree;
 use super::verify::LEAVES_FILE;
@@ -24,6 +24,9 @@ pub(super) const NOTE_FILE: &str = "checkpoint.note";
 pub(super) const KEY_FILE: &str = "log.vkey";
 pub(super) const PROOFS_FILE: &str = "consistency.txt";
 pub(super) const COSIGNATURES_FILE: &str = "cosignatures.txt";
+
+/// Bytes of leaves that are made durable at once.
+const LEAVES_BYTES_AT_ONCE: usize = 1 << 20;
 
 /// What was written for another place.
 #[derive(Clone, Debug, Serialize)]
@@ -52,15 +55,16 @@ pub fn fingerprint(text: &str, pin: &Pin) -> String {
 pub fn export(log: &mut Log, folder: &Path) -> Result<Exported, LogError> {
     log.sign_rest()?;
     let (size, root) = (log.size(), log.root());
-    let mut leaves = Vec::with_capacity(size as usize);
-    segments::each_line(log.state(), size, |_, line| leaves.push(tree::leaf(line)))?;
-    let genesis = leaves.first().copied();
-    let flat: Vec<u8> = leaves.iter().flat_map(|leaf| leaf.0).collect();
-    let forest = Forest::of(leaves);
+    let disk = log.disk();
+    disk.create_folder(folder).map_err(LogError::io(folder, "cannot make the folder"))?;
+    let mut olds = segments::note_sizes(log.state())?;
+    olds.retain(|&old| old < size);
+    let mut ways = Consistency::of(olds.iter().copied(), size);
+    let genesis = write_leaves(log, size, &folder.join(LEAVES_FILE), &mut ways)?;
     let mut proofs = String::new();
-    for old in segments::note_sizes(log.state())?.into_iter().filter(|&old| old < size) {
+    for old in olds {
         let _ = writeln!(proofs, "old {old}");
-        for hash in forest.consistency(old, size) {
+        for hash in ways.path(old) {
             let _ = writeln!(proofs, "{}", base64::encode(&hash.0));
         }
     }
@@ -75,14 +79,11 @@ pub fn export(log: &mut Log, folder: &Path) -> Result<Exported, LogError> {
          fingerprint is that of\ncheckpoint.note and log.vkey beside it.\n",
         log.origin()
     );
-    let disk = log.disk();
-    disk.create_folder(folder).map_err(LogError::io(folder, "cannot make the folder"))?;
     for (name, bytes) in [
         (NOTE_FILE, note.to_string().as_bytes()),
         (KEY_FILE, pin.as_bytes()),
         ("fingerprint.txt", paper.as_bytes()),
         (PROOFS_FILE, proofs.as_bytes()),
-        (LEAVES_FILE, &flat),
     ] {
         write(disk, &folder.join(name), bytes)?;
     }
@@ -90,6 +91,31 @@ pub fn export(log: &mut Log, folder: &Path) -> Result<Exported, LogError> {
     log.append(&Event::CheckpointExported(CheckpointExported { size, root }))?;
     log.sign_rest()?;
     Ok(Exported { size, root, pin, fingerprint: print })
+}
+
+/// Writes the hashes of the first `size` entries as they are read, and gives them to `ways`; the first is returned.
+fn write_leaves(
+    log: &Log,
+    size: u64,
+    path: &Path,
+    ways: &mut Consistency,
+) -> Result<Option<Digest>, LogError> {
+    let error = |source| LogError::io(path, "cannot write")(source);
+    log.disk().write(path, b"").map_err(error)?;
+    let mut file = log.disk().open_append(path).map_err(error)?;
+    let (mut first, mut bytes, mut written) = (None, Vec::new(), Ok(()));
+    segments::each_line(log.state(), size, |_, line| {
+        let leaf = tree::leaf(line);
+        first.get_or_insert(leaf);
+        ways.push(leaf);
+        bytes.extend_from_slice(&leaf.0);
+        if bytes.len() >= LEAVES_BYTES_AT_ONCE && written.is_ok() {
+            written = file.append(&bytes);
+            bytes.clear();
+        }
+    })?;
+    written.and_then(|()| file.append(&bytes)).map_err(error)?;
+    Ok(first)
 }
 
 fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
@@ -155,7 +181,8 @@ pub fn import(log: &Log, folder: &Path, witnesses: &[Vkey]) -> Result<Vec<Import
 /// Reads a note of a bundle.
 pub(super) fn read_note(path: &Path) -> Result<Note, LogError> {
     let refused = |why: &str| LogError::Bundle { path: path.into(), why: why.into() };
-    let text = read_brought(path)?.ok_or_else(|| refused("it is not there"))?;
+    let missing = "it is not there; nightclerk checkpoint export writes it";
+    let text = read_brought(path)?.ok_or_else(|| refused(missing))?;
     Note::parse(text.as_bytes()).map_err(refused)
 }
 

@@ -24,7 +24,7 @@ use super::signing::run_key_name;
 use super::tree;
 use crate::base::limits::{
     CHECKPOINT_ENTRIES, CHECKPOINT_INTERVAL, CLOCK_STEP_MIN, LOG_LINE_BYTES_MAX,
-    LOG_SEGMENT_BYTES_MAX,
+    LOG_SEGMENT_BYTES_MAX, VERIFY_ENTRIES_MAX,
 };
 use crate::base::{Appender, Clock, Digest, Disk, replace_file};
 
@@ -86,13 +86,39 @@ impl Log {
         origin: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Log, LogError> {
+        Log::open_within(disk, state, key_dir, origin, clock, &Watch::default())
+    }
+
+    /// As `open`, with a ledger that holds a bounded part of itself in memory and the rest in temporary files.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_bounded(
+        disk: Arc<dyn Disk>,
+        state: &Path,
+        key_dir: &Path,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Log, LogError> {
+        let watch = Watch { entries_max: VERIFY_ENTRIES_MAX, ..Watch::default() };
+        Log::open_within(disk, state, key_dir, origin, clock, &watch)
+    }
+
+    fn open_within(
+        disk: Arc<dyn Disk>,
+        state: &Path,
+        key_dir: &Path,
+        origin: &str,
+        clock: Arc<dyn Clock>,
+        watch: &Watch,
+    ) -> Result<Log, LogError> {
         let folder = state.join(LOG_FOLDER);
         disk.create_folder(&folder)
             .map_err(LogError::io(&folder, "cannot make the folder of the log"))?;
         let lock = take_lock(&state.join(LOCK_FILE), clock.as_ref())?;
         let keys = KeyStore::new(disk.clone(), key_dir, origin);
         put_back_head(disk.as_ref(), &keys, state)?;
-        let walk = segments::walk(state, &Watch::default())?;
+        let walk = segments::walk(state, watch)?;
         if let Some(bad) = walk.bad {
             return Err(bad.refusal());
         }

@@ -34,7 +34,7 @@ pub use ledger::{Answer, DocState, Done, Erased, Judgement, LastOutcome, Ledger,
 pub use line::{Entry, LineError, Random, RunId};
 pub use log::Log;
 pub use note::{Checkpoint, Key, KeyKind, NotAKey, Note, Vkey};
-pub use proof::{Forest, Head, Inclusion, includes, is_consistent};
+pub use proof::{Consistency, Head, Inclusion, includes, is_consistent};
 pub use prove::{Proof, prove};
 pub use rules::Step;
 pub use tree::{Tree, leaf, root_of};

@@ -1,6 +1,7 @@
-//! Proofs over the tree of RFC 6962: made from all leaves, checked from a few hashes (RFC 9162 sections
+//! Proofs over the tree of RFC 6962: made from the leaves in one pass, checked from a few hashes (RFC 9162 sections
 //! 2.1.3 and 2.1.4).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::tree::{Tree, node};
@@ -47,55 +48,99 @@ impl Inclusion {
     }
 }
 
-/// Every perfect subtree of a log's tree: about 64 bytes an entry.
-pub struct Forest {
-    /// `levels[k][i]` is the root over leaves `i << k` to `(i + 1) << k`.
-    levels: Vec<Vec<Digest>>,
+/// The ways from earlier heads of a log to its last one, made from leaves that come one by one: some 64 hashes at
+/// most of each earlier head, however many leaves there are.
+pub struct Consistency {
+    size: u64,
+    /// The roots over perfect subtrees (leaves `from` to `to`, not included) that a way needs; none before their last
+    /// leaf has come.
+    roots: BTreeMap<(u64, u64), Option<Digest>>,
+    /// The perfect subtrees that came and are no part of a larger one yet: first leaf and root.
+    edge: Vec<(u64, Digest)>,
+    /// The next leaf's index.
+    next: u64,
 }
 
-impl Forest {
-    pub fn of(leaves: Vec<Digest>) -> Forest {
-        let mut levels = vec![leaves];
-        while let Some(below) = levels.last().filter(|below| below.len() > 1) {
-            let above = below.chunks_exact(2).map(|pair| node(&pair[0], &pair[1])).collect();
-            levels.push(above);
+impl Consistency {
+    /// From the heads of the first `olds` leaves (each at least one, at most `size`) to that of `size`.
+    pub fn of(olds: impl IntoIterator<Item = u64>, size: u64) -> Consistency {
+        let mut roots = BTreeMap::new();
+        for (from, to) in olds.into_iter().flat_map(|old| way(old, size)) {
+            perfect(from, to, &mut |from, to| {
+                roots.insert((from, to), None);
+            });
         }
-        Forest { levels }
+        Consistency { size, roots, edge: Vec::new(), next: 0 }
     }
 
-    /// The root over leaves `from` to `to` (not included); `from` is a multiple of the largest power of two
-    /// below their number, as the tree's halves are.
+    /// Takes in the next leaf, by its hash.
+    pub fn push(&mut self, leaf: Digest) {
+        // As `Tree` grows.
+        let merges = self.next.trailing_ones();
+        let (mut from, mut hash) = (self.next, leaf);
+        self.next += 1;
+        self.complete(from, hash);
+        for _ in 0..merges {
+            let (first, left) = self.edge.pop().expect("one for each one-bit of the size");
+            (from, hash) = (first, node(&left, &hash));
+            self.complete(from, hash);
+        }
+        self.edge.push((from, hash));
+    }
+
+    fn complete(&mut self, from: u64, hash: Digest) {
+        if let Some(root) = self.roots.get_mut(&(from, self.next)) {
+            *root = Some(hash);
+        }
+    }
+
+    /// What shows that the first `old` leaves are the beginning of them all; all leaves must have come, and `old` be
+    /// one that was said.
+    pub fn path(&self, old: u64) -> Vec<Digest> {
+        way(old, self.size).into_iter().map(|(from, to)| self.root(from, to)).collect()
+    }
+
     fn root(&self, from: u64, to: u64) -> Digest {
-        let count = to - from;
-        if count.is_power_of_two() {
-            let level = count.trailing_zeros();
-            return self.levels[level as usize][(from >> level) as usize];
-        }
-        let half = from + half(count);
-        node(&self.root(from, half), &self.root(half, to))
+        let mut parts = Vec::new();
+        perfect(from, to, &mut |from, to| parts.push(self.roots[&(from, to)]));
+        let mut parts = parts.into_iter().rev().map(|root| root.expect("all leaves have come"));
+        let last = parts.next().expect("at least one leaf");
+        parts.fold(last, |right, left| node(&left, &right))
     }
+}
 
-    /// What shows that the first `old` leaves (at least one) are the beginning of the first `new`.
-    pub fn consistency(&self, old: u64, new: u64) -> Vec<Digest> {
-        let (mut path, mut from, mut to) = (Vec::new(), 0, new);
-        let mut known = true; // whether the verifier has the root of what is left
-        while old != to {
-            let half = from + half(to - from);
-            if old <= half {
-                path.push(self.root(half, to));
-                to = half;
-            } else {
-                path.push(self.root(from, half));
-                from = half;
-                known = false;
-            }
+/// The subtrees whose roots lead from the first `old` leaves to the first `new`, by their leaves, lowest first
+/// (RFC 9162 section 2.1.4.1).
+fn way(old: u64, new: u64) -> Vec<(u64, u64)> {
+    let (mut path, mut from, mut to) = (Vec::new(), 0, new);
+    let mut known = true; // whether the verifier has the root of what is left
+    while old != to {
+        let half = from + half(to - from);
+        if old <= half {
+            path.push((half, to));
+            to = half;
+        } else {
+            path.push((from, half));
+            from = half;
+            known = false;
         }
-        if !known {
-            path.push(self.root(from, to));
-        }
-        path.reverse();
-        path
     }
+    if !known {
+        path.push((from, to));
+    }
+    path.reverse();
+    path
+}
+
+/// The perfect subtrees that leaves `from` to `to` are made of, from the left; `from` is a multiple of the largest
+/// power of two below their number, as the tree's halves are.
+fn perfect(mut from: u64, to: u64, each: &mut impl FnMut(u64, u64)) {
+    while !(to - from).is_power_of_two() {
+        let half = from + half(to - from);
+        each(from, half);
+        from = half;
+    }
+    each(from, to);
 }
 
 /// The largest power of two below `count`, which is at least 2.
@@ -203,10 +248,11 @@ mod tests {
     #[test]
     fn every_pair_of_sizes_up_to_70_is_consistent_and_no_other_root_is() {
         let (leaves, roots) = leaves(70);
-        let forest = Forest::of(leaves);
         for new in 1..=70u64 {
+            let mut ways = Consistency::of(1..=new, new);
+            leaves.iter().take(new as usize).for_each(|&leaf| ways.push(leaf));
             for old in 1..=new {
-                let path = forest.consistency(old, new);
+                let path = ways.path(old);
                 let head = |size: u64| (size, roots[size as usize]);
                 assert!(is_consistent(head(old), head(new), &path), "{old} {new}");
                 let false_root = (old, Digest([0; 32]));

@@ -90,7 +90,7 @@ fn write(
     let sums: String =
         files.iter().map(|(name, digest, _)| format!("{digest}  {name}\n")).collect();
     let public = key.pem();
-    let page = instructions(seq, size, chain.origin());
+    let page = instructions(seq, size, chain.origin(), files.is_empty());
     let fixed: [(&str, &[u8]); 7] = [
         ("entry.json", &line),
         ("proof.tlog-proof", proof.as_bytes()),
@@ -148,8 +148,21 @@ fn files_of(
     outputs.into_iter().map(read).collect()
 }
 
+/// The step of the page that holds the files against the entry.
+const FILES_STEP: &str = r#"3. The files are those of the entry: every line says OK, and every digest stands in `entry.json`:
+
+```sh
+sha256sum -c files.sha256
+cut -c1-64 files.sha256 | while read digest; do grep -q "$digest" entry.json || exit 1; done
+```"#;
+
 /// The page that goes with the files. Its commands are run by a test.
-fn instructions(seq: u64, size: u64, origin: &str) -> String {
+fn instructions(seq: u64, size: u64, origin: &str, no_files: bool) -> String {
+    // An empty list of digests is an error to sha256sum.
+    let files = match no_files {
+        true => "3. The entry names no files: `entry.json` has `\"outputs\":[]`.",
+        false => FILES_STEP,
+    };
     format!(
         r#"# Proof of one record of the audit log {origin}
 
@@ -171,12 +184,7 @@ hash, signed by the log's key. Nothing here says anything of any other document.
 openssl pkeyutl -verify -pubin -inkey log.pub -rawin -in checkpoint.txt -sigfile checkpoint.sig
 ```
 
-3. The files are those of the entry: every line says OK, and every digest stands in `entry.json`:
-
-```sh
-sha256sum -c files.sha256
-cut -c1-64 files.sha256 | while read digest; do grep -q "$digest" entry.json || exit 1; done
-```
+{files}
 
 4. The document that you hold is the one that was read: its digest is the entry's `input_sha256`.
 

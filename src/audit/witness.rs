@@ -1,7 +1,7 @@
 //! A witness: another machine that signs the largest consistent head it has seen of a log (C2SP
 //! tlog-cosignature). It keeps its key and the heads in a folder of its own, and sees no entry of any log.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,22 +41,24 @@ impl Witness {
     /// `Keys` where there is one already, or `name` cannot name a key; `Io`.
     pub fn init(disk: Arc<dyn Disk>, folder: &Path, name: &str) -> Result<Vkey, LogError> {
         let path = folder.join("witness.key");
-        if path.exists() {
-            let message = format!("{}: there is a witness already", path.display());
-            return Err(LogError::Keys { message });
-        }
         let key = Key::of_seed(name, KeyKind::Witness, &seed(&mut open_random()?)?);
         if key.vkey().to_string().parse::<Vkey>().is_err() {
             let message = format!("{name:?} cannot name a key: no spaces, no +");
             return Err(LogError::Keys { message });
         }
         let public = format!("{}\n", key.vkey());
-        disk.create_folder(folder)
-            .and_then(|()| replace_file(disk.as_ref(), &path, key.to_text().as_bytes()))
+        let error = |source| LogError::io(&path, "cannot make the witness's key")(source);
+        disk.create_folder(folder).map_err(error)?;
+        let _held = hold(folder)?;
+        if path.exists() {
+            let message = format!("{}: there is a witness already", path.display());
+            return Err(LogError::Keys { message });
+        }
+        replace_file(disk.as_ref(), &path, key.to_text().as_bytes())
             .and_then(|()| {
                 replace_file(disk.as_ref(), &folder.join("witness.vkey"), public.as_bytes())
             })
-            .map_err(LogError::io(&path, "cannot make the witness's key"))?;
+            .map_err(error)?;
         Ok(key.vkey().clone())
     }
 
@@ -74,13 +76,15 @@ impl Witness {
     }
 
     /// Signs the checkpoint of `bundle` if the log's key has signed it and it is consistent with the head that
-    /// was signed before; the line goes into the bundle. The head is durable before its signature exists.
+    /// was signed before; the line goes into the bundle. The head is durable before its signature exists. Of several
+    /// signatures at once, by one key or on one stick, each waits for the one before.
     ///
     /// # Errors
     /// `Bundle` with the reason why it is not signed; `Io`.
     pub fn sign(&self, bundle: &Path, clock: &dyn Clock) -> Result<Cosigned, LogError> {
         let path = bundle.join(NOTE_FILE);
         let refused = |why: String| LogError::Bundle { path: path.clone(), why };
+        let held = hold(&self.folder)?;
         let note = read_note(&path)?;
         let new = Checkpoint::parse(&note.text).map_err(|why| refused(why.into()))?;
         let place = self.folder.join(&Digest::of(new.origin.as_bytes()).to_string()[..32]);
@@ -128,8 +132,11 @@ impl Witness {
         }
         let kept = known.is_none().then_some(brought).flatten();
         self.keep(&place, &note, kept)?;
+        // Not both at once: they may be one folder.
+        drop(held);
         let time = u64::try_from(clock.now().as_second()).unwrap_or(0);
         let line = self.key.cosign(&note.text, time);
+        let _stick = hold(bundle)?;
         self.answer(&bundle.join(COSIGNATURES_FILE), &line)?;
         Ok(Cosigned {
             origin: new.origin,
@@ -165,6 +172,12 @@ impl Witness {
         replace_file(self.disk.as_ref(), path, text.as_bytes())
             .map_err(LogError::io(path, "cannot write the signature"))
     }
+}
+
+/// Waits for the kernel's lock on `folder` and keeps it while the value lives.
+fn hold(folder: &Path) -> Result<File, LogError> {
+    let held = File::open(folder).and_then(|file| file.lock().map(|()| file));
+    held.map_err(LogError::io(folder, "cannot lock the folder"))
 }
 
 /// The consistency proof from `old`, of a file of proofs; none where it has none.

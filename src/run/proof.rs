@@ -80,7 +80,7 @@ fn open_log(plan: &Plan, clock: Arc<dyn Clock>) -> Result<Log, Broken> {
         return Err(audit::LogError::Missing { folder: state }.into());
     }
     let audit = &plan.audit;
-    Ok(Log::open(Arc::new(RealDisk), &state, &audit.key_dir, &audit.origin, clock)?)
+    Ok(Log::open_bounded(Arc::new(RealDisk), &state, &audit.key_dir, &audit.origin, clock)?)
 }
 
 /// Writes the log's last checkpoint for another place into `folder`.
@@ -132,7 +132,10 @@ fn named(ledger: &Ledger, name: &str) -> Result<DocId, String> {
     let found: Vec<_> = ledger.named(name).collect();
     match &found[..] {
         [(id, _)] => Ok(*id),
-        [] => Err(format!("the log knows no document {name:?}")),
+        [] => Err(format!(
+            "the log knows no document {name:?}; its path is meant, as `nightclerk status` and the tables \
+             have it, or the end of that: contracts/inbox/lease.pdf, lease.pdf"
+        )),
         _ => match found.iter().find(|(_, doc)| doc.path == name) {
             Some((id, _)) => Ok(*id),
             None => {

@@ -4,7 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -199,6 +201,39 @@ fn a_stick_gets_nothing_out_of_a_witness() {
     assert!(ends(&folder, 1, &sign).contains("is not a file"));
 }
 
+/// A signature that another one is written over would be lost, and a head that was read before another one is kept
+/// would go back.
+#[test]
+fn signatures_at_once_wait_for_each_other() {
+    let folder = quiet("witnesses");
+    run(&folder, &[]);
+    ends(&folder, 0, &["checkpoint", "export", "stick"]);
+    let names: Vec<String> = (0..8).map(|number| format!("notary{number}")).collect();
+    for name in &names {
+        ends(&folder, 0, &["witness", "init", name, "--dir", name]);
+    }
+    let sign = |name: &String| {
+        let args = ["witness", "sign", "stick", "--dir", name];
+        nightclerk(folder.path(), args).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for held in ["stick", &names[0]] {
+        let lock = fs::File::open(folder.path().join(held)).unwrap();
+        lock.lock().unwrap();
+        let mut waiting = sign(&names[0]);
+        thread::sleep(Duration::from_millis(300));
+        assert!(waiting.try_wait().unwrap().is_none(), "{held} was held by another");
+        drop(lock);
+        assert!(waiting.wait().unwrap().success());
+    }
+    for mut signing in names.iter().map(sign).collect::<Vec<_>>() {
+        assert!(signing.wait().unwrap().success());
+    }
+    let lines = folder.read("stick/cosignatures.txt");
+    for name in &names {
+        assert_eq!(lines.matches(&format!("— {name} ")).count(), 1, "{lines}");
+    }
+}
+
 /// The commands of the page, in order.
 fn commands(page: &str) -> Vec<String> {
     let blocks = page.split("```sh\n").skip(1);
@@ -252,6 +287,18 @@ fn one_record_is_proven_with_openssl_and_a_shell_and_shows_no_other() {
     }
     check_by_shell(&proof).unwrap();
     assert!(ends(&folder, 1, &["prove", "lease"]).contains("no document"));
+}
+
+/// A document that waits for another night has no files yet.
+#[test]
+fn an_outcome_without_files_is_proven_too() {
+    let folder = quiet("prove-no-files");
+    folder.write("jobs.toml", folder.read("jobs.toml").replace("\"0s\"", "\"1h\""));
+    folder.write("in/young.txt", "This lease is made on 3 March 2024.\n");
+    assert_eq!(run(&folder, &[]).status.code(), Some(75));
+    ends(&folder, 0, &["prove", "young.txt"]);
+    assert!(folder.read("proof/entry.json").contains("\"outcome\":\"deferred\""));
+    assert!(check_by_shell(&folder.path().join("proof")).unwrap().ends_with("in the log\n"));
 }
 
 /// A document may be called anything: also what files of a proof are called, or with the end of a line.
