@@ -438,6 +438,7 @@ class Chain:
         self.tables = {}  # outputs and kept, by job
         self.paths, self.inputs, self.erased = {}, {}, {}  # by doc: path, last input, seq and input
         self.vouched_paths = set()
+        self.words = {}  # digests of what reviewers wrote, by doc
 
     def vouched(self):
         files = {}
@@ -608,7 +609,10 @@ class Chain:
             if e["job"] in self.tables:
                 self.tables[e["job"]] = {**self.tables[e["job"]], "outputs": []}
             self.answers.pop(doc, None)
+            self.words.pop(doc, None)
             self.erased[doc] = (e["seq"], self.inputs[doc])
+        elif event == "review":
+            self.words.setdefault(e["doc"], set()).add(e["words_sha256"])
         elif event == "clock_step":
             self.steps.append((e["seq"], e["before"], e["ts"]))
         elif event == "doc_start":
@@ -812,10 +816,17 @@ def verify_superseded(watch, state, output):
     return found
 
 
-def verify_files(chain, state, output):
-    vouched, found = chain.vouched(), []
-    kept = {file["path"] for table in chain.tables.values() for file in table["kept"]}
-    for path, digest in sorted(vouched.items()):
+def verify_reviews(chain, state, output):
+    digests = sorted(digest for digests in chain.words.values() for digest in digests)
+    files = ((os.path.join(state, "reviews", digest + ".json"), digest) for digest in digests)
+    files = ((os.path.relpath(file, output).replace(os.sep, "/"), digest) for file, digest in files)
+    return unlike_logged(files, output)
+
+
+def unlike_logged(files, output):
+    """What of files (path, digest) is missing or changed."""
+    found = []
+    for path, digest in files:
         file = os.path.join(output, path)
         if not os.path.lexists(file):
             found.append(("missing", path))
@@ -823,6 +834,13 @@ def verify_files(chain, state, output):
         plain = os.path.isfile(file) and not os.path.islink(file)
         if not plain or digest_of(file) != digest:
             found.append(("changed", path))
+    return found
+
+
+def verify_files(chain, state, output):
+    vouched = chain.vouched()
+    kept = {file["path"] for table in chain.tables.values() for file in table["kept"]}
+    found = unlike_logged(sorted(vouched.items()), output)
     for folder, folders, files in os.walk(output):
         if os.path.realpath(folder) == os.path.realpath(state):
             folders[:] = []
@@ -891,6 +909,7 @@ def main(arguments):
     found = []
     if len(arguments) == 2:
         found = verify_files(chain, *arguments) + verify_superseded(watch, *arguments)
+        found += verify_reviews(chain, *arguments)
     for what, path in found:
         print("%s: %s" % (what, one_line(path)))
     return 0 if word == "ok" and not found else 1

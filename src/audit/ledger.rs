@@ -245,6 +245,11 @@ impl Ledger {
         self.erased.iter().map(|(path, sha256)| (path, *sha256))
     }
 
+    /// What was written in reviews of outputs that were not erased.
+    pub fn words(&self) -> impl Iterator<Item = Digest> {
+        self.words.values().flatten().copied()
+    }
+
     /// What was written in reviews of erased outputs, and may still stand as `erased_files` may.
     pub fn erased_words(&self) -> impl Iterator<Item = Digest> {
         self.erased_words.iter().copied()

@@ -284,13 +284,40 @@ pub struct FileFindings {
     pub kept: Vec<String>,
     /// Earlier outputs that a job keeps, with the digest that the log has.
     pub superseded: u64,
+    /// What reviewers wrote, with the digest that the log has.
+    pub reviews: u64,
 }
 
 impl FileFindings {
     pub fn is_sound(&self) -> bool {
         self.missing.is_empty() && self.changed.is_empty() && self.orphans.is_empty()
     }
+
+    /// Whether `file` has the digest that the log has; else it is noted as `path`.
+    fn hold(&mut self, file: &Path, path: String, sha256: Digest) -> Result<bool, LogError> {
+        match fs::symlink_metadata(file) {
+            Err(e) if is_missing(&e) => {
+                self.missing.push(path);
+                return Ok(false);
+            }
+            Err(e) => return Err(LogError::io(file, "cannot look at it")(e)),
+            Ok(found) if !found.is_file() => {
+                self.changed.push(path);
+                return Ok(false);
+            }
+            Ok(_) => {}
+        }
+        let digest = fs::File::open(file).and_then(|mut file| Digest::of_reader(&mut file));
+        let (digest, _) = digest.map_err(LogError::io(file, "cannot read it"))?;
+        if digest != sha256 {
+            self.changed.push(path);
+        }
+        Ok(digest == sha256)
+    }
 }
+
+/// What reviewers wrote, below the state folder: `<sha256>.json`.
+const REVIEWS_FOLDER: &str = "reviews";
 
 /// Earlier outputs, below the state folder: `<path>/<seq>` is what entry `seq` names at `path`.
 const SUPERSEDED_FOLDER: &str = "superseded";
@@ -371,6 +398,7 @@ pub fn verify(
         files: {
             let mut files = check_files(chain.ledger(), state, output)?;
             check_superseded(state, chain.size(), output, &mut files)?;
+            check_reviews(chain.ledger(), state, output, &mut files)?;
             files
         },
         first_bad: walk.bad,
@@ -485,7 +513,8 @@ fn gaps(begun: &[String], every: Duration, now: Timestamp) -> Vec<Gap> {
 }
 
 /// Written without an entry of their own: made from what the log already vouches for.
-const UNLOGGED: [&str; 3] = ["last-run.json", "report.html", "report"];
+const UNLOGGED: [&str; 2] = ["last-run.json", "report.html"];
+const UNLOGGED_FOLDER: &str = "report";
 
 /// Whether nothing stands at a path, also for want of a folder that leads there.
 fn is_missing(error: &io::Error) -> bool {
@@ -496,26 +525,7 @@ fn is_missing(error: &io::Error) -> bool {
 fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindings, LogError> {
     let mut findings = FileFindings::default();
     for (path, sha256) in ledger.outputs() {
-        let file = output.join(&path);
-        match fs::symlink_metadata(&file) {
-            Err(e) if is_missing(&e) => {
-                findings.missing.push(path);
-                continue;
-            }
-            Err(e) => return Err(LogError::io(&file, "cannot look at an output")(e)),
-            Ok(found) if !found.is_file() => {
-                findings.changed.push(path);
-                continue;
-            }
-            Ok(_) => {}
-        }
-        let digest = fs::File::open(&file).and_then(|mut file| Digest::of_reader(&mut file));
-        let (digest, _) = digest.map_err(LogError::io(&file, "cannot read an output"))?;
-        if digest == sha256 {
-            findings.equal += 1;
-        } else {
-            findings.changed.push(path);
-        }
+        findings.equal += u64::from(findings.hold(&output.join(&path), path, sha256)?);
     }
     if !output.exists() {
         return Ok(findings); // then all files are missing, and none is an orphan
@@ -533,7 +543,7 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
             continue;
         };
         if entry.file_type().is_dir() {
-            if entry.path() == state || UNLOGGED.contains(&path) {
+            if entry.path() == state || path == UNLOGGED_FOLDER {
                 entries.skip_current_dir();
             }
         } else if kept.contains(path) {
@@ -545,6 +555,22 @@ fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindi
     findings.kept.sort_unstable();
     findings.orphans.sort_unstable();
     Ok(findings)
+}
+
+/// Holds what reviewers wrote against the log's digests. What is there besides was written before an entry that
+/// never came.
+fn check_reviews(
+    ledger: &Ledger,
+    state: &Path,
+    output: &Path,
+    findings: &mut FileFindings,
+) -> Result<(), LogError> {
+    for sha256 in ledger.words() {
+        let file = state.join(REVIEWS_FOLDER).join(format!("{sha256}.json"));
+        let path = file.strip_prefix(output).unwrap_or(&file).display().to_string();
+        findings.reviews += u64::from(findings.hold(&file, path, sha256)?);
+    }
+    Ok(())
 }
 
 /// Holds what jobs keep of earlier outputs against the first `entries` entries, which name them.

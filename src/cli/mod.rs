@@ -55,7 +55,8 @@ pub fn main() -> ExitCode {
             clap_complete::generate(*shell, &mut Cli::command(), "nightclerk", &mut text);
             told(&String::from_utf8_lossy(&text))
         }
-        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), folder)
+        Command::Man { folder } => std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
             .map(|()| Exit::Done)
             .map_err(|error| Broken::Disk(format!("{}: {error}", folder.display())).into()),
         Command::Run(args) => night(args, cli.format).inspect_err(|failure| {

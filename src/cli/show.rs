@@ -125,6 +125,9 @@ pub(super) fn report(report: &Report) -> String {
     if report.files.superseded > 0 {
         let _ = writeln!(text, "earlier ones kept, as logged: {}", report.files.superseded);
     }
+    if report.files.reviews > 0 {
+        let _ = writeln!(text, "what reviewers wrote, as logged: {}", report.files.reviews);
+    }
     let lists = [
         ("missing", &report.files.missing),
         ("changed", &report.files.changed),
@@ -178,9 +181,13 @@ pub(super) fn cosigned(cosigned: &Cosigned) -> String {
 /// What a folder proves.
 pub(super) fn proof(proof: &Proof, folder: &Path) -> String {
     let Proof { seq, size, bytes, files } = proof;
+    let files = match files.as_slice() {
+        [] => "no files: the entry names none".to_owned(),
+        files => files.join(", "),
+    };
     format!(
         "entry {seq} of {size}, proof of {bytes} bytes, {}\n{} says how to check it\n",
-        one_line(&files.join(", ")),
+        one_line(&files),
         folder.join("READ-ME.md").display()
     )
 }

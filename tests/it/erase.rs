@@ -10,7 +10,7 @@ use nightclerk::output::Writer;
 use crate::audit_disk::{Fault, FaultDisk, IMAGES, Scratch};
 use crate::audit_night::{DOCS, open_log, run as small_night, state};
 use crate::night::{check_verifies, clerical_office, contract, facts, outcomes, run};
-use crate::support::{Folder, nightclerk, repository, told};
+use crate::support::{Folder, nightclerk, python_verifies, told};
 
 fn erase(folder: &Folder, names: &[&str]) -> std::process::Output {
     let all = ["erase", "-c", "jobs.toml"];
@@ -35,10 +35,7 @@ fn erased_outputs_are_gone_and_stay_so_until_the_document_changes() {
     assert_eq!(left("Harbour"), Vec::<String>::new(), "the report is gone");
     assert_eq!(left("lease 1").len(), 2, "the other document's outputs stay");
     check_verifies(&folder);
-    let (log, out) = (folder.path().join("out/.nightclerk"), folder.path().join("out"));
-    let script = repository("tests/verify.py");
-    let python = std::process::Command::new("python3").arg(script).args([&log, &out]).output();
-    let python = python.expect("python3 starts");
+    let python = python_verifies(&folder);
     assert!(python.status.success(), "{}", told(&python));
 
     let next = run(&folder, &["--format", "json"]);
@@ -84,9 +81,7 @@ fn an_earlier_answer_is_kept_where_the_job_says_so_until_the_document_is_erased(
 
     let verify = |folder: &Folder| {
         let ours = nightclerk(folder.path(), ["verify", "--format", "json"]).output().unwrap();
-        let (log, out) = (folder.path().join("out/.nightclerk"), folder.path().join("out"));
-        let mut python = std::process::Command::new("python3");
-        let theirs = python.arg(repository("tests/verify.py")).args([log, out]).output().unwrap();
+        let theirs = python_verifies(folder);
         assert_eq!(ours.status.success(), theirs.status.success(), "{}", told(&theirs));
         let files = &serde_json::from_slice::<serde_json::Value>(&ours.stdout).unwrap()["files"];
         let changed = files["changed"].as_array().unwrap().len();

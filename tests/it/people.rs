@@ -11,7 +11,7 @@ use rust_xlsxwriter::Workbook;
 use serde_json::Value;
 
 use crate::night::{office, run};
-use crate::support::{Folder, nightclerk, told};
+use crate::support::{Folder, nightclerk, python_verifies, told};
 
 fn ask(folder: &Folder, args: &[&str]) -> Output {
     nightclerk(folder.path(), args).output().expect("the program starts")
@@ -143,6 +143,25 @@ fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     let page = folder.read("out/report.html");
     assert!(page.contains("\"reviewer\":\"Beate\"") && page.contains("the right one"));
 
+    // What the person wrote is held against the log, by both verifiers.
+    let is_words = |name: &String| name.starts_with("out/.nightclerk/reviews/");
+    let words = folder.files().into_iter().find(is_words).unwrap();
+    let wrote = folder.read(&words);
+    for forged in [Some(wrote.replace("the right one", "the wrong one") + " "), None] {
+        match &forged {
+            Some(text) => drop(folder.write(&words, text)),
+            None => fs::remove_file(folder.path().join(&words)).unwrap(),
+        }
+        let theirs = python_verifies(&folder);
+        for (code, told) in [(3, ask(&folder, &["verify"])), (1, theirs)] {
+            assert_eq!(told.status.code(), Some(code), "{}", self::told(&told));
+            assert!(self::told(&told).contains(&words["out/".len()..]), "{}", self::told(&told));
+        }
+    }
+    folder.write(&words, &wrote);
+    assert!(said(&folder, &["verify"]).contains("what reviewers wrote, as logged: 2"));
+    assert!(python_verifies(&folder).status.success());
+
     // What was given to be judged must stand there as it was.
     for (column, name) in [(2, "value"), (5, "quote")] {
         let mut edited = rows.clone();
@@ -266,9 +285,9 @@ fn version_completions_and_manual_are_printed() {
     let verbose = said(&folder, &["--version", "--verbose"]);
     assert!(verbose.contains("\ncommit: ") && verbose.contains("portable"), "{verbose}");
     assert!(said(&folder, &["completions", "bash"]).contains("_nightclerk()"));
-    said(&folder, &["man", "."]);
+    said(&folder, &["man", "new/man"]);
     let pages = folder.files();
-    assert!(pages.contains(&"nightclerk-run.1".to_owned()), "{pages:?}");
+    assert!(pages.contains(&"new/man/nightclerk-run.1".to_owned()), "{pages:?}");
     let words = ask(&folder, &[]);
     assert_eq!(words.status.code(), Some(1), "nothing asked is a usage error: {}", told(&words));
 }

@@ -76,6 +76,13 @@ pub fn nightclerk<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item =
     command
 }
 
+/// `tests/verify.py` over the log and the files of the folder's output.
+pub fn python_verifies(folder: &Folder) -> Output {
+    let mut python = Command::new("python3");
+    python.arg(repository("tests/verify.py")).current_dir(folder.path());
+    python.args(["out/.nightclerk", "out"]).output().expect("python3 starts")
+}
+
 /// What a finished program printed, for messages of tests.
 pub fn told(output: &Output) -> String {
     format!(
