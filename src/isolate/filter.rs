@@ -41,7 +41,20 @@ pub(super) const WAYS_OUT: &[Call] = &calls![
     clock_adjtime: SYS_clock_adjtime, sethostname: SYS_sethostname,
     setdomainname: SYS_setdomainname, syslog: SYS_syslog, vhangup: SYS_vhangup,
     mknodat: SYS_mknodat, fanotify_init: SYS_fanotify_init,
+    kexec_file_load: SYS_kexec_file_load, quotactl_fd: SYS_quotactl_fd,
+    // What all processes of a machine share by a number or a name.
+    msgget: SYS_msgget, msgsnd: SYS_msgsnd, msgrcv: SYS_msgrcv, msgctl: SYS_msgctl,
+    shmget: SYS_shmget, shmat: SYS_shmat, shmctl: SYS_shmctl,
+    semget: SYS_semget, semop: SYS_semop, semtimedop: SYS_semtimedop, semctl: SYS_semctl,
+    mq_open: SYS_mq_open, mq_unlink: SYS_mq_unlink,
 ];
+
+/// Calls of the same kind that only x86-64 has.
+#[cfg(target_arch = "x86_64")]
+pub(super) const WAYS_OUT_X86: &[Call] =
+    &calls![mknod: SYS_mknod, iopl: SYS_iopl, ioperm: SYS_ioperm];
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const WAYS_OUT_X86: &[Call] = &[];
 
 /// Refused besides where no program is to be started any more.
 pub(super) const EXEC: &[Call] = &calls![execve: SYS_execve, execveat: SYS_execveat];
@@ -76,7 +89,7 @@ const PROGRAM: &[Call] = &calls![
     gettimeofday: SYS_gettimeofday, clock_getres: SYS_clock_getres,
 ];
 
-/// Calls of the same kind that only x86-64 has.
+/// As `WAYS_OUT_X86`.
 #[cfg(target_arch = "x86_64")]
 const PROGRAM_X86: &[Call] = &calls![
     open: SYS_open, stat: SYS_stat, lstat: SYS_lstat, access: SYS_access, readlink: SYS_readlink,
@@ -102,14 +115,14 @@ pub(super) fn call_name(number: i64) -> String {
         .map_or_else(|| format!("number {number}"), |(name, _)| (*name).to_owned())
 }
 
-/// Refuses `lists` to this process and all that it starts: calls fail with EPERM. New namespaces are
-/// refused with them, and `clone3`, whose flags no filter can read, with ENOSYS: the C library then
-/// takes `clone`.
+/// Refuses `lists` to this process and all that it starts: calls fail with EPERM. New namespaces are refused
+/// with them, and so are words put into a terminal's input, which its shell would obey; `clone3`, whose flags
+/// no filter can read, fails with ENOSYS: the C library then takes `clone`.
 ///
 /// # Errors
 /// Where the kernel has no seccomp.
 pub(super) fn forbid(lists: &[&[Call]]) -> io::Result<()> {
-    let calls = lists.iter().copied().flatten();
+    let calls = lists.iter().copied().chain([WAYS_OUT_X86]).flatten();
     let mut refused: Rules = calls.map(|(_, number)| (*number, Vec::new())).collect();
     let namespaces = [
         libc::CLONE_NEWNS,
@@ -122,6 +135,10 @@ pub(super) fn forbid(lists: &[&[Call]]) -> io::Result<()> {
     ];
     let with_flag = |flag: libc::c_int| rule(0, SeccompCmpOp::MaskedEq(flag as u64), flag as u64);
     refused.insert(libc::SYS_clone, namespaces.map(with_flag).to_vec());
+    // The kernel looks at 32 bits of the request.
+    let request = |request: u64| rule(1, SeccompCmpOp::MaskedEq(u32::MAX.into()), request);
+    let input = [libc::TIOCSTI, libc::TIOCLINUX].map(request);
+    refused.insert(libc::SYS_ioctl, input.to_vec());
     // To an address; without one it is a write to what is connected.
     refused.insert(libc::SYS_sendto, vec![rule(4, SeccompCmpOp::Ne, 0)]);
     let filter = compiled(refused, SeccompAction::Allow, errno(libc::EPERM));

@@ -47,9 +47,15 @@ const TMPFILE: libc::c_int = libc::O_TMPFILE | libc::O_WRONLY;
 const LISTED: libc::c_int = libc::O_DIRECTORY | libc::O_RDONLY;
 const NOTHING: [usize; 5] = [0; 5];
 const NONE: usize = usize::MAX;
+/// Of a queue or memory that nobody has made.
+const KEY: usize = 0x6e63_6b79;
 
 const fn network(name: &'static str, socket: [libc::c_int; 3]) -> Way {
     Way { name, leads: Leads::Network, call: Call::Socket(socket) }
+}
+
+const fn network_call(name: &'static str, number: libc::c_long, arguments: [usize; 5]) -> Way {
+    Way { name, leads: Leads::Network, call: Call::Plain(number, arguments) }
 }
 
 const fn system(name: &'static str, number: libc::c_long, arguments: [usize; 5]) -> Way {
@@ -60,7 +66,7 @@ const fn files(name: &'static str, call: Call) -> Way {
     Way { name, leads: Leads::Files, call }
 }
 
-pub(super) const WAYS: [Way; 36] = [
+pub(super) const WAYS: [Way; 42] = [
     network("tcp4", [libc::AF_INET, libc::SOCK_STREAM, 0]),
     network("tcp6", [libc::AF_INET6, libc::SOCK_STREAM, 0]),
     network("mptcp", [libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP]),
@@ -80,20 +86,24 @@ pub(super) const WAYS: [Way; 36] = [
     // socket is the same for both, the second try is its datagram form.
     network("unix_path", [libc::AF_UNIX, libc::SOCK_STREAM, 0]),
     network("unix_abstract", [libc::AF_UNIX, libc::SOCK_DGRAM, 0]),
-    Way {
-        name: "io_uring",
-        leads: Leads::Network,
-        call: Call::Plain(libc::SYS_io_uring_setup, NOTHING),
-    },
+    network_call("io_uring", libc::SYS_io_uring_setup, NOTHING),
     // socket() by the second number that x86-64 knows it by.
-    Way {
-        name: "x32_socket",
-        leads: Leads::Network,
-        call: Call::Plain(
-            0x4000_0000 + libc::SYS_socket,
-            [libc::AF_INET as usize, libc::SOCK_STREAM as usize, 0, 0, 0],
-        ),
-    },
+    network_call(
+        "x32_socket",
+        0x4000_0000 + libc::SYS_socket,
+        [libc::AF_INET as usize, libc::SOCK_STREAM as usize, 0, 0, 0],
+    ),
+    // Queues and memory that any other process may share, which are not made here. Of the terminal only the second
+    // half of the request is the kernel's to read.
+    network_call("sysv_queue", libc::SYS_msgget, [KEY, 0, 0, 0, 0]),
+    network_call("sysv_memory", libc::SYS_shmget, [KEY, 0, 0, 0, 0]),
+    network_call("posix_queue", libc::SYS_mq_open, NOTHING),
+    network_call("terminal_input", libc::SYS_ioctl, [NONE, libc::TIOCSTI as usize, 0, 0, 0]),
+    network_call(
+        "terminal_input_64",
+        libc::SYS_ioctl,
+        [NONE, (1 << 32) | libc::TIOCSTI as usize, 0, 0, 0],
+    ),
     // PTRACE_PEEKUSER of a process that cannot be.
     system(
         "ptrace",
@@ -120,6 +130,7 @@ pub(super) const WAYS: [Way; 36] = [
     system("unshare", libc::SYS_unshare, NOTHING),
     system("setns", libc::SYS_setns, [NONE, 0, 0, 0, 0]),
     system("open_by_handle_at", libc::SYS_open_by_handle_at, [NONE, 0, 0, 0, 0]),
+    system("kexec", libc::SYS_kexec_file_load, [NONE, NONE, 0, 0, NONE]),
     system("exec", libc::SYS_execve, NOTHING),
     system("execveat", libc::SYS_execveat, [NONE, 0, 0, 0, 0]),
     files("read_outside", Call::ReadFolder("/")),
