@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -148,7 +149,7 @@ fn records(folder: &Path) -> Result<BTreeMap<String, Written>, Broken> {
         entry.depth() != 1 || (!name.starts_with('.') && entry.file_type().is_dir())
     };
     for entry in WalkDir::new(folder).into_iter().filter_entry(is_record) {
-        let entry = entry.map_err(|error| Broken::disk(folder, &error.into()))?;
+        let entry = entry.map_err(|error| unread(folder, error))?;
         if !entry.file_type().is_file() || entry.path().extension().is_none_or(|end| end != "json")
         {
             continue;
@@ -164,12 +165,19 @@ fn records(folder: &Path) -> Result<BTreeMap<String, Written>, Broken> {
     }
 }
 
+/// What below `folder` cannot be walked, named once.
+fn unread(folder: &Path, error: walkdir::Error) -> Broken {
+    let path = error.path().unwrap_or(folder).to_owned();
+    // No link is followed, so there is no loop, which is the one error without a cause.
+    Broken::disk(&path, &error.into_io_error().unwrap_or_else(|| ErrorKind::Other.into()))
+}
+
 /// The last record of each document that another took the place of, by job, root and path.
 fn superseded(output: &Path) -> Result<BTreeMap<String, Written>, Broken> {
     let folder = output.join(SUPERSEDED);
     let mut found: BTreeMap<String, (u64, Written)> = BTreeMap::new();
     for entry in WalkDir::new(&folder).into_iter().filter(|_| folder.is_dir()) {
-        let entry = entry.map_err(|error| Broken::disk(&folder, &error.into()))?;
+        let entry = entry.map_err(|error| unread(&folder, error))?;
         let seq = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
         let Some(seq) = seq.filter(|_| entry.file_type().is_file()) else { continue };
         let Some((document, record)) = record(entry.path())? else { continue };

@@ -99,10 +99,14 @@ pub struct PlanSheet {
     pub documents: Vec<PlannedDocument>,
     pub due: usize,
     pub pages: u64,
-    pub chunks: u64,
     /// Of the documents that are due; none without the model's file.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Where the model was sought in vain; empty where it is there.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub model_missing: String,
     /// By what the time is foretold: measured in the last run, or just now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,
@@ -123,8 +127,11 @@ pub struct PlannedDocument {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
     pub pages: u64,
-    pub chunks: u64,
-    pub tokens: u64,
+    /// None where it is not due or there is no model to count with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
     /// Pages that are only pictures; what text recognition will find in them is not counted.
     #[serde(skip_serializing_if = "is_zero")]
     pub pictures: u64,
@@ -143,7 +150,7 @@ pub struct PlannedDocument {
 /// Reads every document that is due, counts, and asks the model nothing about them.
 ///
 /// # Errors
-/// `Broken` where inputs, log or model cannot be read.
+/// `Broken` where inputs, log or model cannot be read, or the model is another file than the one that is named.
 pub fn plan_sheet(
     plan: &Plan,
     server: &mut Readers,
@@ -152,13 +159,16 @@ pub fn plan_sheet(
     deadline: Option<Deadline>,
 ) -> Result<PlanSheet, Broken> {
     let ledger = ledger(plan)?;
-    let counter = match plan.model.locate() {
-        Ok(path) => {
-            Some(engine::open_counter(path).map_err(|error| Broken::Model(error.to_string()))?)
-        }
-        Err(_) => None,
-    };
     let mut sheet = PlanSheet::default();
+    let model = match plan.model.locate() {
+        Ok(_) => Some(model::checked(plan, progress)?.0),
+        Err(missing) => {
+            sheet.model_missing = missing.to_string();
+            None
+        }
+    };
+    let counter = model.as_deref().map(engine::open_counter).transpose();
+    let counter = counter.map_err(|error| Broken::Model(error.to_string()))?;
     let mut questions = BTreeMap::new();
     for job in chosen(plan, &[])? {
         for source in read::sources(plan, job, server, clock)? {
@@ -203,11 +213,12 @@ pub fn plan_sheet(
     }
     progress.finish();
     sheet.pages = sheet.documents.iter().map(|document| document.pages).sum();
-    sheet.chunks = sheet.documents.iter().map(|document| document.chunks).sum();
-    if counter.is_some() {
-        sheet.tokens = Some(sheet.documents.iter().map(|document| document.tokens).sum());
+    if let Some(model) = model {
+        let documents = || sheet.documents.iter();
+        sheet.chunks = Some(documents().filter_map(|document| document.chunks).sum());
+        sheet.tokens = Some(documents().filter_map(|document| document.tokens).sum());
         if sheet.due > 0 {
-            sheet.pace = pace_of(plan, progress)?;
+            sheet.pace = pace_of(plan, &model, progress)?;
         }
     }
     sheet.foretell(deadline.map(|deadline| deadline.left(clock)));
@@ -215,13 +226,12 @@ pub fn plan_sheet(
 }
 
 /// The pace of the last run, or one that is measured now.
-fn pace_of(plan: &Plan, progress: &Progress) -> Result<Option<Pace>, Broken> {
+fn pace_of(plan: &Plan, path: &Path, progress: &Progress) -> Result<Option<Pace>, Broken> {
     let engine = &plan.engine;
     if let Some(pace) = pace::last(&plan.output, plan.model.sha256, engine.threads) {
         return Ok(Some(pace));
     }
-    let (path, _) = model::checked(plan, progress)?;
-    let mut loaded = model::load(&path, &super::settings(engine), progress)?;
+    let mut loaded = model::load(path, &super::settings(engine), progress)?;
     Ok(pace::first(&mut loaded, engine.slots))
 }
 
@@ -270,8 +280,8 @@ fn count_document(
     let Some(counter) = counter else { return Ok(()) };
     let budget = job.tasks.iter().map(|task| task.chunk_tokens).min().unwrap_or(1);
     let chunks = chunk::split(&read.output, budget, counter).chunks;
-    planned.chunks = chunks.len() as u64;
-    planned.tokens = chunks.iter().map(|chunk| chunk.tokens as u64).sum();
+    planned.chunks = Some(chunks.len() as u64);
+    planned.tokens = Some(chunks.iter().map(|chunk| chunk.tokens as u64).sum());
     let source = pipeline::work_source(source);
     let (_, requests) = Work::new(job, source, read, made_with, counter, &mut || 0);
     planned.effort = effort(&requests, counter, questions);
@@ -291,7 +301,7 @@ fn count_rows(
     let (format, limits) = (source.format, &plan.limits);
     let table = read::survey(server, source, limits).map_err(Uncounted::Failed)?;
     let table = read_of(table)?.output;
-    (planned.pages, planned.chunks) = (table.sheets.len() as u64, table.rows());
+    (planned.pages, planned.chunks) = (table.sheets.len() as u64, Some(table.rows()));
     let Some(counter) = counter else { return Ok(()) };
     let first = read::rows(server, source, (&table, Mark::default()), limits);
     let rows = read_of(first.map_err(Uncounted::Failed)?)?.rows;
@@ -307,7 +317,7 @@ fn count_rows(
         count += 1;
     }
     let scaled = |of_sample: u64| of_sample * table.rows() / count;
-    planned.tokens = scaled(tokens);
+    planned.tokens = Some(scaled(tokens));
     planned.effort = Effort {
         prompt_tokens: scaled(sample.prompt_tokens),
         answer_tokens_max: scaled(sample.answer_tokens_max),
@@ -320,7 +330,7 @@ impl PlanSheet {
     fn foretell(&mut self, left: Option<Duration>) {
         let Some(pace) = self.pace else { return };
         let mut order: Vec<&mut PlannedDocument> =
-            self.documents.iter_mut().filter(|document| document.chunks > 0).collect();
+            self.documents.iter_mut().filter(|document| document.tokens.is_some()).collect();
         order.sort_by_key(|document| Reverse(document.deferred));
         let mut taken = Effort::default();
         for document in order {
@@ -339,8 +349,7 @@ impl PlanSheet {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for document in &self.documents {
-            let PlannedDocument { job, root, path, state, reason, pages, chunks, tokens, .. } =
-                document;
+            let PlannedDocument { job, root, path, state, reason, pages, .. } = document;
             let _ = write!(text, "{state:<12}{job}/{root}/{}", one_line(path));
             let _ = match (reason.as_str(), *pages) {
                 ("", 0) => writeln!(text),
@@ -353,27 +362,23 @@ impl PlanSheet {
                         0 => String::new(),
                         count => format!(", {count} of them only pictures"),
                     };
-                    writeln!(
-                        text,
-                        ": {}{pictures}, {}, {tokens} tokens{time}{late}",
-                        counted(*pages, "page"),
-                        counted(*chunks, "chunk"),
-                    )
+                    let counts = read_through(document.chunks, document.tokens);
+                    writeln!(text, ": {}{pictures}{counts}{time}{late}", counted(*pages, "page"))
                 }
                 (reason, _) => writeln!(text, ": {}", one_line(reason)),
             };
         }
-        let tokens = match self.tokens {
-            Some(tokens) => format!("{}, {tokens} tokens to read", counted(self.chunks, "chunk")),
-            None => "tokens unknown: the model's file is not there".to_owned(),
-        };
         let _ = writeln!(
             text,
-            "\n{}, {} of them due: {}, {tokens}",
+            "\n{}, {} of them due: {}{}",
             counted(self.documents.len() as u64, "document"),
             self.due,
-            counted(self.pages, "page")
+            counted(self.pages, "page"),
+            read_through(self.chunks, self.tokens)
         );
+        if !self.model_missing.is_empty() {
+            let _ = writeln!(text, "tokens and time are not known: {}", self.model_missing);
+        }
         if let (Some(seconds), Some(pace)) = (self.seconds, self.pace) {
             let _ = writeln!(
                 text,
@@ -388,6 +393,13 @@ impl PlanSheet {
         }
         text
     }
+}
+
+/// What the model is to read, as far as it is known, behind a count of pages.
+fn read_through(chunks: Option<u64>, tokens: Option<u64>) -> String {
+    let chunks = chunks.map(|chunks| format!(", {}", counted(chunks, "chunk")));
+    let tokens = tokens.map(|tokens| format!(", {}", counted(tokens, "token")));
+    chunks.unwrap_or_default() + &tokens.unwrap_or_default()
 }
 
 /// The last run and what waits.

@@ -59,9 +59,9 @@ pub struct ReplaySheet {
 }
 
 impl ReplaySheet {
-    /// Every document that was asked for was replayed and is as logged.
+    /// Documents were replayed, and each is as logged.
     pub fn is_identical(&self) -> bool {
-        self.replayed.iter().all(|one| one.differences.is_empty())
+        !self.replayed.is_empty() && self.replayed.iter().all(|one| one.differences.is_empty())
     }
 }
 

@@ -233,14 +233,20 @@ fn page_texts(doc: DocId, text_sha256: Digest, document: Document) -> PageTexts 
 }
 
 fn when(run: &RunFacts) -> String {
-    let ended = run.ended.as_deref().unwrap_or("not yet, or it was cut off");
+    let to_the_minute = |ts: &str| match ts.parse::<Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d, %H:%M UTC").to_string(),
+        Err(_) => ts.to_owned(),
+    };
+    let began = to_the_minute(&run.started);
+    let ended = run.ended.as_deref().map(to_the_minute);
+    let ended = ended.unwrap_or_else(|| "not yet, or it was cut off".to_owned());
     let mut counts = run.counts;
     let counts = Outcome::ALL.iter().map(|outcome| (*counts.of_mut(*outcome), *outcome));
     let counts: Vec<String> = counts
         .filter(|(count, _)| *count > 0)
         .map(|(count, outcome)| format!("{count} {outcome}"))
         .collect();
-    format!("The last run began {} and ended {ended}: {}.", run.started, counts.join(", "))
+    format!("The last run began {began} and ended {ended}: {}.", counts.join(", "))
 }
 
 fn answers(ledger: &Ledger) -> Vec<(i64, u64, u64)> {

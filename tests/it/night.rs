@@ -399,6 +399,34 @@ fn a_transcript_holds_every_question_word_for_word_with_its_answer() {
     assert_eq!(folder.read("said.jsonl"), said, "nothing is written over");
 }
 
+/// What is known is said, what is not is not called nothing, and the way out is named.
+#[test]
+fn a_plan_without_its_model_says_what_it_does_not_know() {
+    let folder = office("plan-no-model", 2);
+    let model = folder.path().join("tiny.gguf");
+    let plan = |more: &[&str]| {
+        let output = nightclerk(folder.path(), [&["plan"], more].concat()).output().unwrap();
+        (output.status.code(), told(&output), output.stdout)
+    };
+    // Another file under its name: it would count other tokens, and no run would take it.
+    fs::write(&model, "another").unwrap();
+    let (code, said, _) = plan(&[]);
+    assert!(code == Some(1) && said.contains("its SHA-256 is"), "{said}");
+    fs::remove_file(&model).unwrap();
+    let (code, said, _) = plan(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("lease 1.txt: 1 page\n") && said.contains(" 2 pages\n"), "{said}");
+    let sought = format!("it was sought as {}", model.display());
+    assert!(said.contains("tokens and time are not known: the model file is missing"), "{said}");
+    assert!(said.contains(&sought) && said.contains("--model and --sha256"), "{said}");
+    let (_, _, facts) = plan(&["--format", "json"]);
+    let facts: Value = serde_json::from_slice(&facts).unwrap();
+    assert!(facts["model_missing"].as_str().unwrap().contains(&sought), "{facts}");
+    for unknown in [&facts["chunks"], &facts["tokens"], &facts["documents"][0]["tokens"]] {
+        assert!(unknown.is_null(), "{facts}");
+    }
+}
+
 #[test]
 fn a_night_with_a_deadline_leaves_what_would_not_be_finished_and_takes_it_first_the_next_time() {
     let folder = clerical_office("deadline", 2);
