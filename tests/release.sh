@@ -24,15 +24,16 @@ step "The program"
 commit=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain)" ] || commit=$commit-changed
 NIGHTCLERK_COMMIT=$commit "$cargo" build --release --locked
-mkdir -p "$out"/{bin,model,man,completions,licences,check}
+mkdir -p "$out"/{bin,model,man,completions,licences}
 cp "$target/release/nightclerk" "$out/bin/"
 "$out/bin/nightclerk" man "$out/man"
 for shell in bash zsh fish; do
   "$out/bin/nightclerk" completions "$shell" > "$out/completions/nightclerk.$shell"
 done
-cp -r README.md docs LICENSE-APACHE LICENSE-MIT "$out/"
-cp tests/verify.py src/audit/FORMAT.md "$out/check/"
-cp -r fixtures/inbox "$out/check/"
+# Each under its own path, so that what the pages link to and name is there.
+carried="README.md docs LICENSE-APACHE LICENSE-MIT tests/verify.py fixtures/inbox src/README.md
+  src/audit/FORMAT.md src/cli/nightclerk.service src/cli/nightclerk.timer"
+cp -r --parents $carried "$out/"
 
 step "SBOM and licences"
 python3 tests/sbom.py "$out" "$commit"
@@ -71,9 +72,9 @@ nightclerk: from this folder to the first night, without a network
                                        cp model/*.gguf ~/.cache/nightclerk/models/
 4. Make a folder and name the model:   nightclerk init /srv/clerk
    jobs.toml names a model and its SHA-256; SHA256SUMS has that of the model here.
-5. The first night:                    cp check/inbox/* /srv/clerk/inbox/
+5. The first night:                    cp fixtures/inbox/* /srv/clerk/inbox/
                                        cd /srv/clerk && nightclerk plan && nightclerk run
-6. Check the log without the program:  python3 check/verify.py /srv/clerk/out/.nightclerk /srv/clerk/out
+6. Check the log without the program:  python3 tests/verify.py /srv/clerk/out/.nightclerk /srv/clerk/out
 
 The program needs Linux on x86-64 with the glibc of Debian 12 or newer, and nothing else.
 sbom.cdx.json lists every crate in it (CycloneDX 1.5), licences/ holds their licences.
@@ -94,7 +95,7 @@ export HOME=$home XDG_CACHE_HOME=$home/.cache
 cd "$bundle" && sha256sum --quiet -c SHA256SUMS
 mkdir -p "$home/.cache/nightclerk/models"
 cd "$home" && "$bundle/bin/nightclerk" init clerk && cd clerk
-cp "$bundle"/check/inbox/travel-policy.txt inbox/
+cp "$bundle"/fixtures/inbox/travel-policy.txt inbox/
 "$bundle/bin/nightclerk" plan
 for model in "$bundle"/model/*.gguf; do
   [ -e "$model" ] || continue
@@ -102,7 +103,7 @@ for model in "$bundle"/model/*.gguf; do
   code=0
   "$bundle/bin/nightclerk" run --model "$model" --sha256 "$digest" || code=$?
   [ "$code" = 0 ] || [ "$code" = 3 ]
-  python3 "$bundle/check/verify.py" out/.nightclerk out
+  python3 "$bundle/tests/verify.py" out/.nightclerk out
 done
 END
 mount_sys='mount -t sysfs none /sys 2>/dev/null || true'

@@ -3,7 +3,7 @@
 //!
 //! A check takes text and gives back what is wrong with it; the tests above feed it the tree.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// Which rooms a room may import (the table of the map, `src/README.md`).
@@ -168,6 +168,14 @@ fn the_top_level_holds_the_agreed_names_only() {
 #[test]
 fn what_a_page_links_to_is_there() {
     assert_none(pages().iter().flat_map(|(path, text)| broken_links(path, text)));
+}
+
+#[test]
+fn what_a_page_links_to_is_in_the_release_bundle() {
+    let script = read("tests/release.sh");
+    let carried = script.split_once("\ncarried=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let carried: Vec<&str> = carried.expect("a list").0.split_whitespace().collect();
+    assert_none(pages().iter().flat_map(|(path, text)| left_behind(path, text, &carried)));
 }
 
 #[test]
@@ -346,6 +354,27 @@ fn broken_links(path: &str, page: &str) -> Vec<String> {
     };
     let broken = links(page).filter(is_broken);
     broken.map(|link| format!("{path}: nothing is at {link}")).collect()
+}
+
+/// Links of a page that lead out of what is carried: files, and folders with all that is in them.
+fn left_behind(path: &str, page: &str, carried: &[&str]) -> Vec<String> {
+    let is_left = |link: &&str| {
+        let mut target = PathBuf::from(path);
+        target.pop();
+        for part in Path::new(link.split('#').next().unwrap_or_default()).components() {
+            match part {
+                Component::ParentDir => {
+                    target.pop();
+                }
+                part => target.push(part),
+            }
+        }
+        !carried.iter().any(|carried| target.starts_with(carried))
+    };
+    links(page)
+        .filter(is_left)
+        .map(|link| format!("{path}: the release bundle has no {link}"))
+        .collect()
 }
 
 /// Whether a heading of `page` has the anchor `wanted`, as forges make it.
@@ -598,6 +627,13 @@ mod checks {
             3
         );
         assert!(has_heading("## What is *not* read?\n", "what-is-not-read"));
+    }
+
+    #[test]
+    fn a_link_out_of_the_bundle_is_found() {
+        let page = "[a](proof.md#its-cost), [b](../README.md), [c](../fixtures/inbox)";
+        assert_eq!(left_behind("docs/a.md", page, &["README.md", "docs", "fixtures"]).len(), 0);
+        assert_eq!(left_behind("docs/a.md", page, &["docs", "fixtures/log-v1"]).len(), 2);
     }
 
     #[test]
