@@ -190,9 +190,20 @@ pub fn doc_skip(doc: &Doc, outcome: Outcome, rests_on: u64) -> Event {
     })
 }
 
-/// Opens the log of `output` at a time.
+/// Opens the log of `output` at a time. A child that another test forks holds a lock that was just given up
+/// until it is its own program: that is waited for.
 pub fn open_log(disk: Arc<dyn Disk>, output: &Path, time: &str) -> Result<Log, LogError> {
-    Log::open(disk, &state(output), &keys(output), "test/log", TestClock::at(time))
+    let open =
+        || Log::open(disk.clone(), &state(output), &keys(output), "test/log", TestClock::at(time));
+    let mut tries = std::iter::repeat_with(open).take(20);
+    let is_locked = |opened: &Result<Log, LogError>| {
+        let locked = matches!(opened, Err(LogError::Locked { .. }));
+        if locked {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        locked
+    };
+    tries.find(|opened| !is_locked(opened)).unwrap_or_else(open)
 }
 
 /// Runs a night over `docs`, as far as the disk lets it; in `acknowledged` go the documents that were
