@@ -11,7 +11,7 @@ use super::progress::minutes;
 use super::signal::StopFlag;
 use crate::base::limits::FINISH_MARGIN_PERCENT;
 use crate::base::{Clock, Completion, TokenCounter};
-use crate::engine::Request;
+use crate::engine::{Part, Request};
 
 /// Questions whose tokens are remembered.
 const QUESTIONS_KNOWN_MAX: usize = 10_000;
@@ -32,7 +32,7 @@ struct State {
     /// Of all documents taken in, and what of it is done.
     taken: Effort,
     done: Effort,
-    /// Limits of the answers that are not finished, by request.
+    /// The most tokens of the answers that are not finished, by request.
     answers: BTreeMap<u64, u32>,
     /// Tokens of the texts that documents are asked.
     questions: BTreeMap<Arc<str>, u64>,
@@ -94,7 +94,7 @@ impl Admission {
     }
 
     pub(super) fn asked(&self, request: &Request) {
-        self.state().answers.insert(request.id, request.answer_tokens_max);
+        self.state().answers.insert(request.id, longest_answer(request));
     }
 
     pub(super) fn answered(&self, completion: &Completion) {
@@ -154,7 +154,44 @@ pub(super) fn effort(
         }
         let count = || counter.count(&request.task) as u64;
         effort.prompt_tokens += *known.entry(request.task.clone()).or_insert_with(count);
-        effort.answer_tokens_max += u64::from(request.answer_tokens_max);
+        effort.answer_tokens_max += u64::from(longest_answer(request));
     }
     effort
+}
+
+/// The most tokens that the answer may have. Where it is one of given words it has far fewer than its limit: no
+/// token is shorter than a byte, and one ends it.
+fn longest_answer(request: &Request) -> u32 {
+    let longest = |part: &Part| match part {
+        Part::Literal(words) => Some(words.len()),
+        Part::Choice { options, .. } => options.iter().map(|option| option.len()).max(),
+        Part::Quote { .. } | Part::Pattern(_) | Part::Json(_) | Part::Text => None,
+    };
+    let bytes: Option<usize> = request.form.iter().map(longest).sum();
+    let tokens = bytes.and_then(|bytes| u32::try_from(bytes + 1).ok());
+    tokens.map_or(request.answer_tokens_max, |tokens| tokens.min(request.answer_tokens_max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Sampling;
+
+    #[test]
+    fn yes_or_no_is_not_foretold_as_long_as_a_text() {
+        let request = |form| Request {
+            id: 0,
+            system: "".into(),
+            document: "".into(),
+            task: "".into(),
+            form,
+            answer_tokens_max: 60,
+            sampling: Sampling::Greedy,
+        };
+        let yes_or_no = || Part::Choice { options: vec!["yes".into(), "no".into()], ends: None };
+        assert_eq!(longest_answer(&request(vec![yes_or_no()])), 4);
+        assert_eq!(longest_answer(&request(vec![Part::Literal("a: ".into()), yes_or_no()])), 7);
+        assert_eq!(longest_answer(&request(vec![yes_or_no(), Part::Text])), 60);
+        assert_eq!(longest_answer(&request(vec![Part::Literal("x".repeat(99).into())])), 60);
+    }
 }
