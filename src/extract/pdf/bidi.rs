@@ -4,9 +4,11 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// Hebrew, Arabic and their neighbours, with their presentation forms.
+/// Hebrew, Arabic and their neighbours, with their presentation forms; but not their figures, which run from
+/// left to right as all others.
 pub(super) fn is_rtl(c: char) -> bool {
-    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
+    !c.is_numeric()
+        && matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
 }
 
 /// The line `drawn` in reading order; none where it holds nothing that runs from right to left.
@@ -55,9 +57,15 @@ fn clusters(text: &str) -> Vec<&str> {
 fn islands<'a>(clusters: &'a [&'a str], is_island: fn(char) -> bool) -> Vec<(&'a [&'a str], bool)> {
     let inside = |cluster: &&str| cluster.chars().next().is_some_and(is_island);
     let strong = |cluster: &&str| cluster.chars().next().is_some_and(|c| is_rtl(c) || is_ltr(c));
-    let next_part = |end: usize| {
+    let is_word = |cluster: &str| cluster.chars().next().is_some_and(char::is_alphabetic);
+    let is_blank = |cluster: &str| cluster.chars().all(char::is_whitespace);
+    let next_part = |start: usize, end: usize| {
         let part = end + clusters[end..].iter().take_while(|cluster| !strong(cluster)).count();
-        clusters.get(part).is_some_and(inside).then_some(part)
+        // Cells are read from the right one to the left one, as are two numbers with a blank between them.
+        let between = &clusters[end..part];
+        let numbers = !clusters[start..=part.min(clusters.len() - 1)].iter().any(|c| is_word(c));
+        let apart = between.contains(&"\t") || (numbers && between.iter().any(|c| is_blank(c)));
+        (!apart && clusters.get(part).is_some_and(inside)).then_some(part)
     };
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -68,7 +76,7 @@ fn islands<'a>(clusters: &'a [&'a str], is_island: fn(char) -> bool) -> Vec<(&'a
             end += 1;
         }
         // Across blanks and signs to the next part, unless something of the other kind comes first.
-        while let Some(part) = next_part(end).filter(|_| island) {
+        while let Some(part) = next_part(start, end).filter(|_| island) {
             end = part + clusters[part..].iter().take_while(|cluster| inside(cluster)).count();
         }
         pieces.push((&clusters[start..end], island));
@@ -105,5 +113,13 @@ mod tests {
         );
         assert_eq!(logical("Acme 12.5 םכסה").as_deref(), Some("הסכם Acme 12.5"));
         assert_eq!(logical("plain text"), None);
+        // "14 april 1434" in Arabic: its figures run from left to right.
+        let drawn =
+            "\u{661}\u{664}\u{663}\u{664} \u{644}\u{64a}\u{631}\u{628}\u{625} \u{661}\u{664}";
+        let read =
+            "\u{661}\u{664} \u{625}\u{628}\u{631}\u{64a}\u{644} \u{661}\u{664}\u{663}\u{664}";
+        assert_eq!(logical(drawn).as_deref(), Some(read));
+        assert_eq!(logical("2024 12 םולש").as_deref(), Some("שלום 12 2024"));
+        assert_eq!(logical("12 May\t5 םולש").as_deref(), Some("שלום 5\t12 May"));
     }
 }

@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::bidi;
-use super::glyphs::Glyph;
+use super::glyphs::{Glyph, Layer};
 
 /// A gap of more than this share of the font's size is a space (MuPDF's SPACE_DIST).
 const WORD_GAP: f32 = 0.15;
@@ -17,6 +17,10 @@ const CELL_GAP: f32 = 1.5;
 
 /// How far a glyph may stand above or below the baseline and still belong to the line: superscripts do.
 const BASELINE_DRIFT: f32 = 0.5;
+
+/// Text recognition that draws blanks spreads the letters of a word over its picture: up to so many letters for each
+/// gap between two blanks are one word.
+const SPREAD_LETTERS: usize = 2;
 
 /// How far the tall signs of formulas (in sizes) may be drawn above the baseline of the line they are in: TeX hangs
 /// them from their upper edge.
@@ -175,6 +179,11 @@ struct OpenLine {
     level: (f32, f32),
     /// How far the line reaches back before its origin: text from right to left drawn in reading order.
     back: f32,
+    /// Text that was recognized, and lies under its picture.
+    recognized: bool,
+    /// Whether blanks were drawn, and where a space stands for a mere gap.
+    draws_blanks: bool,
+    gaps: Vec<usize>,
 }
 
 impl OpenLine {
@@ -190,6 +199,9 @@ impl OpenLine {
             last: (0.0, glyph.advance),
             level: (0.0, glyph.size),
             back: 0.0,
+            recognized: matches!(glyph.layer, Layer::Invisible | Layer::UnderPicture),
+            draws_blanks: false,
+            gaps: Vec::new(),
         };
         line.push(glyph, 0.0, None);
         line
@@ -296,9 +308,13 @@ impl OpenLine {
     fn push(&mut self, glyph: &Glyph, gap: f32, composed: Option<char>) {
         let (along, mut across) = self.position(glyph);
         let mut text = glyph.text;
+        // TeX puts a kern after a mark that it lowers; it is no space.
+        let mut follows_lowered =
+            self.text.ends_with(LOW_QUOTES) && -self.level.0 >= QUOTE_DROP * self.size;
         if self.is_lowered_quote(text, -across) {
             text = opening(text).unwrap_or(text);
         } else if self.starts_below(across) {
+            follows_lowered = true;
             self.text = self.text.chars().filter_map(opening).collect();
             let (dx, dy) = self.direction;
             self.origin = (self.origin.0 - dy * across, self.origin.1 + dx * across);
@@ -320,9 +336,15 @@ impl OpenLine {
             self.text.truncate(words);
             self.text.push('\t');
             self.cells.push(along);
-        } else if gap > WORD_GAP && !blank && !self.text.ends_with(char::is_whitespace) {
+        } else if gap > WORD_GAP
+            && !blank
+            && !follows_lowered
+            && !self.text.ends_with(char::is_whitespace)
+        {
+            self.gaps.push(self.text.len());
             self.text.push(' ');
         }
+        self.draws_blanks |= blank;
         match self.text.char_indices().next_back() {
             // The rest of a ligature comes in reading order, and the line will be turned as a whole.
             Some((at, last))
@@ -347,10 +369,32 @@ impl OpenLine {
         self.back = self.back.min(along);
     }
 
+    /// The text with the words closed up that were only spread.
+    fn closed_up(&self) -> String {
+        let is_gap = |at: usize, c: char| c == ' ' && self.gaps.binary_search(&at).is_ok();
+        let mut text = String::with_capacity(self.text.len());
+        let mut start = 0;
+        while start < self.text.len() {
+            let rest = self.text[start..].char_indices().map(|(at, c)| (start + at, c));
+            let blank = rest.clone().find(|&(at, c)| c.is_whitespace() && !is_gap(at, c));
+            let end = blank.map_or(self.text.len(), |(at, c)| at + c.len_utf8());
+            let stretch = rest.take_while(|&(at, _)| at < end);
+            let gaps = stretch.clone().filter(|&(at, c)| is_gap(at, c)).count();
+            let letters = stretch.clone().filter(|(_, c)| !c.is_whitespace()).count();
+            let is_spread = letters <= SPREAD_LETTERS * (gaps + 1);
+            text.extend(stretch.filter(|&(at, c)| !(is_spread && is_gap(at, c))).map(|(_, c)| c));
+            start = end;
+        }
+        text
+    }
+
     fn close(mut self) -> Option<Line> {
         self.text.truncate(self.text.trim_end().len());
         if self.text.is_empty() {
             return None;
+        }
+        if self.recognized && self.draws_blanks && !self.gaps.is_empty() {
+            self.text = self.closed_up();
         }
         let (dx, dy) = self.direction;
         // Half a letter back is kerning.
@@ -390,6 +434,9 @@ impl OpenLine {
 fn middle((along, advance): (f32, f32)) -> f32 {
     along + advance / 2.0
 }
+
+/// Marks that open German speech.
+const LOW_QUOTES: [char; 2] = ['„', '‚'];
 
 /// The low mark that is drawn as the high one `c`.
 fn opening(c: char) -> Option<char> {
@@ -436,7 +483,6 @@ fn combining(accent: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::glyphs::Layer;
     use super::*;
 
     /// Ten-point glyphs of half an em, from `x` on the baseline `y`.
@@ -537,7 +583,7 @@ mod tests {
         assert_eq!(texts(&glyphs), ["is √a+1 i so"]);
         let mut quotes = Vec::new();
         for (text, x, y) in
-            [("”", 50.0, 694.4), ("a“ ", 55.0, 700.0), ("”", 70.0, 694.4), ("b", 75.0, 700.0)]
+            [("”", 50.0, 694.4), ("a“ ", 57.0, 700.0), ("”", 72.0, 694.4), ("b", 79.0, 700.0)]
         {
             draw(&mut quotes, text, x, y);
         }
@@ -547,6 +593,24 @@ mod tests {
         draw(&mut half, "1", 55.0, 704.0);
         draw(&mut half, "2", 55.5, 697.0);
         assert_eq!(texts(&half), ["11 2"], "never a hundred and twelve");
+    }
+
+    #[test]
+    fn letters_that_text_recognition_spread_are_words() {
+        let spread = |glyphs: &mut Vec<Glyph>, text: &str, x: f32| {
+            for (n, c) in text.chars().enumerate() {
+                draw(glyphs, &c.to_string(), x + 7.0 * n as f32, 700.0);
+            }
+        };
+        let mut glyphs = Vec::new();
+        spread(&mut glyphs, "North ", 50.0);
+        draw(&mut glyphs, "Buona Vista", 90.0, 700.0);
+        draw(&mut glyphs, "east", 147.0, 700.0);
+        assert_eq!(texts(&glyphs), ["N o r t h Buona Vista east"]);
+        for glyph in &mut glyphs {
+            glyph.layer = Layer::Invisible;
+        }
+        assert_eq!(texts(&glyphs), ["North Buona Vista east"]);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const SIGNS: &str = "*†‡§¶#";
 /// Digits of a number that is a mark.
 const DIGITS_MAX: usize = 3;
 
+/// Longest line that says little more than a page's number: "Page 12 of 230".
+const PAGE_NUMBER_MAX: usize = 14;
+
 /// `lines` without their footnotes, and these. `size` is the page's usual type, `is_running` tells headers and
 /// footers, which stand below footnotes.
 pub(super) fn split(
@@ -31,12 +34,13 @@ pub(super) fn split(
             continue;
         }
         let group = &lines[start..end];
-        let first = group.iter().position(|line| mark(&line.text).is_some());
-        if let Some(first) = first {
+        let first = (0..group.len()).find_map(|at| Some((at, mark_of(&group[at..])?)));
+        if let Some((first, sign)) = first {
             let notes = &group[first..];
-            let others = lines.iter().filter(|line| !is_small(line) && !is_running(line));
+            let others = lines.iter().filter(|line| {
+                !is_small(line) && !is_running(line) && !is_page_number(line, &notes[0])
+            });
             let above = stands_below(notes, others.clone());
-            let sign = mark(&notes[0].text).unwrap_or_default();
             if above && others.into_iter().any(|line| bears(&line.text, sign)) {
                 is_note[start + first..end].fill(true);
             }
@@ -57,6 +61,27 @@ fn stands_below<'a>(notes: &[Line], others: impl Iterator<Item = &'a Line>) -> b
     let top = notes.iter().map(|line| line.place[3]).fold(f32::MIN, f32::max);
     let mut column = others.filter(|line| line.place[0] < right && line.place[2] > left).peekable();
     column.peek().is_some() && column.all(|line| line.baseline() >= top - 0.5 * line.size)
+}
+
+/// Whether `line` stands under `note` and says little more than a number.
+fn is_page_number(line: &Line, note: &Line) -> bool {
+    line.baseline() < note.baseline()
+        && line.text.len() <= PAGE_NUMBER_MAX
+        && line.text.contains(|c: char| c.is_ascii_digit())
+}
+
+/// The mark of the footnote that `lines` start with; raised far it is a line of its own, before the note's first.
+fn mark_of(lines: &[Line]) -> Option<&str> {
+    let [first, rest @ ..] = lines else { return None };
+    let alone = || {
+        let (text, next) = (first.text.as_str(), rest.first()?);
+        let is_number = text.len() <= DIGITS_MAX && text.bytes().all(|b| b.is_ascii_digit());
+        let is_mark = is_number || text.chars().all(|c| SIGNS.contains(c));
+        let drop = first.baseline() - next.baseline();
+        let is_beside = next.place[0] >= first.place[2] && (0.0..next.size).contains(&drop);
+        (is_mark && is_beside).then_some(text)
+    };
+    mark(&first.text).or_else(alone)
 }
 
 /// The mark that starts a footnote: "1", "12", "*", "††".
@@ -117,6 +142,18 @@ mod tests {
             ["The fee1 is paid in advance,", "and the rest", "follows in arrears.*", "Page 1"];
         let notes = ["1 Without tax, which the", "Customer bears.", "* Thirty days."];
         assert_eq!(parted(&lines), (body.to_vec(), notes.to_vec()));
+    }
+
+    #[test]
+    fn footnotes_that_are_drawn_first_with_raised_marks_stand_after_the_text() {
+        let lines = [
+            line("1", 50.0, 106.0, 6.0),
+            line("In the matter of Acme", 290.0, 100.0, 8.0),
+            line("7 of 23", 50.0, 40.0, 10.0),
+            line("The decision,1 issued last", 50.0, 700.0, 10.0),
+        ];
+        let body = ["7 of 23", "The decision,1 issued last"];
+        assert_eq!(parted(&lines), (body.to_vec(), vec!["1", "In the matter of Acme"]));
     }
 
     #[test]
