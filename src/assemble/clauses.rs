@@ -100,7 +100,7 @@ impl Clauses {
         self.all.len()
     }
 
-    /// The clauses that hold one of the field's phrases, best first (BM25 with k1 = 1.2 and b = 0.5, in
+    /// The clauses that hold one of the field's phrases and what it needs besides, best first (BM25 with k1 = 1.2 and b = 0.5, in
     /// whole numbers, so that the order is the same on every machine). The words of the question count
     /// a fourth; without any phrase they are all there is.
     pub(super) fn ranked(&self, field: &Field) -> Vec<Hit> {
@@ -118,6 +118,7 @@ impl Clauses {
             }
         }
         let hits = scores.into_iter().enumerate().filter(|(_, score)| *score > 0);
+        let hits = hits.filter(|(clause, _)| self.all[*clause].may_state(field));
         let mut hits: Vec<Hit> = hits.map(|(clause, score)| Hit { clause, score }).collect();
         hits.sort_by_key(|hit| (std::cmp::Reverse(hit.score), hit.clause));
         hits
@@ -148,7 +149,13 @@ impl Clause {
         occurrences(&self.words, phrase) + HEADING_WEIGHT * occurrences(&self.heading_words, phrase)
     }
 
-    /// Whether one of the field's phrases occurs in it.
+    /// Whether what the field needs beside a phrase is there, and nothing that rules it out.
+    fn may_state(&self, field: &Field) -> bool {
+        let needed = field.needs.is_empty() || field.needs.iter().any(|words| self.holds(words));
+        needed && !field.unless.iter().any(|words| occurrences(&self.words, &terms(words)) > 0)
+    }
+
+    /// Whether a phrase occurs in it or in its heading.
     pub(super) fn holds(&self, phrase: &str) -> bool {
         self.times(&terms(phrase)) > 0
     }
@@ -241,7 +248,18 @@ mod tests {
         assert_eq!(&text[best.range.clone()], "This Agreement is subject to the laws of Ohio.");
         assert_eq!(&text[best.heading.clone().unwrap()], "12. Governing Law.");
         assert_eq!(hits.len(), 3, "the rent is no hit: {hits:?}");
-        let field = Field { phrases: vec!["arbitra*".into()], ..field };
+        let of = |words: &str| vec![words.to_owned()];
+        let needing = Field { needs: of("subject"), ..field.clone() };
+        assert_eq!(clauses.ranked(&needing), hits[..1]);
+        let needing = Field { needs: of("duties"), unless: of("tenant"), ..field.clone() };
+        let left = clauses.ranked(&needing);
+        assert_eq!(
+            left.len(),
+            1,
+            "its heading is {left:?}'s, the other's is too but for the tenant"
+        );
+        assert!(text[clauses.get(left[0].clause).range.clone()].starts_with("The laws of physics"));
+        let field = Field { phrases: of("arbitra*"), ..field };
         assert!(clauses.ranked(&field).is_empty());
     }
 

@@ -266,6 +266,10 @@ pub struct Field {
     pub options: Vec<String>,
     /// Words that a passage which states it is likely to hold; a `*` ends a word that may go on.
     pub phrases: Vec<String>,
+    /// Words of which the passage or its heading must hold one besides; empty: no more is needed.
+    pub needs: Vec<String>,
+    /// Words with one of which a passage that holds a phrase says something else.
+    pub unless: Vec<String>,
     /// The yes-or-no question about one passage; `{quote}` in it stands for the quote. None: made of
     /// `question`.
     pub check: Option<String>,
@@ -306,6 +310,8 @@ impl Field {
             many: false,
             options: Vec::new(),
             phrases: Vec::new(),
+            needs: Vec::new(),
+            unless: Vec::new(),
             check: None,
             quote: if by_value { QuoteForm::Value } else { QuoteForm::Sentence },
             position: Position::Anywhere,

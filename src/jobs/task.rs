@@ -309,7 +309,9 @@ fn fields(
             quote_words_max,
             many: table.many.is_some_and(Spanned::into_inner),
             options: options(findings, table.options, value, &place),
-            phrases: table.phrases.map(Spanned::into_inner).unwrap_or_default(),
+            phrases: searched(findings, table.phrases),
+            needs: searched(findings, table.needs),
+            unless: searched(findings, table.unless),
             check: check.map(|check| check.to_string()),
             quote: chosen(findings, table.quote, &QUOTES, "form of quote").unwrap_or(plain.quote),
             position: chosen(findings, table.position, &POSITIONS, "position")
@@ -340,7 +342,7 @@ fn aspects(
         let value = chosen(findings, table.value, &TYPES, "type of field");
         let position = chosen(findings, table.position, &POSITIONS, "position");
         let position = position.unwrap_or(Position::Anywhere);
-        let phrases = table.phrases.map(Spanned::into_inner).unwrap_or_default();
+        let phrases = searched(findings, table.phrases);
         if phrases.is_empty() && position == Position::Anywhere {
             let hint = "phrases = [\"terminat*\", \"notice\"], or position = \"opening\"";
             findings.at(place.clone(), "nothing says which passages the aspect is asked of", hint);
@@ -352,7 +354,7 @@ fn aspects(
         aspects.push(Aspect {
             field: Field { phrases, position, ..plain },
             verbatim,
-            expected_in: table.expected_in.map(Spanned::into_inner).unwrap_or_default(),
+            expected_in: searched(findings, table.expected_in),
         });
     }
     aspects
@@ -407,6 +409,67 @@ fn options(
         findings.at(span, "`options` belongs to type = \"choice\"", "");
     }
     options
+}
+
+/// Marks that stand beside words and say nothing that the words do not.
+const PLAIN_MARKS: &str = "-‐‑–—'’.,;:/&()\"“”„_";
+/// Marks that mean a word, and the word.
+const SPELLED: [(char, &str); 7] = [
+    ('%', "percent"),
+    ('$', "dollars"),
+    ('€', "euros"),
+    ('£', "pounds"),
+    ('§', "section"),
+    ('#', "number"),
+    ('@', "at"),
+];
+
+/// Key phrases. Of a phrase as of a document only letters and digits are compared: one that loses its meaning
+/// with its marks would find what nobody meant.
+fn searched(findings: &mut Findings, written: Option<Vec<Spanned<String>>>) -> Vec<String> {
+    let mut phrases = Vec::new();
+    for phrase in written.unwrap_or_default() {
+        if let Some((message, hint)) = lost(phrase.get_ref()) {
+            findings.at(phrase.span(), message, &hint);
+        }
+        phrases.push(phrase.into_inner());
+    }
+    phrases
+}
+
+/// What a phrase loses when it is read as words, and the way out.
+fn lost(phrase: &str) -> Option<(String, String)> {
+    let words = phrase.split_whitespace();
+    let stems =
+        words.map(|word| word.strip_suffix('*').filter(|stem| !stem.is_empty()).unwrap_or(word));
+    let mark =
+        stems.flat_map(str::chars).find(|c| !c.is_alphanumeric() && !PLAIN_MARKS.contains(*c));
+    let read: Vec<&str> =
+        phrase.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let read = read.join(" ");
+    match mark {
+        _ if read.is_empty() => {
+            Some((format!("{phrase:?} holds no word to look for"), "take it out".to_owned()))
+        }
+        None => None,
+        Some('*') => {
+            let stem = phrase.split('*').next().unwrap_or_default();
+            let hint = match stem.ends_with(char::is_alphanumeric) {
+                true => format!("\"{stem}*\""),
+                false => "\"assign*\", say".to_owned(),
+            };
+            Some((format!("in {phrase:?} a `*` does not end a word"), hint))
+        }
+        Some(mark) => {
+            let message = format!("{phrase:?} is read as \"{read}\": `{mark}` counts for nothing");
+            let spelled = SPELLED.iter().find(|(sign, _)| *sign == mark);
+            let hint = spelled.map_or_else(
+                || format!("\"{read}\" if that is meant"),
+                |(_, word)| format!("name a word beside it, or spell it: {word}"),
+            );
+            Some((message, hint))
+        }
+    }
 }
 
 /// A text that is there for a reason: trimmed, and not empty.

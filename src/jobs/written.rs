@@ -133,10 +133,10 @@ pub(super) struct AspectTable {
     pub(super) question: Option<Spanned<String>>,
     #[serde(rename = "type")]
     pub(super) value: Option<Spanned<String>>,
-    pub(super) phrases: Option<Spanned<Vec<String>>>,
+    pub(super) phrases: Option<Vec<Spanned<String>>>,
     pub(super) position: Option<Spanned<String>>,
     pub(super) verbatim: Option<Spanned<bool>>,
-    pub(super) expected_in: Option<Spanned<Vec<String>>>,
+    pub(super) expected_in: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -149,7 +149,9 @@ pub(super) struct FieldTable {
     pub(super) quote_words_max: Option<Spanned<i64>>,
     pub(super) many: Option<Spanned<bool>>,
     pub(super) options: Option<Spanned<Vec<String>>>,
-    pub(super) phrases: Option<Spanned<Vec<String>>>,
+    pub(super) phrases: Option<Vec<Spanned<String>>>,
+    pub(super) needs: Option<Vec<Spanned<String>>>,
+    pub(super) unless: Option<Vec<Spanned<String>>>,
     pub(super) check: Option<Spanned<String>>,
     pub(super) quote: Option<Spanned<String>>,
     pub(super) position: Option<Spanned<String>>,

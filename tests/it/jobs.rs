@@ -380,6 +380,30 @@ many = "yes"
 }
 
 #[test]
+fn a_phrase_that_loses_its_meaning_with_its_marks_is_refused() {
+    let office = Office::new();
+    let field =
+        "kind = \"extract\"\n[[field]]\nname = \"share\"\nquestion = \"Which share?\"\nphrases = ";
+    office.write(
+        "terms.toml",
+        &format!("{field}[\n\"net sales\", \"% of\",\n\"assign*ment\", \"*\", \"≥ 5\"]\n"),
+    );
+    let aspect = "kind = \"summarize\"\ninstruction = \"Sum up.\"\n[[aspect]]\ntitle = \"Money\"\nquestion = \"How much?\"\n";
+    office.write("summary.toml", &format!("{aspect}phrases = [\"$\", \"fee*\"]\n"));
+    office.check(&expect![[r#"
+        summary.toml:6:12: "$" holds no word to look for (take it out)
+        terms.toml:6:14: "% of" is read as "of": `%` counts for nothing (name a word beside it, or spell it: percent)
+        terms.toml:7:1: in "assign*ment" a `*` does not end a word ("assign*")
+        terms.toml:7:16: "*" holds no word to look for (take it out)
+        terms.toml:7:21: "≥ 5" is read as "5": `≥` counts for nothing ("5" if that is meant)"#]]);
+    // What stands beside a word and says nothing is no error.
+    let sound = "[\"non-compete\", \"Tenant's\", \"no. 5\", \"R&D\", \"and/or\", \"renew* for\"]\n";
+    office.write("terms.toml", &format!("{field}{sound}"));
+    office.write("summary.toml", &format!("{aspect}phrases = [\"fee*\"]\n"));
+    office.load().map_err(|error| error.report(false)).expect("nothing is wrong");
+}
+
+#[test]
 fn a_summary_needs_its_instruction_and_an_extraction_its_fields() {
     let office = Office::new();
     office.write(
