@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::clauses::{Clause, Clauses};
-use super::lexical::{key, trimmed};
+use super::clauses::{Clause, Clauses, phrases_in};
+use super::lexical::{key, trimmed, words};
 use super::names::{Name, names};
-use super::normal::placed_dates;
+use super::normal::{amounts, is_side, placed_dates};
 use super::tables;
 use crate::chunk::Chunk;
 use crate::extract::Document;
@@ -70,13 +70,69 @@ pub(super) fn candidates(
 
 fn sentences(field: &Field, chunks: &[Chunk], clauses: &Clauses) -> Vec<Candidate> {
     let bytes: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
-    let hits = clauses.ranked(field).into_iter();
-    hits.map(|hit| {
+    let mut found = Vec::new();
+    for hit in clauses.ranked(field) {
         let clause = clauses.get(hit.clause);
-        let score = hit.score + in_place(field, clause.before, bytes);
-        of_clause(clause, clause.range.clone(), chunks, score)
-    })
-    .collect()
+        let mut score = hit.score + in_place(field, clause.before, bytes);
+        let text = &chunks[clause.chunk].text[clause.range.clone()];
+        if field.value == FieldType::Money {
+            let lines = amount_lines(text, field);
+            if !lines.is_empty() {
+                found.extend(lines.into_iter().map(|(line, held)| {
+                    let quote = clause.range.start + line.start..clause.range.start + line.end;
+                    let shown = text[line].to_owned();
+                    let score = score + held * LINE_PHRASE;
+                    Candidate { chunk: clause.chunk, quote, shown, score, table: None }
+                }));
+                continue;
+            }
+            // "Fees are due at once" names none.
+            if amounts(text).is_empty() {
+                score /= 4;
+            }
+        }
+        let quote = clause.range.start + number_before(text)..clause.range.end;
+        found.push(of_clause(clause, quote, chunks, score));
+    }
+    found
+}
+
+/// What a phrase in an amount's own line is worth.
+const LINE_PHRASE: u64 = 1000;
+
+/// Where a clause is a list of amounts, one a line, as invoices end with, the lines that hold one of the field's
+/// phrases, and how many. None of any other clause.
+fn amount_lines(text: &str, field: &Field) -> Vec<(Range<usize>, u64)> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        start += line.len();
+        trimmed(text, start - line.len()..start)
+    });
+    let lines: Vec<_> = lines.filter(|line| !amounts(&text[line.clone()]).is_empty()).collect();
+    if lines.len() < 2 {
+        return Vec::new();
+    }
+    let held = |line: Range<usize>| {
+        let held = phrases_in(&words(&text[line.clone()]), &field.phrases) as u64;
+        (held > 0).then_some((line, held))
+    };
+    lines.into_iter().filter_map(held).collect()
+}
+
+/// Bytes of the number that a clause opens with, which is no part of what it says: `12.3 `, `(a) `, `iv) `.
+fn number_before(text: &str) -> usize {
+    let Some((number, rest)) = text.split_once(char::is_whitespace) else { return 0 };
+    let bare = number.trim_matches(['(', ')', '.', '§']);
+    let counts = bare.starts_with(|c: char| c.is_ascii_digit())
+        && bare.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let marked = number.ends_with([')', '.']) || number.contains('.');
+    let letters = bare.len() == 1 || bare.chars().all(|c| matches!(c, 'i' | 'v' | 'x'));
+    let lettered =
+        number.ends_with(')') && letters && bare.chars().all(|c| c.is_ascii_alphabetic());
+    match bare.len() < 8 && (counts && marked || lettered) {
+        true => text.len() - rest.trim_start().len(),
+        false => 0,
+    }
 }
 
 /// The dates of the clauses that hold one of the field's phrases; of a clause that names none, the
@@ -101,6 +157,48 @@ fn dates(
         }
         if dates.is_empty() && BY_REFERENCE.iter().any(|words| clause.holds(words)) {
             found.push(of_clause(clause, clause.range.clone(), chunks, score / 4));
+        }
+    }
+    if field.position == Position::Opening {
+        found.extend(dated_lines(chunks, order));
+    }
+    found
+}
+
+/// Words of a line that is there for its date: "Nantes, den 25. Januar 2021".
+const DATED_LINE_WORDS_MAX: usize = 6;
+/// Bytes before and after such a line that say what its date is of.
+const AROUND_BYTES: usize = 200;
+
+/// The dates of short lines where the document opens or is signed, as letters have them. They come after the
+/// dates that a phrase stands beside.
+fn dated_lines(chunks: &[Chunk], order: Option<DayOrder>) -> Vec<Candidate> {
+    let bytes: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
+    let (mut found, mut before) = (Vec::new(), 0);
+    for (index, chunk) in chunks.iter().enumerate() {
+        let mut start = chunk.repeated;
+        for line in chunk.text[chunk.repeated..].split_inclusive('\n') {
+            let range = start..start + line.len();
+            start = range.end;
+            before += line.len();
+            let score = match before {
+                _ if before < OPENING_BYTES => IN_PLACE / 4,
+                _ if before + SIGNATURE_BYTES > bytes => IN_PLACE / 8,
+                _ => continue,
+            };
+            if words(line).len() > DATED_LINE_WORDS_MAX {
+                continue;
+            }
+            let from = chunk.text.floor_char_boundary(range.start.saturating_sub(AROUND_BYTES));
+            let to = chunk.text.floor_char_boundary(range.end + AROUND_BYTES);
+            let shown = &chunk.text[trimmed(&chunk.text, from..to)];
+            found.extend(placed_dates(line, order).into_iter().map(|(place, _)| Candidate {
+                chunk: index,
+                quote: range.start + place.start..range.start + place.end,
+                shown: shown.to_owned(),
+                score,
+                table: None,
+            }));
         }
     }
     found
@@ -148,7 +246,7 @@ fn of_clause(clause: &Clause, quote: Range<usize>, chunks: &[Chunk], score: u64)
 }
 
 /// The names where the document opens, those that look most like a party's first; where it opens with
-/// none, where it is signed.
+/// none, where it is signed. "Landlord" is one only where no name stands there.
 fn parties(chunks: &[Chunk], clauses: &Clauses) -> Vec<Candidate> {
     let bytes: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
     let within = |place: &dyn Fn(usize) -> bool| -> Vec<Candidate> {
@@ -160,6 +258,10 @@ fn parties(chunks: &[Chunk], clauses: &Clauses) -> Vec<Candidate> {
                 let quote = clause.range.start + range.start..clause.range.start + range.end;
                 found.push(of_clause(clause, quote, chunks, likeness));
             }
+        }
+        let side = |one: &Candidate| is_side(&chunks[one.chunk].text[one.quote.clone()]);
+        if found.iter().any(|one| one.score >= PARTY_POSSIBLE && !side(one)) {
+            found.retain(|one| !side(one));
         }
         found
     };
@@ -185,7 +287,7 @@ fn titles(chunks: &[Chunk]) -> Vec<Candidate> {
             let quote = range.start + title.start..range.start + title.end;
             let text = &shown[quote.clone()];
             let capitals = !text.chars().any(char::is_lowercase);
-            let named = TITLE_WORDS.iter().any(|word| text.to_lowercase().contains(word));
+            let named = words(text).iter().any(|word| names_a_document(word));
             let score = 2 * u64::from(named) + u64::from(capitals);
             if score > 0 && !text.to_lowercase().starts_with("this ") {
                 let shown = shown.to_owned();
@@ -216,6 +318,12 @@ const TITLE_WORDS: [&str; 16] = [
     "order",
 ];
 const TITLE_WORDS_MAX: usize = 20;
+
+/// Whether a word is one of them, or ends with one: "Sublease", "Agreements", not "Letterhead".
+fn names_a_document(word: &str) -> bool {
+    let ends = |title: &&str| word.ends_with(title) || word.trim_end_matches('s').ends_with(title);
+    TITLE_WORDS.iter().any(ends)
+}
 
 /// The runs of a line that may be a title: the whole of a short line, and of any line the first words
 /// that are all in capitals up to the last word that a title ends with.
@@ -254,4 +362,51 @@ fn title_in(line: &str) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_list_of_amounts_the_line_is_quoted_that_a_phrase_stands_in() {
+        let text = "Subtotal  £493.00\nVAT 20%  £98.60\nTotal due  £591.60";
+        let field = Field {
+            phrases: vec!["total".into(), "total due".into()],
+            ..Field::new("total", "What is to be paid?", FieldType::Money)
+        };
+        let last = text.find("Total due").unwrap();
+        assert_eq!(amount_lines(text, &field), [(last..text.len(), 2)]);
+        assert!(amount_lines("The total due\nis £591.60.", &field).is_empty(), "it is a sentence");
+    }
+
+    #[test]
+    fn a_date_in_a_line_of_its_own_is_found_where_a_letter_opens_and_where_it_is_signed() {
+        let filler = "The tenant keeps all rooms clean at all times.\n".repeat(200);
+        let text =
+            format!("Nantes, 25.01.2021\n\nDear Sirs,\n{filler}2 March 2021\n{filler}4 May 2021\n");
+        let chunk =
+            Chunk { number: 1, text: text.clone(), pieces: Vec::new(), tokens: 0, repeated: 0 };
+        let found = dated_lines(&[chunk], Some(DayOrder::DayFirst));
+        let dates: Vec<&str> = found.iter().map(|one| &text[one.quote.clone()]).collect();
+        assert_eq!(dates, ["25.01.2021", "4 May 2021"]);
+        assert!(found[0].score > found[1].score && found[0].shown.contains("Dear Sirs,"));
+    }
+
+    #[test]
+    fn the_number_of_a_clause_is_no_part_of_its_quote() {
+        for (text, says) in [
+            ("5.1 This lease ends.", "This lease ends."),
+            ("12. This lease ends.", "This lease ends."),
+            ("(a)  by notice;", "by notice;"),
+            ("iv) by notice", "by notice"),
+            ("30 days before its end", "30 days before its end"),
+            ("2024 ends it", "2024 ends it"),
+            ("A party may go.", "A party may go."),
+            ("(the tenant) pays", "(the tenant) pays"),
+            ("3.", "3."),
+        ] {
+            assert_eq!(&text[number_before(text)..], says);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::candidates::Candidate;
 use super::evidence::evidence;
 use super::flags;
 use super::lexical::{derives, key, squeeze};
-use super::normal::{DateReading, amounts, dates, durations, party, place, placed_dates};
+use super::normal::{DateReading, amounts, dates, durations, is_side, party, place, placed_dates};
 use super::record::{Competing, Evidence, FieldAnswer};
 use crate::base::limits::OCR_CONFIDENCE_LOW;
 use crate::chunk::Chunk;
@@ -90,6 +90,10 @@ pub(super) fn merge(
             let margin = reply.as_ref().and_then(|reply| reply.margin);
             candidates.push(stated(field, ground, index, found, margin));
         }
+    }
+    let side = |one: &Stated| one.value.as_str().is_some_and(is_side);
+    if field.value == FieldType::Party && candidates.iter().any(|one| one.clean() && !side(one)) {
+        candidates.retain(|one| !side(one));
     }
     let mut groups = grouped(candidates, field.value);
     groups.sort_by_cached_key(|group| rank(group, field.value));

@@ -14,7 +14,7 @@ pub(super) struct Name {
 }
 
 /// Words that end a company's name, without dots.
-const FORMS: [&str; 33] = [
+const FORMS: [&str; 38] = [
     "inc",
     "incorporated",
     "llc",
@@ -41,6 +41,11 @@ const FORMS: [&str; 33] = [
     "ab",
     "as",
     "oy",
+    "oyj",
+    "aps",
+    "sl",
+    "lda",
+    "ltda",
     "pty",
     "pte",
     "na",
@@ -161,7 +166,12 @@ fn name_at(text: &str, words: &[Range<usize>], at: usize) -> Option<usize> {
             false
         } else {
             let link = matches!(next, "of" | "the" | "&" | "for" | "de" | "van" | "von" | "+");
-            begins(next) && !next.starts_with(['(', '"', '“']) && !next.eq_ignore_ascii_case("and")
+            let elided =
+                ["d'", "l'", "d’", "l’"].iter().any(|of| next.strip_prefix(of).is_some_and(begins));
+            elided
+                || begins(next)
+                    && !next.starts_with(['(', '"', '“'])
+                    && !next.eq_ignore_ascii_case("and")
                 || next.starts_with(|c: char| c.is_ascii_digit())
                     && next.len() < 5
                     && !last.ends_with(',')
@@ -191,7 +201,7 @@ fn opening_marks(word: &str) -> usize {
 
 /// A name's last word without the marks after it; the dot of "Inc." stays.
 fn bare_len(word: &str) -> usize {
-    let cut = word.trim_end_matches([',', ';', ':', ')', '"', '”']);
+    let cut = word.trim_end_matches([',', ';', ':', ')', ']', '"', '”']);
     let dotted = is_form(cut) || bare(cut).chars().count() < 3;
     if dotted { cut.len() } else { cut.trim_end_matches('.').len() }
 }
@@ -236,6 +246,10 @@ mod tests {
         assert_eq!(
             likely("between The Bank of Ohio, N.A. and Bolt Ltd. It begins on May 1, 2020."),
             ["Bank of Ohio, N.A.", "Bolt Ltd."]
+        );
+        assert_eq!(
+            likely("between Société Atlantique d'Optique S.A.S. and Almeida Design Lda]"),
+            ["Société Atlantique d'Optique S.A.S.", "Almeida Design Lda"]
         );
         assert_eq!(likely("WHEREAS, Section 4 of this Agreement"), Vec::<&str>::new());
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lexical::squeeze;
+use super::lexical::{squeeze, words};
 use crate::jobs::DayOrder;
 
 /// One reading of a date.
@@ -418,7 +418,7 @@ pub(super) fn party(text: &str) -> String {
 }
 
 /// Words for a side of a contract, as forms and tables put them before its name.
-const SIDES: [&str; 34] = [
+const SIDES: [&str; 41] = [
     "agent",
     "assignee",
     "assignor",
@@ -429,11 +429,14 @@ const SIDES: [&str; 34] = [
     "consultant",
     "contractor",
     "customer",
+    "discloser",
     "distributor",
     "employee",
     "employer",
     "franchisee",
     "franchisor",
+    "grantee",
+    "grantor",
     "guarantor",
     "landlord",
     "lender",
@@ -443,17 +446,44 @@ const SIDES: [&str; 34] = [
     "licensor",
     "manufacturer",
     "owner",
+    "parties",
     "party",
     "provider",
     "purchaser",
+    "recipient",
+    "representative",
     "reseller",
     "seller",
     "sponsor",
     "subcontractor",
     "supplier",
     "tenant",
+    "undersigned",
     "vendor",
 ];
+
+/// Words that tell one side from the other.
+const WHICH_SIDE: [&str; 10] = [
+    "contracting",
+    "disclosing",
+    "each",
+    "either",
+    "first",
+    "other",
+    "receiving",
+    "second",
+    "such",
+    "the",
+];
+
+/// Whether a name only says which side is meant: "Landlord", "the Disclosing Party".
+pub(super) fn is_side(name: &str) -> bool {
+    let words = words(name);
+    let one_or_more = |word: &str, side: &str| word == side || word.strip_suffix('s') == Some(side);
+    let side = |word: &str| SIDES.iter().any(|side| one_or_more(word, side));
+    words.iter().any(|word| side(word))
+        && words.iter().all(|word| side(word) || WHICH_SIDE.contains(&word.as_str()))
+}
 
 /// Bytes of the words for its side that stand before a name: in capitals before a word that is not, or
 /// before a colon. Of a name all in capitals nobody could tell where it begins.
@@ -590,6 +620,15 @@ mod tests {
             ["CONTRACTOR SUPPLY COMPANY INC", "Company Store Ltd", "TENANT", "Tenant Mary Poe"]
         {
             assert_eq!(party(name), name, "nothing here says where a name begins");
+        }
+        for side in
+            ["Landlord", "the Disclosing Party", "COMPANY", "Receiving Parties", "(“Licensee”)"]
+        {
+            assert!(is_side(side), "{side}");
+        }
+        for name in ["Landlord Mary Poe", "The Other Company Store", "Owners Bank", "The First", ""]
+        {
+            assert!(!is_side(name), "{name}");
         }
     }
 }

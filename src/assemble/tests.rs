@@ -177,7 +177,10 @@ type Known = Vec<(&'static str, Vec<(&'static str, &'static str)>)>;
 
 fn known() -> Known {
     vec![
-        ("parties?", vec![("Acme Inc.", "Acme Inc."), ("Bolt LLC", "Bolt LLC")]),
+        (
+            "parties?",
+            vec![("Acme Inc.", "Acme Inc."), ("Bolt LLC", "Bolt LLC"), ("Licensee", "Licensee")],
+        ),
         (
             "end?",
             vec![
@@ -447,6 +450,20 @@ fn hidden_text_beside_a_quote_is_flagged_and_never_asked_about() {
     let law = answer_of(&record, "law");
     assert_eq!((law.value, law.flags), (json!("Ohio"), vec![flags::HIDDEN_TEXT_NEARBY.to_owned()]));
     assert!(record.hidden[0].text.contains("Mars"), "but reported");
+}
+
+#[test]
+fn a_side_of_a_contract_stands_for_a_party_only_where_no_name_does() {
+    let parties = |task: Arc<Task>, text: &str| {
+        let record = plainly(&job(vec![task]), document(vec![page(1, PageState::Read, &[text])]));
+        answer_of(&record, "parties").value
+    };
+    let named = "This license is made between Acme Inc. and Bolt LLC (the \"Licensee\").";
+    let unnamed = "This license is made between the owner and Licensee (the user of the rooms).";
+    for task in [terms(500), relevant()] {
+        assert_eq!(parties(task.clone(), named), json!(["Acme Inc.", "Bolt LLC"]));
+        assert_eq!(parties(task, unnamed), json!(["Licensee"]));
+    }
 }
 
 #[test]
