@@ -128,6 +128,10 @@ pub const SUMMARY_WORDS_DEFAULT: usize = 400;
 pub const SUMMARY_WORDS_MIN: usize = 30;
 pub const SUMMARY_WORDS_MAX: usize = 5000;
 
+/// Answers to a table's rows that a workbook gives a person to judge, of each table: more than anyone reads. The
+/// table has them all.
+pub const REVIEW_ROWS_MAX: usize = 10_000;
+
 /// Words of an evidence quote: a long sentence of a contract; a clause at most.
 pub const QUOTE_WORDS_DEFAULT: usize = 40;
 pub const QUOTE_WORDS_MAX: usize = 200;

@@ -7,7 +7,11 @@ use calamine::{Data, Reader, Xlsx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::workbook::{BY_A_PERSON, REVIEW_COLUMNS, REVIEW_SHEET, VERDICTS, cell, given};
+use super::answered::AnsweredRow;
+use super::workbook::{
+    BY_A_PERSON, Given, REVIEW_COLUMNS, REVIEW_SHEET, VERDICTS, cell, given, given_of_row,
+    row_named,
+};
 use crate::assemble::Record;
 use crate::base::{Digest, DocId};
 
@@ -58,11 +62,25 @@ impl Reviewed {
         })
     }
 
+    /// The number of the row whose answer was judged; none of a document's own field.
+    pub fn row(&self) -> Option<u64> {
+        row_named(self.field()).map(|(number, _)| number)
+    }
+
     /// What a person changed that was not theirs to change, if anything: `record` is the one judged.
     pub fn tampered(&self, record: &Record) -> Option<String> {
-        let given = match given(record, self.field()) {
-            Some(given) => given,
-            None => return Some(format!("the record has no field {:?}", self.field())),
+        self.differs_from(given(record, self.field()))
+    }
+
+    /// Likewise of a row of a table whose answers are to `fields`.
+    pub fn row_tampered(&self, row: &AnsweredRow, fields: &[String]) -> Option<String> {
+        let name = row_named(self.field()).map_or("", |(_, name)| name);
+        self.differs_from(given_of_row(row, fields, name))
+    }
+
+    fn differs_from(&self, given: Option<Given>) -> Option<String> {
+        let Some(given) = given else {
+            return Some(format!("the record has no field {:?}", self.field()));
         };
         let cells = given.cells();
         let differs = |at: &usize| cell(cells[*at]) != self.shown[*at];

@@ -6,8 +6,9 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use super::answered::AnsweredRows;
 use super::paths::record_paths;
-use super::workbook::workbook;
+use super::workbook::{RowsGiven, workbook};
 use super::writer::{STATE_FOLDER, Writer};
 use super::{OutputError, WrittenFile};
 use crate::assemble::{FieldAnswer, Record};
@@ -60,17 +61,36 @@ pub(super) fn write(
     record_paths(job, "root", "path")?; // the job's name must be one
     let rows: Vec<Row> = rows.into_iter().collect();
     let mut files = TableFiles::default();
-    let book = workbook(job, fields, &rows, logged).map_err(|error| OutputError::Io {
-        path: format!("{FOLDER}/{job}.xlsx").into(),
-        doing: "cannot make the workbook",
-        source: io::Error::other(error),
-    })?;
+    let answered: Vec<RowsGiven> =
+        rows.iter().map(|row| rows_given(writer, row, logged)).collect::<Result<_, _>>()?;
+    let book =
+        workbook(job, fields, &rows, &answered, logged).map_err(|error| OutputError::Io {
+            path: format!("{FOLDER}/{job}.xlsx").into(),
+            doing: "cannot make the workbook",
+            source: io::Error::other(error),
+        })?;
     let tables =
         [("csv", csv_table(job, fields, &rows)?), ("xlsx", book), ("jsonl", json_lines(&rows))];
     for (ending, bytes) in tables {
         place_beside(writer, job, ending, bytes, logged, &mut files)?;
     }
     Ok(files)
+}
+
+/// What of the document's own rows is to be judged; nothing where their table is not as the log has it.
+fn rows_given(
+    writer: &Writer,
+    row: &Row,
+    logged: &dyn Fn(&str) -> Option<Digest>,
+) -> Result<RowsGiven, OutputError> {
+    let Some(rows) = row.record.as_ref().and_then(|record| record.rows.as_ref()) else {
+        return Ok(RowsGiven::default());
+    };
+    let found = digest_of(writer, &rows.table)?;
+    if found.is_none() || found != logged(&rows.table) {
+        return Ok(RowsGiven::default());
+    }
+    RowsGiven::of(AnsweredRows::open(&writer.folder.join(&rows.table))?)
 }
 
 /// Columns: path, outcome, reason, pages, summary, the fields, all flags, then page and quote of each

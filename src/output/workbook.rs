@@ -8,10 +8,13 @@ use rust_xlsxwriter::{
 };
 use serde_json::Value;
 
+use super::OutputError;
+use super::answered::{AnsweredRow, AnsweredRows};
 use super::paths::record_paths;
 use super::table::{Row, field, flags_of, words};
 use crate::assemble::{FieldAnswer, Record};
 use crate::base::Digest;
+use crate::base::limits::REVIEW_ROWS_MAX;
 
 /// The sheet that `review` reads back.
 pub(super) const REVIEW_SHEET: &str = "Review";
@@ -41,11 +44,13 @@ pub(super) const VERDICTS: [&str; 3] = ["signed-off", "corrected", "rejected"];
 const CELL_CHARS_MAX: usize = 8000;
 const NOTE_CHARS_MAX: usize = 600;
 
-/// The workbook of a job's rows; `logged` gives the digest that the log has for a path.
+/// The workbook of a job's rows; `answered` holds what of each one's own rows is to be judged, `logged` gives the
+/// digest that the log has for a path.
 pub(super) fn workbook(
     job: &str,
     fields: &[String],
     rows: &[Row],
+    answered: &[RowsGiven],
     logged: &dyn Fn(&str) -> Option<Digest>,
 ) -> Result<Vec<u8>, XlsxError> {
     let mut book = Workbook::new();
@@ -54,8 +59,8 @@ pub(super) fn workbook(
         &DocProperties::new().set_author("nightclerk").set_creation_datetime(&epoch),
     );
     let formats = Formats::new();
-    documents(book.add_worksheet(), job, fields, rows, &formats)?;
-    review(book.add_worksheet(), job, fields, rows, &formats, logged)?;
+    documents(book.add_worksheet(), job, fields, (rows, answered), &formats)?;
+    review(book.add_worksheet(), job, fields, (rows, answered), &formats, logged)?;
     book.save_to_buffer()
 }
 
@@ -84,7 +89,7 @@ fn documents(
     sheet: &mut Worksheet,
     job: &str,
     fields: &[String],
-    rows: &[Row],
+    (rows, answered): (&[Row], &[RowsGiven]),
     formats: &Formats,
 ) -> Result<(), XlsxError> {
     sheet.set_name("Documents")?;
@@ -96,7 +101,7 @@ fn documents(
     for (column, width) in [(0, 40), (2, 30), (4, 60)] {
         sheet.set_column_width(column, width)?;
     }
-    for (row, line) in rows.iter().zip(1u32..) {
+    for ((row, answered), line) in rows.iter().zip(answered).zip(1u32..) {
         link(sheet, line, 0, job, row)?;
         sheet.write_string(line, 1, row.outcome.to_string())?;
         sheet.write_string(line, 2, cell(&row.reason))?;
@@ -109,7 +114,16 @@ fn documents(
                     value(sheet, (line, column), &answer, formats)?;
                 }
             }
-            let flags = flags_of(record, fields);
+            let flags = match &record.rows {
+                Some(rows) => format!(
+                    "{} of {} rows flagged; {} of {} answers are in the sheet {REVIEW_SHEET}",
+                    rows.flagged,
+                    rows.count,
+                    answered.given.len(),
+                    answered.answers
+                ),
+                None => flags_of(record, fields),
+            };
             if !flags.is_empty() {
                 let column = head.len() as u16 - 1;
                 sheet.write_string_with_format(line, column, cell(&flags), &formats.flags)?;
@@ -119,23 +133,24 @@ fn documents(
     Ok(())
 }
 
-/// One row for each field of each record, flagged ones first.
+/// One row for each field of each record, and for each answer of a table's rows, flagged ones first.
 fn review(
     sheet: &mut Worksheet,
     job: &str,
     fields: &[String],
-    rows: &[Row],
+    (rows, answered): (&[Row], &[RowsGiven]),
     formats: &Formats,
     logged: &dyn Fn(&str) -> Option<Digest>,
 ) -> Result<(), XlsxError> {
     sheet.set_name(REVIEW_SHEET)?;
     let mut asked = Vec::new();
-    for row in rows {
+    for (row, answered) in rows.iter().zip(answered) {
         let Some(record) = &row.record else { continue };
         let digest =
             record_paths(job, &row.root, &row.path).ok().and_then(|[json, _]| logged(&json));
         let (Some(digest), names) = (digest, fields.iter()) else { continue };
         asked.extend(names.filter_map(|name| Some((row, digest, given(record, name)?))));
+        asked.extend(answered.given.iter().map(|given| (row, digest, given.clone())));
     }
     asked.sort_by_key(|(_, _, given)| given.flags.is_empty());
     heading(sheet, &REVIEW_COLUMNS, asked.len() as u32, formats)?;
@@ -170,7 +185,7 @@ fn review(
 }
 
 /// What the workbook shows of a field for a person to judge.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Given {
     name: String,
     value: String,
@@ -199,6 +214,61 @@ pub(super) fn given(record: &Record, name: &str) -> Option<Given> {
         quotes: cell(&quotes.join(" […] ")),
     })
 }
+
+/// What of a table whose rows are documents of their own is given to a person to judge.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowsGiven {
+    /// Flagged ones first, at most `REVIEW_ROWS_MAX`.
+    pub(super) given: Vec<Given>,
+    /// How many there are.
+    pub(super) answers: usize,
+}
+
+impl RowsGiven {
+    /// Of the answers that say or flag something.
+    pub(super) fn of(table: AnsweredRows) -> Result<RowsGiven, OutputError> {
+        let fields = table.fields();
+        let (mut flagged, mut plain, mut answers) = (Vec::new(), Vec::new(), 0);
+        for row in table {
+            let row = row?;
+            for name in &fields {
+                let Some(given) = given_of_row(&row, &fields, name) else { continue };
+                answers += 1;
+                let kept = if given.flags.is_empty() { &mut plain } else { &mut flagged };
+                if kept.len() < REVIEW_ROWS_MAX {
+                    kept.push(given);
+                }
+            }
+        }
+        flagged.append(&mut plain);
+        flagged.truncate(REVIEW_ROWS_MAX);
+        Ok(RowsGiven { given: flagged, answers })
+    }
+}
+
+/// What is shown of a row's answer to the field `name` of `fields`: the row's own cells in place of a quote. None
+/// where it says and flags nothing.
+pub(super) fn given_of_row(row: &AnsweredRow, fields: &[String], name: &str) -> Option<Given> {
+    let at = fields.iter().position(|field| field == name)?;
+    let (value, flags) = row.answers.get(at)?;
+    let says = !value.is_empty() || !flags.is_empty();
+    says.then(|| Given {
+        name: format!("{ROW}{}: {name}", row.number),
+        value: cell(value),
+        flags: flags.replace(' ', ", "),
+        pages: String::new(),
+        quotes: cell(&row.cells.join(" | ")),
+    })
+}
+
+/// The row and the field that `given_of_row` names; none where a document's own field is named.
+pub(super) fn row_named(name: &str) -> Option<(u64, &str)> {
+    let (number, field) = name.strip_prefix(ROW)?.split_once(": ")?;
+    Some((number.parse().ok()?, field))
+}
+
+/// Before the number of a row; no field's name has a space.
+const ROW: &str = "row ";
 
 /// A heading that stays in view, with filters over the `rows` below it.
 fn heading(

@@ -1,7 +1,7 @@
 //! `nightclerk review`: a reviewed workbook read back into the log, whole or not at all. It is read like every
 //! document: in a process of its own, and what that answers is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::audit::{Event, Judged, Ledger, Log, LogError, Review};
 use crate::base::{Clock, Digest, Disk, Limits};
 use crate::isolate::Parsed;
 use crate::jobs::Plan;
-use crate::output::{Mark, Reviewed, read_review, record_paths};
+use crate::output::{AnsweredRow, AnsweredRows, Mark, Reviewed, read_review, record_paths};
 
 /// What reviewers wrote, below the state folder.
 pub(super) const FOLDER: &str = "reviews";
@@ -120,9 +120,11 @@ pub fn review(
     }
     let audit = &plan.audit;
     let mut log = Log::open(disk.clone(), &state, &audit.key_dir, &audit.origin, clock)?;
-    let mut records = Records { plan, ledger: log.ledger(), read: BTreeMap::new() };
+    let mut records =
+        Records { plan, ledger: log.ledger(), read: BTreeMap::new(), rows: BTreeMap::new() };
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
     let mut sheet = ReviewSheet::default();
+    records.read_rows(&judged)?;
     for row in &judged {
         match entry(row, reviewer, workbook_sha256, &mut records) {
             Ok(Some(entry)) => entries.push(entry),
@@ -166,6 +168,8 @@ struct Records<'a> {
     plan: &'a Plan,
     ledger: &'a Ledger,
     read: BTreeMap<String, (Digest, Record)>,
+    /// Of tables whose rows are documents of their own, by place: the fields, and the rows that were judged.
+    rows: BTreeMap<String, (Vec<String>, BTreeMap<u64, AnsweredRow>)>,
 }
 
 impl Records<'_> {
@@ -187,6 +191,53 @@ impl Records<'_> {
         }
         Ok(&self.read[place])
     }
+
+    /// Reads the rows that `judged` names, each table once, where it is as the log has it.
+    fn read_rows(&mut self, judged: &[Reviewed]) -> Result<(), Broken> {
+        let mut wanted: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+        let ledger = self.ledger;
+        for row in judged {
+            if let (Some(number), Some(doc)) = (row.row(), ledger.doc(&row.doc)) {
+                wanted.entry(doc.path.clone()).or_default().insert(number);
+            }
+        }
+        for (place, numbers) in wanted {
+            // What is wrong with a record is said of each of its rows.
+            let Ok((_, record)) = self.get(&place) else { continue };
+            let Some(table) = record.rows.as_ref().map(|rows| rows.table.clone()) else { continue };
+            let path = self.plan.output.join(&table);
+            let unread = |error| Broken::disk(&path, &error);
+            let mut file = File::open(&path).map_err(unread)?;
+            if ledger.output(&table) != Some(Digest::of_reader(&mut file).map_err(unread)?.0) {
+                continue;
+            }
+            let answered = AnsweredRows::open(&path)?;
+            let fields = answered.fields();
+            let mut rows = BTreeMap::new();
+            for row in answered {
+                let row = row?;
+                if numbers.contains(&row.number) {
+                    rows.insert(row.number, row);
+                }
+            }
+            self.rows.insert(place, (fields, rows));
+        }
+        Ok(())
+    }
+
+    /// What was changed of what a person was given to judge.
+    fn tampered(&self, place: &str, row: &Reviewed) -> Option<String> {
+        let Some(number) = row.row() else { return row.tampered(&self.read[place].1) };
+        let Some((fields, rows)) = self.rows.get(place) else {
+            return Some(
+                "its table of rows is not as the log has it: nightclerk verify".to_owned(),
+            );
+        };
+        match rows.get(&number) {
+            Some(answered) => row.row_tampered(answered, fields),
+            None => Some(format!("its table has no row {number}")),
+        }
+    }
 }
 
 /// The row as an entry, and the words that it names; none where the log has the same already.
@@ -198,14 +249,14 @@ fn entry(
 ) -> Result<Option<(Review, Vec<u8>)>, String> {
     let ledger = records.ledger;
     let doc = ledger.doc(&row.doc).ok_or("the log has no such document")?;
-    let (digest, record) = records.get(&doc.path)?;
+    let (digest, _) = records.get(&doc.path)?;
     if *digest != row.record {
         return Err(format!(
             "{} was answered anew since this workbook was written; judge the new table",
             doc.path
         ));
     }
-    if let Some(tampered) = row.tampered(record) {
+    if let Some(tampered) = records.tampered(&doc.path, row) {
         return Err(format!("{}: {tampered}", doc.path));
     }
     let reviewer = if row.reviewer.is_empty() { reviewer } else { &row.reviewer };

@@ -11,6 +11,7 @@ use rust_xlsxwriter::Workbook;
 use serde_json::Value;
 
 use crate::night::{office, run};
+use crate::rows::{table_office, tickets};
 use crate::support::{Folder, nightclerk, python_verifies, told};
 
 fn ask(folder: &Folder, args: &[&str]) -> Output {
@@ -194,6 +195,50 @@ fn a_reviewed_workbook_goes_into_the_log_and_edited_evidence_does_not() {
     assert_eq!(words(&folder), 0);
     let verified = ask(&folder, &["verify"]);
     assert_eq!(verified.status.code(), Some(0), "{}", told(&verified));
+}
+
+#[test]
+fn answers_to_the_rows_of_a_table_are_judged_one_by_one() {
+    let folder = table_office("review-rows", &tickets(7));
+    assert_eq!(run(&folder, &[]).status.code(), Some(0));
+    let book = folder.path().join("out/tables/tickets.xlsx");
+    let mut rows = review_sheet(&book);
+    let shown: Vec<[&str; 3]> =
+        rows[1..].iter().map(|row| [&*row[1], &*row[2], &*row[5]]).collect();
+    assert_eq!(shown.len(), 5, "rows that say nothing are not to be judged: {shown:?}");
+    assert_eq!(shown[0][..2], ["row 3: due", "03/04/2019"], "what is flagged comes first");
+    assert!(rows[1][3].contains("ambiguous_date"), "{:?}", rows[1]);
+    let asked =
+        ["row 2: refund", "yes", "0 | I want a refund for the broken lamp in my order, please."];
+    let at = 1 + shown.iter().position(|row| *row == asked).expect("the first row's answer");
+    let mine = folder.path().join("mine.xlsx");
+    rows[1][6] = "corrected".into();
+    rows[1][7] = "2019-04-03".into();
+    rows[at][6] = "signed-off".into();
+    save(&rows, &mine);
+    let review = ["review", "mine.xlsx", "--reviewer", "Anna"];
+    let taken = said(&folder, &review);
+    assert!(taken.starts_with("1 signed off, 1 corrected, 0 rejected"), "{taken}");
+    let again = said(&folder, &review);
+    assert!(again.starts_with("0 signed off, 0 corrected, 0 rejected; 2 known"), "{again}");
+    assert_eq!(ask(&folder, &["verify"]).status.code(), Some(0));
+    said(&folder, &["report"]);
+
+    let refused = |rows: &[Vec<String>], why: &str| {
+        save(rows, &mine);
+        let refused = ask(&folder, &review);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        assert!(told(&refused).contains(why), "{}", told(&refused));
+    };
+    let mut edited = rows.clone();
+    edited[at][5] = "something else".into();
+    refused(&edited, "the column \"quote\" was changed");
+    edited = rows.clone();
+    edited[at][1] = "row 900: refund".into();
+    refused(&edited, "its table has no row 900");
+    let table = "out/tickets/inbox/tickets.csv.rows.csv";
+    folder.write(table, folder.read(table).replace("yes", "no"));
+    refused(&rows, "its table of rows is not as the log has it");
 }
 
 #[test]

@@ -37,7 +37,7 @@ margin_min = -100000
 "#;
 
 /// An office with one job on a table.
-fn table_office(name: &str, table: &str) -> Folder {
+pub(crate) fn table_office(name: &str, table: &str) -> Folder {
     let folder = office(name, 0);
     let jobs = folder.read("jobs.toml").replace("name = \"contracts\"", "name = \"tickets\"");
     let tasks = "\"prompts/summary.toml\", \"prompts/terms.toml\"";
@@ -47,7 +47,7 @@ fn table_office(name: &str, table: &str) -> Folder {
     folder
 }
 
-fn tickets(rows: usize) -> String {
+pub(crate) fn tickets(rows: usize) -> String {
     let row = |n: usize| {
         let text = match n % 3 {
             0 => "I want a refund for the broken lamp in my order, please.",
