@@ -51,6 +51,25 @@ fn every_shipped_field_is_asked_of_one_passage_and_about_its_quote() {
 }
 
 #[test]
+fn what_nda_s_share_with_contracts_is_asked_by_the_same_rules() {
+    let fields = |name: &str| match &shipped(name).kind {
+        TaskKind::Extract { fields } => fields.clone(),
+        TaskKind::Summarize { .. } => panic!("{name} extracts"),
+    };
+    let contracts = fields("contract-terms.toml");
+    let shared: Vec<_> = fields("nda-terms.toml")
+        .into_iter()
+        .filter_map(|nda| {
+            Some((contracts.iter().find(|field| field.name == nda.name)?.clone(), nda))
+        })
+        .collect();
+    assert_eq!(shared.len(), 7);
+    for (contract, nda) in shared {
+        assert_eq!(format!("{contract:?}"), format!("{nda:?}"));
+    }
+}
+
+#[test]
 fn the_contract_s_terms_are_those_that_reviews_are_scored_by() {
     let task = shipped("contract-terms.toml");
     let TaskKind::Extract { fields } = &task.kind else { panic!("terms are extracted") };
