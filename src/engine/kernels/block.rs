@@ -270,13 +270,22 @@ fn read_q6k(bytes: &[u8]) -> Block256 {
 #[inline(always)]
 fn field(bytes: &[u8], at: usize, shift: usize, mask: u8) -> [u8; 32] {
     let bytes: &[u8; 32] = bytes[at..].first_chunk().expect("a block is whole");
-    bytes.map(|byte| byte >> shift & mask)
+    // A loop, since what `map` calls is compiled by itself, a fifth of the time of packing.
+    let mut out = [0; 32];
+    for (out, byte) in out.iter_mut().zip(bytes) {
+        *out = byte >> shift & mask;
+    }
+    out
 }
 
 /// Low bits with high bits above them, from bit `shift` on.
 #[inline(always)]
 fn over(low: [u8; 32], high: [u8; 32], shift: usize) -> [u8; 32] {
-    std::array::from_fn(|i| low[i] | high[i] << shift)
+    let mut out = low;
+    for (out, high) in out.iter_mut().zip(high) {
+        *out |= high << shift;
+    }
+    out
 }
 
 fn f16_at(bytes: &[u8], at: usize) -> f32 {
