@@ -60,6 +60,27 @@ pub(super) fn records8(stream: &[u8], mut at: usize) -> impl Iterator<Item = (u1
     })
 }
 
+/// Records of the sheet that begins at `start` of an XLS stream, to its end; not those of charts inside of it.
+pub(super) fn sheet_records8(stream: &[u8], start: usize) -> impl Iterator<Item = (u16, &[u8])> {
+    const BOF: u16 = 0x0809;
+    const EOF: u16 = 0x000A;
+    let mut depth = 0usize;
+    let records = records8(stream, start).map_while(move |(kind, content)| {
+        match kind {
+            BOF => depth += 1,
+            EOF => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+        Some((depth <= 1).then_some((kind, content)))
+    });
+    records.flatten()
+}
+
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Bytes(bytes.get(at..)?).u16()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::biff::{Biff, Bytes, records8, records12};
+use super::biff::{Biff, Bytes, records8, records12, sheet_records8};
 use super::formula::{Links, Parsed, SheetLink};
 use super::ods::Comment;
 use crate::base::limits::SHEET_FACTS_MAX;
@@ -221,19 +221,9 @@ pub(super) fn of_xls(stream: &[u8]) -> Vec<BiffFacts> {
 fn sheet8(stream: &[u8], start: usize, links: &Links) -> BiffFacts {
     let mut formulas = Formulas::new(Biff::Eight);
     let mut notes = Notes::default();
-    let mut depth = 0usize;
-    for (kind, content) in records8(stream, start) {
+    for (kind, content) in sheet_records8(stream, start) {
         let mut bytes = Bytes(content);
         match kind {
-            0x0809 => depth += 1,
-            0x000A => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    break;
-                }
-            }
-            // Charts inside a sheet have records of their own.
-            _ if depth > 1 => {}
             // Formula: row, column, style, value, flags, cache.
             0x0006 => {
                 if let (Some(row), Some(column)) = (bytes.u16(), bytes.u16()) {

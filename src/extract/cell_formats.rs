@@ -197,19 +197,9 @@ fn format_record(content: &[u8], is_biff8: bool) -> Option<(u16, String)> {
 
 fn xls_sheet(stream: &[u8], start: usize) -> SheetFormats {
     let mut walk = Walk::default();
-    let mut depth = 0usize;
-    for (kind, content) in biff::records8(stream, start) {
+    for (kind, content) in biff::sheet_records8(stream, start) {
         let word = |at: usize| u16_at(content, at).map(u32::from);
         match kind {
-            0x0809 => depth += 1,
-            0x000A => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    break;
-                }
-            }
-            // Charts inside a sheet have records of their own.
-            _ if depth > 1 => {}
             // Row: its height is zero.
             0x0208 => {
                 if let (Some(row), Some(flags)) = (word(0), word(12))
