@@ -21,6 +21,9 @@ pub const PROPOSAL_ROWS: usize = 16;
 /// Formulas of a sheet, unrounded numbers of a sheet and comments on a sheet that are kept as facts.
 pub const SHEET_FACTS_MAX: usize = 10_000;
 
+/// Bytes of all formulas of a sheet: few bytes of file can share a long one among many cells.
+pub const SHEET_FORMULA_BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of a formula in words. Excel's own limit is 8,192 characters.
 pub const FORMULA_BYTES_MAX: usize = 32 << 10;
 

@@ -31,6 +31,7 @@ mod print;
 mod redline;
 mod rows;
 mod rtf;
+mod shared_formula;
 mod sheet;
 mod sheet_facts;
 mod table;
@@ -63,7 +64,7 @@ use crate::base::{Format, Limits, Warned};
 /// 6: ligatures of PDF as their letters, tall signs and fractions in their line, footnotes above the page number.
 /// 7: of PDF no space behind a lowered quotation mark, Arabic figures as they run, words that text recognition spread,
 ///    footnotes with raised marks after the text.
-pub const TEXT_RULES: u32 = 7;
+pub const TEXT_RULES: u32 = 8;
 
 /// Why a document could not be read at all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
 //! The sheets of an ODS as they are displayed: the text that stands in each cell (ODF 1.3 part 3, 9).
 //! Streams the content, so that cells which only repeat cost nothing.
 
+use std::ops::Range;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::sheet::{Budget, COLUMNS_MAX, Cells, iso};
+use super::sheet::{Budget, COLUMNS_MAX, Cells, is_rounded, iso};
 use super::xml::referenced;
 use crate::base::limits::SHEET_FACTS_MAX;
 
@@ -28,6 +30,8 @@ pub(super) struct OdsSheet {
     pub(super) comments: Vec<Comment>,
     /// Row, column and formula, without its first `=`.
     pub(super) formulas: Vec<((u32, u32), String)>,
+    /// Row, column and number of cells that display fewer of its digits.
+    pub(super) raw: Vec<((u32, u32), String)>,
 }
 
 /// What a workbook's content holds.
@@ -46,6 +50,7 @@ struct Cell {
     repeated: u32,
     kind: String,
     value: String,
+    formula: Option<String>,
     text: String,
     paragraphs: usize,
 }
@@ -89,8 +94,10 @@ struct Walk {
     row: u32,
     column: u32,
     row_repeated: u32,
-    /// Cells of the row: column, how often, text.
+    /// Cells of the row: column, how often, text; its formulas and its rounded numbers alike.
     cells: Vec<(u32, u32, String)>,
+    formulas: Vec<(u32, u32, String)>,
+    raw: Vec<(u32, u32, String)>,
     cell: Option<Cell>,
     comment: Option<Comment>,
     /// What of a comment is being read: "creator", "date" or its text.
@@ -125,16 +132,11 @@ impl Walk {
             }
             "table-cell" | "covered-table-cell" if self.depth == 1 => {
                 let kind = value("value-type").unwrap_or_default();
-                if let (Some(sheet), Some(formula)) =
-                    (self.ods.sheets.last_mut(), value("formula").as_deref().and_then(formula))
-                    && sheet.formulas.len() < SHEET_FACTS_MAX
-                {
-                    sheet.formulas.push(((self.row, self.column), formula));
-                }
                 let date = value("date-value");
                 self.cell = Some(Cell {
                     repeated: count("number-columns-repeated"),
                     value: date.or_else(|| value("value")).unwrap_or_default(),
+                    formula: value("formula").as_deref().and_then(formula),
                     kind,
                     ..Cell::default()
                 });
@@ -189,6 +191,12 @@ impl Walk {
             "table" => self.depth = self.depth.saturating_sub(1),
             "table-cell" | "covered-table-cell" if self.depth == 1 => {
                 let Some(cell) = self.cell.take() else { return };
+                let place = (self.column, cell.repeated);
+                self.formulas.extend(cell.formula.map(|formula| (place.0, place.1, formula)));
+                let is_number = matches!(&*cell.kind, "float" | "percentage" | "currency");
+                if is_number && cell.paragraphs > 0 && is_rounded(&cell.value, &cell.text) {
+                    self.raw.push((place.0, place.1, cell.value.clone()));
+                }
                 let text = match cell.kind.as_str() {
                     // Dates are written as everywhere here; a day alone has no midnight.
                     "date" if !cell.value.is_empty() => iso(&cell.value).replace('T', " "),
@@ -196,9 +204,9 @@ impl Walk {
                     _ => cell.text,
                 };
                 if !text.trim().is_empty() {
-                    self.cells.push((self.column, cell.repeated, text));
+                    self.cells.push((place.0, place.1, text));
                 }
-                self.column = self.column.saturating_add(cell.repeated);
+                self.column = self.column.saturating_add(place.1);
             }
             "table-row" if self.depth == 1 => self.end_row(budget),
             _ => {}
@@ -207,6 +215,12 @@ impl Walk {
 
     fn end_row(&mut self, budget: &mut Budget) {
         let cells = std::mem::take(&mut self.cells);
+        let (formulas, raw) = (std::mem::take(&mut self.formulas), std::mem::take(&mut self.raw));
+        if let Some(sheet) = self.ods.sheets.last_mut() {
+            let rows = self.row..self.row.saturating_add(self.row_repeated);
+            repeat(&mut sheet.formulas, rows.clone(), &formulas);
+            repeat(&mut sheet.raw, rows, &raw);
+        }
         if let (Some(sheet), false) = (self.ods.sheets.last_mut(), cells.is_empty()) {
             for row in 0..self.row_repeated {
                 for (column, repeated, text) in &cells {
@@ -224,6 +238,23 @@ impl Walk {
             }
         }
         self.row = self.row.saturating_add(self.row_repeated);
+    }
+}
+
+/// Adds the facts of a row, by column and how often, to those of its sheet while there is room.
+fn repeat(facts: &mut Vec<((u32, u32), String)>, rows: Range<u32>, of_row: &[(u32, u32, String)]) {
+    if of_row.is_empty() {
+        return;
+    }
+    for row in rows.take(SHEET_FACTS_MAX) {
+        for (column, repeated, fact) in of_row {
+            for column in *column..column.saturating_add(*repeated).min(COLUMNS_MAX) {
+                if facts.len() >= SHEET_FACTS_MAX {
+                    return;
+                }
+                facts.push(((row, column), fact.clone()));
+            }
+        }
     }
 }
 

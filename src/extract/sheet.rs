@@ -311,13 +311,19 @@ fn raw_value(
     known: usize,
 ) -> Option<Remark> {
     let DataRef::Float(number) = value else { return None };
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
     let raw = number.to_string();
-    let is_rounded = digits(&raw) > digits(displayed) && known < SHEET_FACTS_MAX;
-    is_rounded.then(|| {
-        let anchor = cell_name(row, column);
-        Remark { anchor, ..Remark::new(RemarkKind::RawValue, "", "", &raw) }
-    })
+    (known < SHEET_FACTS_MAX && is_rounded(&raw, displayed)).then(|| raw_fact((row, column), &raw))
+}
+
+fn raw_fact((row, column): (u32, u32), raw: &str) -> Remark {
+    let anchor = cell_name(row, column);
+    Remark { anchor, ..Remark::new(RemarkKind::RawValue, "", "", raw) }
+}
+
+/// Whether `displayed` has fewer digits than the number `raw`.
+pub(super) fn is_rounded(raw: &str, displayed: &str) -> bool {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+    digits(raw) > digits(displayed)
 }
 
 /// "B7".
@@ -460,8 +466,8 @@ fn remarks(name: &str, facts: BiffFacts, warnings: &mut Vec<Warning>) -> Vec<Rem
     formulas.chain(facts.comments.iter().map(comment)).collect()
 }
 
-/// A formula as it is written into its cell.
-fn formula((row, column): (u32, u32), text: &str) -> Option<Remark> {
+/// A formula as it is written into its cell; none where there is none.
+pub(super) fn formula((row, column): (u32, u32), text: &str) -> Option<Remark> {
     let anchor = cell_name(row, column);
     let text = format!("={text}");
     (text.len() > 1).then(|| Remark { anchor, ..Remark::new(RemarkKind::Formula, "", "", &text) })
@@ -485,8 +491,9 @@ fn open_document(content: &[u8], budget: &mut Budget, warnings: &mut Vec<Warning
         name: sheet.name,
         cells: Ok(sheet.cells),
         remarks: {
+            let raw = sheet.raw.iter().map(|(place, number)| raw_fact(*place, number));
             let formulas = sheet.formulas.iter().filter_map(|(place, text)| formula(*place, text));
-            formulas.chain(sheet.comments.iter().map(comment)).collect()
+            raw.chain(formulas).chain(sheet.comments.iter().map(comment)).collect()
         },
     });
     sheets.collect()

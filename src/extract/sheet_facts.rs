@@ -4,58 +4,113 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 
 use super::document::{Remark, RemarkKind};
 use super::docx::Package;
+use super::shared_formula::{cell, moved};
 use super::xml::{Element, Ns, referenced};
 use super::{Refusal, biff_facts, sheet};
-use crate::base::limits::SHEET_FACTS_MAX;
+use crate::base::limits::{SHEET_FACTS_MAX, SHEET_FORMULA_BYTES_MAX};
 
-/// The formulas of a worksheet part. Of one that several cells share, the first cell has it.
+/// The formulas of a worksheet part, those that cells share in each of them.
 pub(super) fn formulas(part: &[u8]) -> Vec<Remark> {
     let text = String::from_utf8_lossy(part);
     let mut reader = Reader::from_str(&text);
     reader.config_mut().check_end_names = false;
-    let (mut cell, mut formula) = (String::new(), None::<String>);
-    let mut found = Vec::new();
+    let mut walk = FormulaWalk::default();
     // Damage ends it; the reader of the cells names it.
     while let Ok(event) = reader.read_event() {
         match event {
-            Event::Start(start) if start.local_name().as_ref() == "c" => {
-                let mut attributes = start.attributes();
-                let mut attributes = attributes.with_checks(false).flatten();
-                let place = attributes.find(|a| a.key.local_name().as_ref() == "r");
-                cell = place.map_or_else(String::new, |place| place.value.into_owned());
+            Event::Start(start) => walk.open(&start),
+            Event::Empty(start) => {
+                walk.open(&start);
+                walk.close(start.local_name().as_ref());
             }
-            Event::Start(start) if start.local_name().as_ref() == "f" => {
-                formula = Some("=".to_owned())
-            }
-            Event::Text(text) => {
-                if let Some(formula) = &mut formula {
-                    formula.push_str(&text);
-                }
-            }
+            Event::End(end) => walk.close(end.local_name().as_ref()),
+            Event::Text(text) => walk.text(&text),
             Event::GeneralRef(reference) => {
-                if let Some(formula) = &mut formula {
-                    formula.push(referenced(&reference));
-                }
-            }
-            Event::End(end) if end.local_name().as_ref() == "f" => {
-                let formula = formula.take().unwrap_or_default();
-                if formula.len() > 1 {
-                    let remark = Remark::new(RemarkKind::Formula, "", "", &formula);
-                    found.push(Remark { anchor: cell.clone(), ..remark });
-                }
+                walk.text(referenced(&reference).encode_utf8(&mut [0; 4]));
             }
             Event::Eof => break,
             _ => {}
         }
-        if found.len() >= SHEET_FACTS_MAX {
+        if walk.found.len() >= SHEET_FACTS_MAX || walk.bytes > SHEET_FORMULA_BYTES_MAX {
             break;
         }
     }
-    found
+    walk.found
+}
+
+#[derive(Default)]
+struct FormulaWalk {
+    found: Vec<Remark>,
+    /// Of all formulas found.
+    bytes: usize,
+    /// The cell, from 0, and where the next one is if it does not say.
+    cell: (u32, u32),
+    next: (u32, u32),
+    /// The formula being read, and which one it shares.
+    formula: Option<(String, Option<String>)>,
+    /// Those that cells share: the first cell and the formula as it stands there.
+    shared: BTreeMap<String, ((u32, u32), String)>,
+}
+
+impl FormulaWalk {
+    fn open(&mut self, start: &BytesStart<'_>) {
+        let word = |name: &str| {
+            let mut attributes = start.attributes();
+            let mut attributes = attributes.with_checks(false).flatten();
+            let found = attributes.find(|a| a.key.local_name().as_ref() == name)?;
+            Some(found.value.into_owned())
+        };
+        match start.local_name().as_ref() {
+            "row" => {
+                let row = word("r").and_then(|row| row.parse::<u32>().ok()?.checked_sub(1));
+                self.next = (row.unwrap_or(self.next.0), 0);
+            }
+            "c" => {
+                self.cell = word("r").and_then(|name| cell(&name)).unwrap_or(self.next);
+                self.next = (self.cell.0, self.cell.1.saturating_add(1));
+            }
+            "f" => {
+                let is_shared = word("t").is_some_and(|kind| kind == "shared");
+                self.formula = Some((String::new(), word("si").filter(|_| is_shared)));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if let Some((formula, _)) = &mut self.formula {
+            formula.push_str(text);
+        }
+    }
+
+    fn close(&mut self, name: &str) {
+        match name {
+            "row" => self.next = (self.next.0.saturating_add(1), 0),
+            "f" => {
+                let Some((formula, shared)) = self.formula.take() else { return };
+                let (row, column) = self.cell;
+                let formula = match shared {
+                    Some(index) if formula.is_empty() => {
+                        let Some((first, formula)) = self.shared.get(&index) else { return };
+                        let away = |to: u32, from: u32| i64::from(to) - i64::from(from);
+                        moved(formula, away(row, first.0), away(column, first.1))
+                    }
+                    Some(index) => {
+                        self.shared.insert(index, (self.cell, formula.clone()));
+                        formula
+                    }
+                    None => formula,
+                };
+                self.bytes += formula.len();
+                self.found.extend(sheet::formula(self.cell, &formula));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The comments on a sheet, by the part that it is. A thread takes the place of the old comment that says
@@ -137,5 +192,15 @@ mod tests {
         let found = formulas(sheet);
         assert_eq!(found.len(), 1);
         assert_eq!((&*found[0].anchor, &*found[0].text), ("B2", "=IF(A1<2,\"a\nb\",'Q1'!A1)"));
+    }
+
+    #[test]
+    fn cells_that_share_a_formula_have_it_as_it_stands_there() {
+        let sheet = b"<row r='2'><c r='B2'><f t='shared' ref='B2:C3' si='4'>A2*$A$1</f></c><c><f t='shared' si='4'/></c></row>\
+            <row><c r='B3'><f t='shared' si='4'></f></c><c r='C3'><f>B3</f></c><c><f t='shared' si='5'/></c></row>";
+        let found = formulas(sheet);
+        let found: Vec<_> = found.iter().map(|it| (&*it.anchor, &*it.text)).collect();
+        let expected = [("B2", "=A2*$A$1"), ("C2", "=B2*$A$1"), ("B3", "=A3*$A$1"), ("C3", "=B3")];
+        assert_eq!(found, expected);
     }
 }

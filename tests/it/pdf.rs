@@ -63,6 +63,41 @@ fn two_columns_and_a_table_come_in_reading_order() {
 }
 
 #[test]
+fn a_lecture_reads_as_tex_printed_it() {
+    let read = read("formats/lehrbuch.pdf");
+    // Words and formulas as fixtures/make/lehrbuch.tex has them.
+    let pages = read.output.pages.iter();
+    let words: Vec<String> = pages.map(|page| words_of(&page.verbatim)).collect();
+    for (page, expected) in [
+        (0, "Größere Beweise sind ausführlich; wer flüchtig liest, überspringt sie."),
+        (0, "„Effizienz“ ist ein Begriff für Étienne, Łukasz und Erdős."),
+        (0, "x ↦ ϕ\u{304}(x) + z\u{303} ist stetig mit √2 ∉ Q und R ≇ R2.1 Für N ⊲ G gilt"),
+        (0, "= lim n→∞ (n + 1)(x + 2) |n| |x| = { x2, falls x > 0, 0 sonst."),
+        (0, "wie es bei Anmer- kungen oft so ist. 1"),
+        (1, "also (∂F ∂x , ∂F ∂y ) ≠ 0, und das Bild X f π Y X/G g kommutiert. 2"),
+        (2, "Im Jahr 1905 stand hier nichts. 3"),
+    ] {
+        assert!(words[page].contains(expected), "{expected}: {}", words[page]);
+    }
+    assert_eq!(read.warnings.len(), 0, "{:?}", read.warnings);
+    // What stands beside its fraction is in one paragraph with it.
+    let block = |page: usize, text: &str| {
+        let page = &read.output.pages[page];
+        let mut blocks = page
+            .blocks
+            .iter()
+            .map(|block| &page.model[block.model.start as usize..block.model.end as usize]);
+        blocks.find(|block| block.contains(text)).map(str::to_owned).unwrap_or_default()
+    };
+    assert!(block(0, "lim").contains("falls"), "{}", block(0, "lim"));
+    assert!(!block(0, "lim").contains("Absatz"));
+}
+
+fn words_of(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
 fn the_model_sees_joined_lines_and_a_place_leads_back_to_the_print() {
     let read = read("inbox/quarterly-report.pdf");
     let page = &read.output.pages[0];

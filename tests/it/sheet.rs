@@ -293,6 +293,22 @@ fn a_formula_of_ods_is_a_fact_about_its_cell_as_that_shows_it() {
 }
 
 #[test]
+fn what_cells_of_ods_repeat_and_what_they_round_is_said_of_each() {
+    let bytes = ods(
+        "<t:table t:name='A'><t:table-row t:number-rows-repeated='2'><t:table-cell t:formula='of:=[.$D$1]/3' t:number-columns-repeated='2' o:value-type='percentage' o:value='0.3333'><x:p>33 %</x:p></t:table-cell>\
+         <t:table-cell o:value-type='float' o:value='1200'><x:p>1.200,00</x:p></t:table-cell></t:table-row></t:table>",
+    );
+    let document = extract(&bytes, Format::Ods, &Options::default(), &Limits::default())
+        .expect("a workbook")
+        .output;
+    let facts: Vec<_> = document.remarks.iter().map(|r| (r.kind, &*r.anchor, &*r.text)).collect();
+    let cells = ["A1", "B1", "A2", "B2"];
+    let expected = cells.map(|cell| (RemarkKind::RawValue, cell, "0.3333")).into_iter();
+    let formulas = cells.map(|cell| (RemarkKind::Formula, cell, "=$D$1/3"));
+    assert_eq!(facts, expected.chain(formulas).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_ods_that_repeats_itself_without_end_stops_at_the_limit() {
     let bytes = ods(
         "<t:table t:name='A'><t:table-row t:number-rows-repeated='4000000000'><t:table-cell t:number-columns-repeated='4000000000'><x:p>x</x:p></t:table-cell></t:table-row></t:table>",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::{Line, around};
+use super::layout::{Line, SCRIPT, around};
 use crate::extract::Role;
 
 /// A block as `PageBuilder` takes it.
@@ -17,8 +17,24 @@ pub(super) struct BlockText {
 /// Share of the page's height at either end in which running headers and footers stand.
 const FURNITURE_ZONE: f32 = 0.12;
 
+/// Share in which a line that is a mere number of the page stands, where none is below it.
+const NUMBER_ZONE: f32 = 0.2;
+
+/// Digits of a page's number.
+const PAGE_DIGITS_MAX: usize = 4;
+
 /// Pages that must carry the same line, numbers aside, for it to be a running one.
 const FURNITURE_PAGES: usize = 3;
+
+/// Parts of one formula share at least so much of their height (in sizes of the smaller) ...
+const ROW_SHARED: f32 = 0.1;
+
+/// ... and the next begins at most so far before the last one's start or behind its end.
+const ROW_BACK: f32 = 3.0;
+const ROW_GAP: f32 = 2.0;
+
+/// They are set in sizes that differ by at most this.
+const ROW_SIZES: f32 = 0.4;
 
 /// A longer line is never a heading, and a longer first word never a clause number.
 const HEADING_CHARS_MAX: usize = 100;
@@ -38,7 +54,8 @@ impl Furniture {
         let mut count = 0;
         for (lines, height) in pages {
             count += 1;
-            let mut here: Vec<_> = lines.iter().filter_map(|line| zone_key(line, height)).collect();
+            let zones = Zones::of(lines, height);
+            let mut here: Vec<_> = lines.iter().filter_map(|line| zones.key(line)).collect();
             here.sort();
             here.dedup();
             for key in here {
@@ -50,28 +67,53 @@ impl Furniture {
     }
 
     /// `PageHeader` or `PageFooter` where `line` is a running one.
-    pub(super) fn role(&self, line: &Line, height: f32) -> Option<Role> {
-        let key = zone_key(line, height)?;
+    pub(super) fn role(&self, line: &Line, zones: &Zones) -> Option<Role> {
+        let key = zones.key(line)?;
         let role = if key.0 { Role::PageHeader } else { Role::PageFooter };
         (self.seen.get(&key).is_some_and(|&count| count >= self.needed)).then_some(role)
     }
 }
 
-fn zone_key(line: &Line, height: f32) -> Option<(bool, String)> {
-    let at_head = line.place[1] > height * (1.0 - FURNITURE_ZONE);
-    let at_foot = line.place[3] < height * FURNITURE_ZONE;
-    if !(at_head || at_foot) {
-        return None;
-    }
-    let mut key = String::with_capacity(line.text.len());
-    for c in line.text.chars() {
-        if !c.is_ascii_digit() {
-            key.push(c);
-        } else if !key.ends_with('#') {
-            key.push('#');
+/// Where on a page running lines stand.
+pub(super) struct Zones {
+    /// Headers stand above, footers below, and numbers of pages below.
+    head: f32,
+    foot: f32,
+    number: f32,
+}
+
+impl Zones {
+    /// Of a page with these `lines` and of this `height`.
+    pub(super) fn of(lines: &[Line], height: f32) -> Zones {
+        let lowest = lines.iter().min_by(|a, b| a.place[3].total_cmp(&b.place[3]));
+        let lowest = lowest.map_or(0.0, |line| line.place[3]);
+        Zones {
+            head: height * (1.0 - FURNITURE_ZONE),
+            foot: height * FURNITURE_ZONE,
+            number: if lowest < height * NUMBER_ZONE { lowest } else { 0.0 },
         }
     }
-    Some((at_head, key))
+
+    /// Whether `line` stands at the head, and its text with every number replaced; none for one that stands
+    /// elsewhere.
+    fn key(&self, line: &Line) -> Option<(bool, String)> {
+        let at_head = line.place[1] > self.head;
+        let is_number =
+            || line.text.len() <= PAGE_DIGITS_MAX && line.text.bytes().all(|b| b.is_ascii_digit());
+        let at_foot = line.place[3] < self.foot || (line.place[3] <= self.number && is_number());
+        if !(at_head || at_foot) {
+            return None;
+        }
+        let mut key = String::with_capacity(line.text.len());
+        for c in line.text.chars() {
+            if !c.is_ascii_digit() {
+                key.push(c);
+            } else if !key.ends_with('#') {
+                key.push('#');
+            }
+        }
+        Some((at_head, key))
+    }
 }
 
 /// Groups `lines` in their order. `furniture` tells the running ones.
@@ -93,11 +135,17 @@ pub(super) fn group(lines: &[Line], furniture: impl Fn(&Line) -> Option<Role>) -
             continue;
         }
         if rows[start].is_none() || running.is_some() {
+            let mut row = start;
             while end < lines.len()
                 && furniture(&lines[end]) == running
                 && (running.is_some() || rows[end].is_none())
-                && !page.breaks(&lines[start..end], &lines[end])
             {
+                if !continues_row(&lines[row..end], &lines[end]) {
+                    if page.breaks(&lines[start..row], &lines[row..end], &lines[end]) {
+                        break;
+                    }
+                    row = end;
+                }
                 end += 1;
             }
         }
@@ -158,9 +206,13 @@ impl PageMeasures {
         }
     }
 
-    /// Whether `line` begins a new block after `block`.
-    fn breaks(&self, block: &[Line], line: &Line) -> bool {
-        let last = &block[block.len() - 1];
+    /// Whether `line` begins a new block after the lines `before` and those of `row`, which stand beside each other
+    /// at its end.
+    fn breaks(&self, before: &[Line], row: &[Line], line: &Line) -> bool {
+        // Of a formula in it the part that is set as the text is.
+        let Some(last) = row.iter().rev().max_by(|a, b| a.size.total_cmp(&b.size)) else {
+            return true;
+        };
         let step = last.baseline() - line.baseline();
         // Upwards, sideways or another direction: the next column, or something else altogether.
         if step <= 0.0 || last.upright != line.upright || last.down != line.down {
@@ -170,15 +222,17 @@ impl PageMeasures {
         if step > (self.leading + 0.35).max(1.0) * size || last.size.min(line.size) < 0.85 * size {
             return true;
         }
-        let ((from, to), (last_from, last_to)) = (line.reach(), last.reach());
+        let ((from, to), (last_from, _)) = (line.reach(), row[0].reach());
+        let last_to = row.iter().map(|part| part.reach().1).fold(f32::MIN, f32::max);
         let indent = from - last_from;
-        if block.len() > 1 && indent > 1.0 * size {
+        if !before.is_empty() && indent > 1.0 * size {
             return true;
         }
         // A line that ends early, then a new clause or a line that does not hang under it.
-        let right = block.iter().map(|line| line.reach().1).fold(f32::MIN, f32::max);
+        let right = before.iter().map(|line| line.reach().1).fold(last_to, f32::max);
         let ends_early = last_to < right.max(to) - 4.0 * size;
-        let ends_sentence = last.text.ends_with(['.', ':', ';', '!', '?']);
+        let ends_sentence =
+            row.last().is_some_and(|end| end.text.ends_with(['.', ':', ';', '!', '?']));
         (ends_sentence && (ends_early || indent < -0.5 * size) && starts_anew(&line.text))
             || (label(&line.text).is_some() && (ends_early || ends_sentence))
     }
@@ -205,6 +259,38 @@ impl PageMeasures {
         };
         Some(Role::Heading(level))
     }
+}
+
+/// Whether `line` stands beside `row`, a little higher or lower, as the parts of a formula do: limits under a sign,
+/// what stands behind a fraction.
+fn continues_row(row: &[Line], line: &Line) -> bool {
+    let Some(last) = row.last() else { return false };
+    let (small, size) = (last.size.min(line.size), last.size.max(line.size));
+    let over_all =
+        |of: fn(&Line) -> f32, pick: fn(f32, f32) -> f32| row.iter().map(of).reduce(pick);
+    // Beside a tall sign stands a limit, or what it encloses.
+    let hangs = line.size <= SCRIPT * last.size || row.iter().all(|part| part.is_sign());
+    let bottom = over_all(if hangs { Line::bottom } else { |part| part.place[1] }, f32::min);
+    let top = over_all(|part| part.place[3], f32::max);
+    let right = over_all(|part| part.place[2], f32::max);
+    let (Some(bottom), Some(top), Some(right)) = (bottom, top, right) else { return false };
+    let lowest = if line.is_sign() { line.bottom() } else { line.place[1] };
+    let shared = line.place[3].min(top) - lowest.max(bottom);
+    let is_near =
+        line.place[0] > last.place[0] - ROW_BACK * size && line.place[0] < right + ROW_GAP * size;
+    let is_text = |line: &Line| line.upright && !line.row;
+    // Closely set lines of text share height too, but stand one under the other.
+    let width = |line: &Line| line.place[2] - line.place[0];
+    let over = line.place[2].min(last.place[2]) - line.place[0].max(last.place[0]);
+    let is_next = (last.baseline() - line.baseline()).abs() < size
+        && small > SCRIPT * size
+        && over > 0.5 * width(line).min(width(last));
+    shared > ROW_SHARED * small
+        && !is_next
+        && small > ROW_SIZES * size
+        && is_near
+        && is_text(line)
+        && is_text(last)
 }
 
 fn starts_anew(text: &str) -> bool {
@@ -454,7 +540,8 @@ mod tests {
             })
             .collect();
         let furniture = Furniture::find(pages.iter().map(|lines| (lines.as_slice(), 842.0)));
-        let roles: Vec<_> = pages[1].iter().map(|line| furniture.role(line, 842.0)).collect();
+        let zones = Zones::of(&pages[1], 842.0);
+        let roles: Vec<_> = pages[1].iter().map(|line| furniture.role(line, &zones)).collect();
         assert_eq!(roles, [Some(Role::PageHeader), None, Some(Role::PageFooter)]);
     }
 

@@ -1,7 +1,8 @@
 //! What the fonts of a page say of characters that no glyph of theirs carries. Where a composite font without
 //! ToUnicode numbers its glyphs as one of Adobe's character collections does (Japan1, GB1, CNS1, Korea1), the
-//! collection knows the character (ISO 32000-2, 9.10.2); hayro asks it for fonts that are not embedded. And
-//! where Type 3 fonts name every glyph by its code, as TeX's bitmaps do, the code is the character's.
+//! collection knows the character (ISO 32000-2, 9.10.2); hayro asks it for fonts that are not embedded. Where
+//! Type 3 fonts name every glyph by its code, as TeX's bitmaps do, the code is the character's; in some fonts of TeX
+//! it is by the font's name.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use hayro_interpret::hayro_syntax::object::{
     Array, Dict, Name, Object, Stream, String as PdfString,
 };
 use hayro_interpret::hayro_syntax::page::Page;
+
+use super::tex;
 
 /// Forms in one another whose fonts are looked for.
 const DEPTH_MAX: usize = 8;
@@ -25,6 +28,10 @@ pub(super) struct Collections {
     /// Its Type 3 fonts, and how many of them name every glyph by its code ("a36"), as the bitmaps of TeX do.
     type3: usize,
     numbered: usize,
+    /// Names of its Type 1 fonts of TeX with glyphs that only their codes tell.
+    tex: Vec<String>,
+    /// Whether it has Type 1 fonts that say nothing of their characters and may be anybody's.
+    has_others: bool,
 }
 
 struct Collected {
@@ -46,7 +53,7 @@ impl Collections {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.fonts.is_empty() && !self.is_numbered()
+        self.fonts.is_empty() && self.tex.is_empty() && !self.is_numbered()
     }
 
     /// Whether a code of the page's Type 3 fonts is all that is known of a glyph: then it is a character's.
@@ -62,6 +69,17 @@ impl Collections {
         font.characters.lookup_bf_string(number)
     }
 
+    /// What a glyph of the page's fonts of TeX says, nothing for a piece of a drawing; none where the fonts do not
+    /// agree on its code.
+    pub(super) fn of_tex(&self, glyph: &OutlineGlyph) -> Option<BfString> {
+        let code = glyph.char_code();
+        let mut found = self.tex.iter().filter_map(|name| tex::character(name, code));
+        let text = found.next()?;
+        let is_sure = found.all(|other| other == text) && !self.has_others;
+        // hayro keeps the programs of Type 1 fonts to itself.
+        (is_sure && glyph.font_data().is_none()).then(|| BfString::String(text.to_owned()))
+    }
+
     fn add_fonts(&mut self, fonts: &Dict<'_>, left: &mut usize) {
         for name in fonts.keys() {
             *left = left.saturating_sub(1);
@@ -69,7 +87,16 @@ impl Collections {
                 return;
             }
             let Some(font) = fonts.get::<Dict<'_>>(name.as_ref()) else { continue };
-            if font.get::<Name<'_>>("Subtype").is_some_and(|kind| kind.as_str() == "Type3") {
+            let kind = font.get::<Name<'_>>("Subtype");
+            let kind = kind.as_ref().map_or("", |kind| kind.as_str());
+            if kind == "Type1" {
+                let name = font.get::<Name<'_>>("BaseFont");
+                let name = name.as_ref().map_or("", |name| without_mark(name.as_str()));
+                if tex::is_known(name) && !self.tex.iter().any(|known| known == name) {
+                    self.tex.push(name.to_owned());
+                }
+                self.has_others |= !tex::is_of_tex(name) && !font.contains_key("ToUnicode");
+            } else if kind == "Type3" {
                 self.type3 += 1;
                 self.numbered += usize::from(names_are_codes(&font).unwrap_or(false));
             } else if let Some((name, collected)) = collected(&font) {
@@ -115,16 +142,21 @@ fn names_are_codes(font: &Dict<'_>) -> Option<bool> {
     Some(true)
 }
 
+/// The name of a font without the mark of a subset.
+fn without_mark(name: &str) -> &str {
+    match name.split_once('+') {
+        Some((mark, name)) if mark.len() == 6 => name,
+        _ => name,
+    }
+}
+
 /// The name of `font` without the mark of a subset, and its maps; none for other fonts.
 fn collected(font: &Dict<'_>) -> Option<(String, Collected)> {
     if font.get::<Name<'_>>("Subtype")?.as_str() != "Type0" || font.contains_key("ToUnicode") {
         return None;
     }
     let base = font.get::<Name<'_>>("BaseFont")?;
-    let name = match base.as_str().split_once('+') {
-        Some((mark, name)) if mark.len() == 6 => name,
-        _ => base.as_str(),
-    };
+    let name = without_mark(base.as_str());
     let descendant = font.get::<Array<'_>>("DescendantFonts")?.iter::<Dict<'_>>().next()?;
     let encoding = match font.get::<Object<'_>>("Encoding")? {
         Object::Name(name) => match CMapName::from_bytes(name.as_ref()) {

@@ -13,7 +13,9 @@ use super::TINY_POINTS;
 use super::canvas::{Canvas, Colour, Ink, closed, extent};
 use super::collections::Collections;
 use super::glyphs::{Glyph, Layer};
+use super::private_use::standard;
 use super::replaced::Replaced;
+use super::tex;
 use super::unmapped::FontMaps;
 use crate::extract::page_builder::ligature;
 
@@ -150,6 +152,7 @@ impl Collector {
             '\u{2329}' => '\u{27e8}',
             '\u{232a}' => '\u{27e9}',
             c if c.is_control() => return,
+            '\u{f600}'..='\u{f8ff}' => standard(c),
             c => c,
         };
         self.text_bytes += glyph.text.len_utf8();
@@ -179,13 +182,16 @@ impl Collector {
             if let Some(c) = self.font_maps.character(outline) {
                 return BfString::Char(c);
             }
+            if let Some(text) = self.collections.of_tex(outline) {
+                return text;
+            }
             if outline.outline().elements().is_empty() {
                 return BfString::Char(' ');
             }
         }
         if let HayroGlyph::Type3(glyph) = glyph
             && self.collections.is_numbered()
-            && let Some(c) = tex_character(glyph.char_code())
+            && let Some(c) = tex::bitmap(glyph.char_code())
         {
             return BfString::Char(c);
         }
@@ -438,18 +444,6 @@ fn ink(paint: &Paint<'_>, blend_mode: BlendMode, masked: bool) -> Ink {
         Paint::Pattern(_) => (None, 1.0),
     };
     Ink { colour, opacity, mixed: masked || is_mixed(blend_mode), picture: false }
-}
-
-/// What `code` is in every font of TeX that has it as a letter: the letters of ASCII, and the upper half of the
-/// Cork encoding, which only fonts of text have.
-fn tex_character(code: u32) -> Option<char> {
-    match char::from_u32(code)? {
-        '\u{d7}' => Some('Œ'),
-        '\u{f7}' => Some('œ'),
-        '\u{ff}' => Some('ß'),
-        '\u{df}' => None,
-        c => (c.is_ascii_graphic() || ('À'..='þ').contains(&c)).then_some(c),
-    }
 }
 
 fn is_mixed(blend_mode: BlendMode) -> bool {

@@ -3,10 +3,10 @@
 //! so nothing is moved: a line ends where the pen goes elsewhere. Whatever re-orders comes later (`order`)
 //! and must first see that the order is broken.
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use super::bidi;
+use super::composed::{Placed, composed};
 use super::glyphs::{Glyph, Layer};
 
 /// A gap of more than this share of the font's size is a space (MuPDF's SPACE_DIST).
@@ -26,6 +26,9 @@ const SPREAD_LETTERS: usize = 2;
 /// them from their upper edge.
 const SIGN_HANG: f32 = 1.8;
 
+/// How far down (in sizes) they reach from there, at least.
+const SIGN_DEPTH: f32 = 1.0;
+
 /// How far below the baseline (in sizes) a quotation mark that opens is drawn as one that closes.
 const QUOTE_DROP: f32 = 0.4;
 
@@ -43,13 +46,16 @@ const STACKED: f32 = 0.45;
 const STACK_WIDTH: f32 = 3.0;
 
 /// Small print in a line is at most this share of its size.
-const SCRIPT: f32 = 0.85;
+pub(super) const SCRIPT: f32 = 0.85;
+
+/// How far apart (in sizes) the copies of a sign are that make a taller one.
+const PIECE: f32 = 0.65;
+
+/// What is so many times as large as what it stands beside is not set with it.
+const LOGO: f32 = 2.5;
 
 /// The same character this near to itself is one that was printed twice to look bold.
 const OVERPRINT: f32 = 0.15;
-
-/// How far apart (in sizes) the middles of a letter and of its accent may be.
-const ACCENT_NEAR: f32 = 0.3;
 
 /// A line as drawn.
 #[derive(Clone, Debug)]
@@ -87,6 +93,18 @@ impl Line {
         if self.down { self.place[0] + self.size } else { self.place[1] + DESCENT * self.size }
     }
 
+    /// How far down it reaches: a tall sign at its end hangs from its upper edge.
+    pub(super) fn bottom(&self) -> f32 {
+        let hangs = self.text.ends_with(is_tall_sign);
+        if hangs { self.place[1] - SIGN_DEPTH * self.size } else { self.place[1] }
+    }
+
+    /// Whether it is nothing but a tall sign, or a piece of one.
+    pub(super) fn is_sign(&self) -> bool {
+        let mut text = self.text.chars();
+        text.next().is_some_and(is_tall_sign) && text.next().is_none()
+    }
+
     /// Where it starts and ends, in the direction in which it is written.
     pub(super) fn reach(&self) -> (f32, f32) {
         let [left, bottom, right, top] = self.place;
@@ -120,10 +138,13 @@ const ASCENT: f32 = 0.8;
 pub(super) fn lines(glyphs: &[Glyph]) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut open: Option<OpenLine> = None;
-    for glyph in glyphs {
+    for (index, glyph) in glyphs.iter().enumerate() {
         if let Some(line) = &mut open {
-            match line.step(glyph) {
-                Step::Overprint => continue,
+            match line.step(&glyphs[index..]) {
+                Step::Overprint => {
+                    line.remember(glyph);
+                    continue;
+                }
                 Step::Here { gap, composed } => {
                     line.push(glyph, gap, composed);
                     continue;
@@ -154,7 +175,7 @@ enum Step {
     /// Behind the last glyph, so many font sizes away, or one character with it.
     Here {
         gap: f32,
-        composed: Option<char>,
+        composed: Option<(char, Option<char>)>,
     },
     /// On a glyph that is the same.
     Overprint,
@@ -170,13 +191,15 @@ struct OpenLine {
     size: f32,
     /// Where the pen stands, along the direction from the origin.
     pen: f32,
-    /// Each glyph's place along the direction, to find what is printed twice.
-    glyphs: Vec<(f32, char)>,
+    /// Each glyph's place along and across the direction, to find what is printed twice.
+    glyphs: Vec<(f32, f32, char)>,
     cells: Vec<f32>,
     /// Place and advance of the last glyph along the direction.
     last: (f32, f32),
     /// Place across the direction and size of the last glyph.
     level: (f32, f32),
+    /// Whether the last character has an accent that stands behind it in the text.
+    is_marked: bool,
     /// How far the line reaches back before its origin: text from right to left drawn in reading order.
     back: f32,
     /// Text that was recognized, and lies under its picture.
@@ -198,6 +221,7 @@ impl OpenLine {
             cells: vec![0.0],
             last: (0.0, glyph.advance),
             level: (0.0, glyph.size),
+            is_marked: false,
             back: 0.0,
             recognized: matches!(glyph.layer, Layer::Invisible | Layer::UnderPicture),
             draws_blanks: false,
@@ -214,17 +238,19 @@ impl OpenLine {
         (x * dx + y * dy, y * dx - x * dy)
     }
 
-    fn step(&self, glyph: &Glyph) -> Step {
+    /// Where the first of `glyphs` stands.
+    fn step(&self, glyphs: &[Glyph]) -> Step {
+        let glyph = &glyphs[0];
         let (dx, dy) = self.direction;
         let (along, across) = self.position(glyph);
-        let size = self.size.max(glyph.size);
-        let hangs = || is_tall_sign(glyph.text) && (0.0..SIGN_HANG * size).contains(&across);
+        let size = self.measure(glyph);
+        let hangs = || (0.0..SIGN_HANG * size).contains(&across) && hangs(glyphs);
         let is_quote = || self.is_lowered_quote(glyph.text, -across) || self.starts_below(across);
         let in_line = across.abs() <= BASELINE_DRIFT * size;
         if glyph.dx * dx + glyph.dy * dy < 0.98 || !(in_line || hangs() || is_quote()) {
             return Step::Elsewhere;
         }
-        if along < self.pen && self.is_printed_at(along, glyph, size) {
+        if along < self.pen && self.is_printed_at((along, across), glyph, size) {
             return Step::Overprint;
         }
         let gap = (along - self.pen) / size;
@@ -251,6 +277,18 @@ impl OpenLine {
         if gap < -STEP_BACK { Step::Elsewhere } else { Step::Here { gap, composed } }
     }
 
+    /// The size that distances to `glyph` are measured by: the larger of the two, but where one is so much larger that
+    /// it is a logo or a letter over several lines.
+    fn measure(&self, glyph: &Glyph) -> f32 {
+        let (small, large) = (self.level.1.min(glyph.size), self.size.max(glyph.size));
+        if large > LOGO * small && !self.is_initial_of(glyph) { small } else { large }
+    }
+
+    /// Whether the line is one large letter yet, which the word of `glyph` begins with.
+    fn is_initial_of(&self, glyph: &Glyph) -> bool {
+        self.glyphs.len() == 1 && self.size > LOGO * glyph.size && glyph.text.is_lowercase()
+    }
+
     /// Whether `c`, drawn so far below the baseline, is the quotation mark that opens German speech: TeX lowers the
     /// one that closes English speech.
     fn is_lowered_quote(&self, c: char, below: f32) -> bool {
@@ -263,49 +301,35 @@ impl OpenLine {
         text.next().is_some_and(|c| text.next().is_none() && self.is_lowered_quote(c, above))
     }
 
-    /// Whether the same character already stands at `along`; a blank may stand on anything.
-    fn is_printed_at(&self, along: f32, glyph: &Glyph, size: f32) -> bool {
+    /// Whether the same character already stands at a place; a blank may stand on anything.
+    fn is_printed_at(&self, (along, across): (f32, f32), glyph: &Glyph, size: f32) -> bool {
         let near = OVERPRINT * size;
-        let from = self.glyphs.partition_point(|&(at, _)| at < along - near);
-        self.glyphs[from..]
-            .iter()
-            .take_while(|&&(at, _)| at <= along + near)
-            .any(|&(_, c)| c == glyph.text && glyph.advance > near)
+        let apart = if is_piece(glyph.text) { PIECE * size } else { near };
+        let from = self.glyphs.partition_point(|&(at, ..)| at < along - near);
+        let mut here = self.glyphs[from..].iter().take_while(|&&(at, ..)| at <= along + near);
+        here.any(|&(_, height, c)| {
+            c == glyph.text && glyph.advance > near && (across - height).abs() <= apart
+        })
     }
 
-    /// The last letter with `glyph` as its accent, or the last accent with `glyph` as its letter.
-    fn composed(&self, glyph: &Glyph, along: f32) -> Option<char> {
-        let last = self.text.chars().next_back()?;
-        if let Some(&(.., sign)) = OVERLAID.iter().find(|&&(a, b, _)| (a, b) == (last, glyph.text))
-        {
-            let apart = (middle(self.last) - middle((along, glyph.advance))).abs();
-            return (apart <= ACCENT_NEAR * self.size.max(glyph.size)).then_some(sign);
-        }
-        let (mark, letter) = match (combining(last), combining(glyph.text)) {
-            (Some(mark), None) => (mark, glyph.text),
-            (None, Some(mark)) => (mark, last),
-            _ => return None,
-        };
-        let apart = match mark {
-            // The stroke has no width and strikes what follows.
-            STROKE => (self.last.0 - along).abs(),
-            _ => (middle(self.last) - middle((along, glyph.advance))).abs(),
-        };
-        let fits = letter.is_alphabetic() || mark == STROKE;
-        if !fits || apart > ACCENT_NEAR * self.size.max(glyph.size) {
+    fn remember(&mut self, glyph: &Glyph) {
+        let (along, across) = self.position(glyph);
+        let at = self.glyphs.last().map_or(along, |&(at, ..)| along.max(at));
+        self.glyphs.push((at, across, glyph.text));
+    }
+
+    /// The last glyph with `glyph` over it or under it.
+    fn composed(&self, glyph: &Glyph, along: f32) -> Option<(char, Option<char>)> {
+        if self.is_marked {
             return None;
         }
-        let letter = match letter {
-            'ı' => 'i',
-            'ȷ' => 'j',
-            letter => letter,
-        };
-        let mut composed = [letter, mark].into_iter().nfc();
-        let first = composed.next()?;
-        composed.next().is_none().then_some(first)
+        let text = self.text.chars().next_back()?;
+        let last = Placed { text, along: self.last.0, advance: self.last.1 };
+        let next = Placed { text: glyph.text, along, advance: glyph.advance };
+        composed(last, next, self.size.max(glyph.size))
     }
 
-    fn push(&mut self, glyph: &Glyph, gap: f32, composed: Option<char>) {
+    fn push(&mut self, glyph: &Glyph, gap: f32, composed: Option<(char, Option<char>)>) {
         let (along, mut across) = self.position(glyph);
         let mut text = glyph.text;
         // TeX puts a kern after a mark that it lowers; it is no space.
@@ -316,13 +340,23 @@ impl OpenLine {
         } else if self.starts_below(across) {
             follows_lowered = true;
             self.text = self.text.chars().filter_map(opening).collect();
-            let (dx, dy) = self.direction;
-            self.origin = (self.origin.0 - dy * across, self.origin.1 + dx * across);
+            self.rise(across);
             across = 0.0;
         }
-        if let Some(composed) = composed {
+        if self.is_initial_of(glyph) {
+            self.rise(across);
+            (across, self.size) = (0.0, glyph.size);
+        }
+        self.is_marked = false;
+        if let Some((composed, mark)) = composed {
             self.text.pop();
+            if self.text.is_empty() {
+                // An accent over a tall letter, before it: the letter says where the line is.
+                self.rise(across);
+            }
             self.text.push(composed);
+            self.text.extend(mark);
+            self.is_marked = mark.is_some();
             self.pen = self.pen.max(along + glyph.advance);
             // Where both are the letter is the wider one.
             if glyph.advance >= self.last.1 {
@@ -360,13 +394,19 @@ impl OpenLine {
         }
         // Blanks are not remembered as the pen's way, so that cells set apart by many are seen.
         if !blank {
-            self.glyphs.push((along.max(self.glyphs.last().map_or(along, |&(at, _)| at)), text));
+            self.remember(&Glyph { text, ..*glyph });
             self.size = self.size.max(glyph.size);
         }
         self.pen = self.pen.max(along + glyph.advance);
         self.last = (along, glyph.advance);
         self.level = (across, glyph.size);
         self.back = self.back.min(along);
+    }
+
+    /// Puts the baseline so far higher.
+    fn rise(&mut self, by: f32) {
+        let (dx, dy) = self.direction;
+        self.origin = (self.origin.0 - dy * by, self.origin.1 + dx * by);
     }
 
     /// The text with the words closed up that were only spread.
@@ -430,11 +470,6 @@ impl OpenLine {
     }
 }
 
-/// The middle of a glyph of a place and an advance.
-fn middle((along, advance): (f32, f32)) -> f32 {
-    along + advance / 2.0
-}
-
 /// Marks that open German speech.
 const LOW_QUOTES: [char; 2] = ['„', '‚'];
 
@@ -447,38 +482,24 @@ fn opening(c: char) -> Option<char> {
     }
 }
 
-/// Signs that TeX draws as two, one over the other.
-const OVERLAID: [(char, char, char); 4] =
-    [('c', '©', '©'), ('R', '©', '®'), ('∼', '=', '≅'), ('=', '∼', '≅')];
-
-/// The stroke that turns "=" into "≠".
-const STROKE: char = '\u{338}';
+/// Whether the first of `glyphs` is a sign that hangs down from where it is drawn: no letter stands at that height
+/// behind it.
+fn hangs(glyphs: &[Glyph]) -> bool {
+    let behind = glyphs.windows(2).take_while(|pair| pair[1].goes_on(&pair[0]));
+    let mut behind = behind.map(|pair| pair[1].text).skip_while(|&c| is_tall_sign(c));
+    is_tall_sign(glyphs[0].text) && behind.next().is_none()
+}
 
 /// Signs of formulas that are drawn as tall as what they enclose or sum up.
 fn is_tall_sign(c: char) -> bool {
-    matches!(c, '∏'..='∑' | '√' | '∧'..='∳' | '⊎' | '⊓'..='⊙' | '⋀'..='⋃' | '⌈'..='⌋' | '⟦'..='⟯'
-        | '⨀'..='⨆' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '∣' | '∥' | '‖' | '/')
+    is_piece(c)
+        || matches!(c, '⎛'..='⎮' | '∏'..='∑' | '√' | '∧'..='∳' | '⊎' | '⊓'..='⊙' | '⋀'..='⋃' | '⌈'..='⌋' | '⟦'..='⟯'
+        | '⨀'..='⨆' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '‖' | '/')
 }
 
-/// The combining form of an accent that fonts also have as a glyph of its own.
-fn combining(accent: char) -> Option<char> {
-    Some(match accent {
-        '`' | '\u{2cb}' => '\u{300}',
-        '\u{b4}' | '\u{2ca}' => '\u{301}',
-        '\u{2c6}' => '\u{302}',
-        '\u{2dc}' => '\u{303}',
-        '\u{af}' | '\u{2c9}' => '\u{304}',
-        '\u{2d8}' => '\u{306}',
-        '\u{2d9}' => '\u{307}',
-        '\u{a8}' => '\u{308}',
-        '\u{2da}' => '\u{30a}',
-        '\u{2dd}' => '\u{30b}',
-        '\u{2c7}' => '\u{30c}',
-        '\u{b8}' => '\u{327}',
-        '\u{2db}' => '\u{328}',
-        STROKE => STROKE,
-        _ => return None,
-    })
+/// Signs that are set together from copies of themselves, one over the other.
+fn is_piece(c: char) -> bool {
+    matches!(c, '∣' | '∥' | '⎜' | '⎟' | '⎢' | '⎥' | '⎪' | '⎮' | '⏐')
 }
 
 #[cfg(test)]
@@ -561,7 +582,7 @@ mod tests {
             let mut glyphs = Vec::new();
             draw(&mut glyphs, &first.to_string(), 50.0, 700.0);
             draw(&mut glyphs, &second.to_string(), x, 700.0);
-            glyphs[0].advance = if first == STROKE { 0.0 } else { 5.0 };
+            glyphs[0].advance = if first == '\u{338}' { 0.0 } else { 5.0 };
             glyphs[1].advance = if second == '©' { 10.0 } else { 5.0 };
             assert_eq!(texts(&glyphs), [read]);
         }
@@ -593,6 +614,34 @@ mod tests {
         draw(&mut half, "1", 55.0, 704.0);
         draw(&mut half, "2", 55.5, 697.0);
         assert_eq!(texts(&half), ["11 2"], "never a hundred and twelve");
+    }
+
+    #[test]
+    fn a_logo_is_no_part_of_the_line_beside_it_and_an_initial_is() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "our letter", 50.0, 700.0);
+        draw(&mut glyphs, "Q", 102.0, 688.0);
+        (glyphs[10].size, glyphs[10].advance) = (60.0, 40.0);
+        draw(&mut glyphs, "Quay Partners", 146.0, 700.0);
+        assert_eq!(texts(&glyphs), ["our letter", "Q", "Quay Partners"]);
+        let mut initial = Vec::new();
+        draw(&mut initial, "W", 50.0, 688.0);
+        (initial[0].size, initial[0].advance) = (30.0, 25.0);
+        draw(&mut initial, "e write to", 76.0, 700.0);
+        draw(&mut initial, "you", 50.0, 676.0);
+        assert_eq!(texts(&initial), ["We write to", "you"]);
+    }
+
+    #[test]
+    fn signs_of_the_same_kind_in_a_fraction_are_two() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "(", 45.0, 700.0);
+        draw(&mut glyphs, "∂F", 50.0, 704.0);
+        draw(&mut glyphs, "∂x", 50.0, 697.0);
+        for script in &mut glyphs[1..5] {
+            script.size = 7.0;
+        }
+        assert_eq!(texts(&glyphs), ["(∂F ∂x"]);
     }
 
     #[test]

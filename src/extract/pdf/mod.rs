@@ -11,6 +11,7 @@ mod blocks;
 mod canvas;
 mod collections;
 mod collector;
+mod composed;
 mod cover;
 mod fields;
 mod glyphs;
@@ -21,10 +22,13 @@ mod open;
 mod order;
 mod page;
 mod picture;
+mod private_use;
 mod properties;
 mod recognized;
 mod replaced;
+mod stacked;
 mod table;
+mod tex;
 mod unmapped;
 mod words;
 
@@ -124,11 +128,14 @@ fn build_page(
     furniture: &blocks::Furniture,
     warnings: &mut Vec<Warning>,
 ) -> Page {
-    let running = |line: &layout::Line| furniture.role(line, sheet.height);
+    let zones = blocks::Zones::of(&sheet.lines, sheet.height);
+    let running = |line: &layout::Line| furniture.role(line, &zones);
     let size = blocks::usual_size(&sheet.lines);
     let (body, notes) = notes::split(sheet.lines, size, |line| running(line).is_some());
     let mut body = blocks::group(&body, running);
-    let is_foot = |block: &blocks::BlockText| block.role == Role::PageFooter;
+    let under = notes.iter().map(|note| note.place[1]).fold(f32::MAX, f32::min);
+    let is_foot =
+        |block: &blocks::BlockText| block.role == Role::PageFooter || block.place[3] <= under + 1.0;
     let feet = body.iter().rev().take_while(|block| is_foot(block)).count();
     let feet = body.split_off(body.len() - feet);
     let notes = blocks::group(&notes, |_| Some(Role::Note));

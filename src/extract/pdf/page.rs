@@ -10,7 +10,7 @@ use hayro_interpret::hayro_syntax::page::Page as PdfPage;
 use super::blocks::{self, BlockText};
 use super::glyphs::{self, Glyph, Layer, PageGlyphs};
 use super::layout::{self, Line};
-use super::{annotations, fields, order, recognized, table};
+use super::{annotations, fields, order, recognized, stacked, table};
 use crate::base::Limits;
 use crate::base::limits::OCR_CONFIDENCE_LOW;
 use crate::extract::{PageFacts, PageState, Remark, Role, TextOrigin};
@@ -100,7 +100,8 @@ pub(super) fn read<'a>(
         true => Cow::Borrowed(&glyphs.drawn),
         false => glyphs.drawn.iter().filter(|glyph| is_body(glyph)).copied().collect(),
     };
-    let mut lines = order::by_columns(table::lines(&body, &glyphs.rules));
+    let lines = stacked::columns(table::lines(&body, &glyphs.rules));
+    let mut lines = order::by_columns(lines);
     let mut hidden = hidden_texts(&glyphs.drawn, |g| !(has_ocr_layer && is_ocr(g)));
     hidden.extend(hidden_texts(&glyphs.annotations, |_| true));
     let replaced = glyphs.replaced.iter().cloned();
