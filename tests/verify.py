@@ -55,7 +55,7 @@ KINDS = {
         },
         "pid": N, "tz": S, "run_vkey": S, "prev_checkpoint": S,
     },
-    "doc_start": {**DOC, "shape": H32, "attempt": N},
+    "doc_start": {**DOC, "shape": H32, "attempt": N},  # and PART, which may be there
     "doc_done": {
         **DOC, "shape": H32, "outcome": OUTCOME, "outputs": FILES, "text_sha256": H32,
         "transcript_sha256": H32, "pages": N, "prompt_tokens": N, "answer_tokens": N, "warnings": N,
@@ -76,6 +76,10 @@ KINDS = {
         "doc": H16, "path": S, "record_sha256": H32, "field": S, "verdict": VERDICT, "reviewer": S,
         "workbook_sha256": H32, "words_sha256": H32,
     },
+}
+PART = {
+    "rows": N, "bytes": N, "sha256": H32, "text_sha256": H32, "transcript_sha256": H32, "tokens_read": N,
+    "tokens_sent": N, "prompt_tokens": N, "answer_tokens": N, "partial": N, "flagged": N,
 }
 IN_RUN = {"doc_start", "doc_done", "doc_fail", "doc_skip", "tables", "run_end"}
 
@@ -174,12 +178,12 @@ def depth(value):
     return 0 if items is None else 1 + max(map(depth, items), default=0)
 
 
-def parse(line):
+def parse(line, **reading):
     """The JSON object in a line (bytes, without LF)."""
     try:
         text = line.decode("utf-8")
         integer = lambda text: finite(text, int)
-        value = json.loads(text, parse_float=finite, parse_int=integer, parse_constant=no_constant)
+        value = json.loads(text, parse_float=finite, parse_int=integer, parse_constant=no_constant, **reading)
         if depth(value) > PARSED_DEPTH_MAX:
             raise ValueError("nested too deep")
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no character
@@ -226,6 +230,8 @@ def check_fields(entry):
     if event in KINDS:
         if not has_type(entry, KINDS[event]):
             raise Bad("fields", "a field of %s is missing or of the wrong type" % event)
+        if event == "doc_start" and "part" in entry and not has_type(entry["part"], PART):
+            raise Bad("fields", "a field of part is missing or of the wrong type")
     elif event not in RESERVED:
         raise Bad("fields", "no kind of entry is called %r" % event)
     if entry["v"] != 1:
@@ -237,8 +243,13 @@ def check_fields(entry):
 def parsed(line):
     """The entry in a line that follows sections 2 and 4. Not to be changed: with --each it is kept for the next."""
     entry = parse(line)
-    if canonical(entry).encode() != line:
-        raise Bad("canonical", "written another way")
+    try:
+        if canonical(entry).encode() != line:
+            raise Bad("canonical", "written another way")
+    except Bad:
+        # What stands at a key that comes again is gone from the entry, and may be no JSON.
+        parse(line, object_pairs_hook=lambda pairs: dict(enumerate(one for pair in pairs for one in pair)))
+        raise
     check_fields(entry)
     return entry
 
@@ -797,8 +808,8 @@ def one_line(name):
 def superseded(state):
     """Earlier outputs that are kept: paths by seq."""
     root, kept = os.path.join(state, "superseded"), {}
-    for folder, _, files in os.walk(root):
-        for name in files:
+    for folder, folders, files in os.walk(root):
+        for name in files + [name for name in folders if os.path.islink(os.path.join(folder, name))]:
             if re.fullmatch("0|[1-9][0-9]*", name):
                 path = os.path.relpath(folder, root).replace(os.sep, "/")
                 kept.setdefault(int(name), []).append(path)
@@ -814,6 +825,24 @@ def verify_superseded(watch, state, output):
             if (seq, path, digest) not in watch.named:
                 found.append(("changed", os.path.relpath(file, output).replace(os.sep, "/")))
     return found
+
+
+def verify_torn(state, output):
+    """What was set aside and is not what its name says."""
+    folder, found = os.path.join(state, "torn"), []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        match = re.fullmatch("(0|[1-9][0-9]{0,19})-([0-9a-f]{64})", name)
+        file = os.path.join(folder, name)
+        if match and int(match[1]) < 2**64 and not (os.path.isfile(file) and holds(file, match[2])):
+            found.append(("changed", os.path.relpath(file, output).replace(os.sep, "/")))
+    return found
+
+
+def holds(file, digest):
+    """Whether the file has this digest and is no longer than a line with its LF."""
+    with open(file, "rb") as opened:
+        data = opened.read(LINE_MAX + 2)
+    return len(data) <= LINE_MAX + 1 and hashlib.sha256(data).hexdigest() == digest
 
 
 def verify_reviews(chain, state, output):
@@ -874,7 +903,9 @@ def main(arguments):
             witnesses.append(Vkey(value))
         else:
             with open(value, "rb") as file:
-                known.append(Note(file.read()).checkpoint())
+                known.append(Note(file.read(NOTE_MAX + 1)).checkpoint())
+            if known[-1][1] == 0:
+                raise ValueError("a checkpoint of no entries says nothing of a log")
     if not 1 <= len(arguments) <= 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2
@@ -909,7 +940,7 @@ def main(arguments):
     found = []
     if len(arguments) == 2:
         found = verify_files(chain, *arguments) + verify_superseded(watch, *arguments)
-        found += verify_reviews(chain, *arguments)
+        found += verify_reviews(chain, *arguments) + verify_torn(*arguments)
     for what, path in found:
         print("%s: %s" % (what, one_line(path)))
     return 0 if word == "ok" and not found else 1

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +26,9 @@ pub(super) struct KeyStore {
 
 /// Below a log's folder: what was last signed, kept where who writes the output cannot reach.
 const HEAD: &str = "head.note";
+
+/// The bits of a mode that let a group or all others in.
+const OTHERS: u32 = 0o077;
 
 impl KeyStore {
     pub fn new(disk: Arc<dyn Disk>, key_dir: &Path, origin: &str) -> KeyStore {
@@ -151,13 +154,25 @@ impl KeyStore {
     }
 
     fn read_key(&self, path: &Path) -> Result<Option<Key>, LogError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Key::from_text(&text).map(Some).ok_or_else(|| LogError::Keys {
-                message: format!("{} is not a key; restore it from a copy", path.display()),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(LogError::io(path, "cannot read the key")(error)),
+        let error = |source| LogError::io(path, "cannot read the key")(source);
+        let mut file = match File::open(path) {
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(error)?,
+        };
+        let mode = file.metadata().map_err(error)?.mode() & 0o777;
+        if mode & OTHERS != 0 {
+            let path = path.display();
+            let message = format!(
+                "{path}: others than its owner can get at this key (mode {mode:o}): chmod 600 it; if \
+                 somebody may have copied it, begin a new output folder under another origin"
+            );
+            return Err(LogError::Keys { message });
         }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(error)?;
+        Key::from_text(&text).map(Some).ok_or_else(|| LogError::Keys {
+            message: format!("{} is not a key; restore it from a copy", path.display()),
+        })
     }
 }
 

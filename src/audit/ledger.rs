@@ -14,7 +14,7 @@ use super::event::{
 };
 use super::line::{Entry, RunId};
 use super::segments::{self, Watch};
-use crate::base::{Digest, DocId, Outcome};
+use crate::base::{Digest, DocId, Outcome, open_file};
 
 /// The state of all documents after the last entry.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +125,7 @@ impl Done {
     /// Whether its files stand under `output` with the digests logged.
     pub fn is_intact(&self, output: &Path) -> bool {
         self.outputs.iter().all(|file| {
-            let Ok(Some(mut open)) = segments::open_file(&output.join(&file.path)) else {
+            let Ok(Some(mut open)) = open_file(&output.join(&file.path)) else {
                 return false;
             };
             Digest::of_reader(&mut open).is_ok_and(|(digest, _)| digest == file.sha256)

@@ -19,7 +19,10 @@ use super::ledger::Ledger;
 use super::line::{Entry, Random, RunId, VERSION};
 use super::note::{Checkpoint, Key, Vkey};
 use super::rules::{Chain, genesis_prev};
-use super::segments::{self, CHECKPOINT_FOLDER, LOG_FOLDER, Torn, Watch, note_name, segment_name};
+use super::segments::{
+    self, CHECKPOINT_FOLDER, LOG_FOLDER, SetAside, TORN_FOLDER, Torn, Watch, note_name,
+    segment_name,
+};
 use super::signing::run_key_name;
 use super::tree;
 use crate::base::limits::{
@@ -30,9 +33,6 @@ use crate::base::{Appender, Clock, Digest, Disk, replace_file};
 
 /// Below the state folder: the kernel's lock is on this file; its text only names the holder.
 const LOCK_FILE: &str = "lock";
-
-/// Below the state folder: bytes that were no entry, one file for each recovery.
-const TORN_FOLDER: &str = "torn";
 
 /// `detail` and `reason` are cut here, so that an entry stays far below the limit of a line.
 const REASON_BYTES_MAX: usize = 500;
@@ -173,7 +173,7 @@ impl Log {
                 tool: concat!("nightclerk ", env!("CARGO_PKG_VERSION")).into(),
             }))?;
         }
-        log.record_recoveries(&state.join(TORN_FOLDER))?;
+        log.record_recoveries()?;
         log.sign_rest()?;
         Ok(log)
     }
@@ -390,34 +390,20 @@ impl Log {
         Ok(())
     }
 
-    /// Writes a `recovered` entry for every file in `folder` that no entry names yet: also for those
+    /// Writes a `recovered` entry for all bytes that were set aside and that no entry names yet: also for those
     /// of a recovery that was itself cut off.
-    fn record_recoveries(&mut self, folder: &Path) -> Result<(), LogError> {
-        let error = |e| LogError::io(folder, "cannot list torn bytes")(e);
-        let entries = match fs::read_dir(folder) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(error)?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(error)?;
-            let name = entry.file_name();
-            let parsed =
-                name.to_str().and_then(|name| name.split_once('-')).and_then(|(good, digest)| {
-                    Some((good.parse::<u64>().ok()?, digest.parse::<Digest>().ok()?))
-                });
-            if let Some(key) = parsed.filter(|key| !self.chain.ledger().torn.contains(key)) {
-                found.push((key, entry.metadata().map_err(error)?.len()));
+    fn record_recoveries(&mut self) -> Result<(), LogError> {
+        for SetAside { entries, sha256, length, .. } in segments::set_aside(&self.state)? {
+            // What holds other bytes than its name says, this program has not set aside.
+            let Some(torn_len) = length else { continue };
+            if !self.chain.ledger().torn.contains(&(entries, sha256)) {
+                self.append(&Event::Recovered(Recovered {
+                    torn_len,
+                    torn_sha256: sha256,
+                    good_entries: entries,
+                    orphans: Vec::new(),
+                }))?;
             }
-        }
-        found.sort_unstable();
-        for ((good_entries, torn_sha256), torn_len) in found {
-            self.append(&Event::Recovered(Recovered {
-                torn_len,
-                torn_sha256,
-                good_entries,
-                orphans: Vec::new(),
-            }))?;
         }
         Ok(())
     }
@@ -428,7 +414,8 @@ fn take_lock(path: &Path, clock: &dyn Clock) -> Result<File, LogError> {
     let error = LogError::io(path, "cannot lock the log");
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = match options.open(path) {
+    // It is emptied: not what somebody has put a link to.
+    let mut file = match options.custom_flags(libc::O_NOFOLLOW).open(path) {
         Ok(file) => file,
         Err(e) => return Err(error(e)),
     };
@@ -459,16 +446,20 @@ fn set_aside(
     torn: &Torn,
     good_entries: u64,
 ) -> Result<(), LogError> {
-    let name = format!("{good_entries}-{}", Digest::of(&torn.bytes));
+    let name = segments::torn_name(good_entries, Digest::of(&torn.bytes));
     let (path, temporary) = (folder.join(&name), folder.join("unfinished"));
+    let error = |source| LogError::io(&torn.path, "cannot cut torn bytes off")(source);
+    if fs::symlink_metadata(&torn.path).map_err(error)?.is_symlink() {
+        // What it leads to may be a key: nothing of it gets into the output, and nothing is cut off it.
+        return Err(error(io::Error::other("it is a link; a segment that is written is a file")));
+    }
     disk.create_folder(folder)
         .and_then(|()| disk.write(&temporary, &torn.bytes))
         .and_then(|()| disk.sync_file(&temporary))
         .and_then(|()| disk.rename(&temporary, &path))
         .and_then(|()| disk.sync_folder(folder))
         .map_err(LogError::io(&path, "cannot set torn bytes aside"))?;
-    disk.truncate(&torn.path, torn.offset)
-        .map_err(LogError::io(&torn.path, "cannot cut torn bytes off"))
+    disk.truncate(&torn.path, torn.offset).map_err(error)
 }
 
 /// Puts the last checkpoint that was signed beside the log again, where a crash has kept it from there or

@@ -13,14 +13,17 @@ use super::line::{Entry, LineError, RunId};
 use super::note::{Note, Vkey};
 use super::rules::{Breach, Chain};
 use super::tree;
-use crate::base::Digest;
 use crate::base::limits::{LOG_LINE_BYTES_MAX, LOG_READ_BYTES, NOTE_BYTES_MAX};
+use crate::base::{Digest, open_file};
 
 /// The folder of the segments, below the state folder.
 pub(super) const LOG_FOLDER: &str = "log";
 
 /// The folder of the checkpoints, below the state folder.
 pub(super) const CHECKPOINT_FOLDER: &str = "checkpoints";
+
+/// Below the state folder: bytes that were no entry, one file for each recovery.
+pub(super) const TORN_FOLDER: &str = "torn";
 
 /// What a reader wants to know beside whether the log holds.
 #[derive(Debug, Default)]
@@ -185,15 +188,6 @@ pub(super) fn read_note(state: &Path, size: u64) -> Result<Option<Vec<u8>>, LogE
 /// What is wrong with a name in the state folder that is a folder, a pipe or a device, or a link to nothing.
 const NO_FILE: &str = "it is not a file";
 
-/// The file at `path`; none where there is something else, which to read might never end, or nothing.
-pub(super) fn open_file(path: &Path) -> io::Result<Option<File>> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_file() => File::open(path).map(Some),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(None),
-    }
-}
-
 /// Sizes of the notes, ascending.
 pub(super) fn note_sizes(state: &Path) -> Result<Vec<u64>, LogError> {
     let folder = state.join(CHECKPOINT_FOLDER);
@@ -204,6 +198,50 @@ pub(super) fn note_sizes(state: &Path) -> Result<Vec<u64>, LogError> {
     }
     sizes.sort_unstable();
     Ok(sizes)
+}
+
+/// Bytes that were set aside.
+pub(super) struct SetAside {
+    pub path: PathBuf,
+    /// Entries before them, and their digest, as the file is called.
+    pub entries: u64,
+    pub sha256: Digest,
+    /// So many there are; none where the file does not hold what it is called by.
+    pub length: Option<u64>,
+}
+
+/// What is called like bytes that were set aside, by entries and digest.
+pub(super) fn set_aside(state: &Path) -> Result<Vec<SetAside>, LogError> {
+    let folder = state.join(TORN_FOLDER);
+    let mut found = Vec::new();
+    for name in names(&folder, "cannot list torn bytes")? {
+        let parts = name.split_once('-');
+        let parsed = parts.and_then(|(entries, digest)| {
+            Some((entries.parse::<u64>().ok()?, digest.parse::<Digest>().ok()?))
+        });
+        let Some((entries, sha256)) = parsed.filter(|one| torn_name(one.0, one.1) == name) else {
+            continue;
+        };
+        let path = folder.join(&name);
+        let read = open_file(&path).and_then(|file| match file {
+            // A torn tail is no longer than a line with its LF.
+            Some(file) => {
+                Digest::of_reader(&mut file.take(LOG_LINE_BYTES_MAX as u64 + 2)).map(Some)
+            }
+            None => Ok(None),
+        });
+        let read = read.map_err(LogError::io(&path, "cannot read torn bytes"))?;
+        let length = read.and_then(|(digest, length)| {
+            (digest == sha256 && length <= LOG_LINE_BYTES_MAX as u64 + 1).then_some(length)
+        });
+        found.push(SetAside { path, entries, sha256, length });
+    }
+    found.sort_unstable_by_key(|one| (one.entries, one.sha256));
+    Ok(found)
+}
+
+pub(super) fn torn_name(entries: u64, sha256: Digest) -> String {
+    format!("{entries}-{sha256}")
 }
 
 /// Names in a folder that are UTF-8; none where there is no folder.

@@ -1,8 +1,8 @@
 //! Walks a log and the files that it vouches for, and says what holds. Reads only; takes no lock.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,8 +21,8 @@ use super::note::{Checkpoint, NotAKey, Vkey};
 use super::rules::{Chain, Step};
 use super::segments::{self, LOG_FOLDER, Walk, Watch};
 use super::tree::{self, Tree};
-use crate::base::limits::VERIFY_ENTRIES_MAX;
-use crate::base::{Digest, RealDisk};
+use crate::base::limits::{LEAVES_MAX, VERIFY_ENTRIES_MAX};
+use crate::base::{Digest, RealDisk, open_file};
 
 /// What the verifier knows from elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -97,12 +97,15 @@ impl Known {
     /// Why it is none.
     pub fn read(path: &Path) -> Result<Known, String> {
         let path = if path.is_dir() { path.join("checkpoint.note") } else { path.into() };
-        let checkpoint = read_note(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|note| Ok(Checkpoint::parse(&note.text)?))?;
+        let unusable = |why: &str| format!("{}: {why}", path.display());
+        let note = read_note(&path).map_err(|error| error.to_string())?;
+        let checkpoint = Checkpoint::parse(&note.text).map_err(unusable)?;
         let leaves = path.with_file_name(LEAVES_FILE);
+        if checkpoint.size == 0 {
+            return Err(unusable("a checkpoint of no entries says nothing of a log"));
+        }
         let of_all = |found: fs::Metadata| {
-            found.is_file() && checkpoint.size.checked_mul(32) == Some(found.len())
+            found.is_file() && checkpoint.size <= LEAVES_MAX && checkpoint.size * 32 == found.len()
         };
         let leaves = fs::symlink_metadata(&leaves).is_ok_and(of_all).then_some(leaves);
         Ok(Known { checkpoint, leaves, elsewhere: true })
@@ -399,6 +402,7 @@ pub fn verify(
             let mut files = check_files(chain.ledger(), state, output)?;
             check_superseded(state, chain.size(), output, &mut files)?;
             check_reviews(chain.ledger(), state, output, &mut files)?;
+            check_torn(state, output, &mut files)?;
             files
         },
         first_bad: walk.bad,
@@ -447,21 +451,30 @@ fn first_different(
     path: &Path,
     head: (u64, Digest),
 ) -> Result<Option<u64>, LogError> {
-    let bytes = fs::read(path).map_err(LogError::io(path, "cannot read the leaves"))?;
-    let leaves: Vec<Digest> = bytes.as_chunks::<32>().0.iter().map(|&leaf| Digest(leaf)).collect();
-    let mut tree = Tree::default();
-    leaves.iter().for_each(|&leaf| tree.push(leaf));
-    if (tree.size(), tree.root()) != head {
-        return Ok(None);
-    }
-    let (mut equal, mut differs) = (0, false);
+    let error = |source| LogError::io(path, "cannot read the leaves")(source);
+    let mut leaves = BufReader::new(File::open(path).map_err(error)?);
+    let (mut tree, mut equal, mut next) = (Tree::default(), 0, read_leaf(&mut leaves));
     segments::each_line(state, head.0, |seq, line| {
-        differs |= leaves.get(seq as usize).is_some_and(|leaf| tree::leaf(line) != *leaf);
-        if !differs {
-            equal = seq + 1;
+        if let Ok(Some(leaf)) = next {
+            tree.push(leaf);
+            equal += u64::from(equal == seq && tree::leaf(line) == leaf);
+            next = read_leaf(&mut leaves);
         }
     })?;
-    Ok(Some(equal))
+    while let Some(leaf) = next.map_err(error)? {
+        tree.push(leaf);
+        next = read_leaf(&mut leaves);
+    }
+    Ok(((tree.size(), tree.root()) == head).then_some(equal))
+}
+
+/// The next of exported leaves; none at their end.
+fn read_leaf(leaves: &mut impl Read) -> io::Result<Option<Digest>> {
+    let mut leaf = [0; 32];
+    match leaves.read_exact(&mut leaf) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| Some(Digest(leaf))),
+    }
 }
 
 fn verdict(walk: &Walk, known: &[KnownFinding]) -> Verdict {
@@ -498,15 +511,16 @@ fn ranges(chain: &Chain, anchored: u64) -> Vec<Range> {
 fn gaps(begun: &[String], every: Duration, now: Timestamp) -> Vec<Gap> {
     let now = format!("{now:.3}");
     let mut gaps = Vec::new();
-    let until = begun.iter().skip(1).chain([&now]);
-    for (after, before) in begun.iter().zip(until) {
-        let times = (after.parse::<Timestamp>(), before.parse::<Timestamp>());
-        let (Ok(from), Ok(to)) = times else { continue };
+    // A day that no calendar has is no time at which a run began.
+    let times = begun.iter().chain([&now]).filter_map(|text| Some((text, text.parse().ok()?)));
+    let times: Vec<(&String, Timestamp)> = times.collect();
+    for pair in times.windows(2) {
+        let [(after, from), (before, to)] = pair else { continue };
         let gap = to.as_millisecond().saturating_sub(from.as_millisecond()).max(0) as u128;
         let missing = ((gap + every.as_millis() / 2) / every.as_millis().max(1)).saturating_sub(1);
         if missing > 0 {
-            let missing = missing as u64;
-            gaps.push(Gap { after: after.clone(), before: before.clone(), missing });
+            let (after, before) = ((*after).clone(), (*before).clone());
+            gaps.push(Gap { after, before, missing: missing as u64 });
         }
     }
     gaps
@@ -516,10 +530,11 @@ fn gaps(begun: &[String], every: Duration, now: Timestamp) -> Vec<Gap> {
 const UNLOGGED: [&str; 2] = ["last-run.json", "report.html"];
 const UNLOGGED_FOLDER: &str = "report";
 
-/// Whether nothing stands at a path, also for want of a folder that leads there.
+/// Whether nothing stands at a path, also for want of a folder that leads there, or because no file can be called so.
 fn is_missing(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory) || error.raw_os_error() == Some(libc::ELOOP)
+    matches!(error.kind(), NotFound | NotADirectory)
+        || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENAMETOOLONG))
 }
 
 fn check_files(ledger: &Ledger, state: &Path, output: &Path) -> Result<FileFindings, LogError> {
@@ -573,6 +588,20 @@ fn check_reviews(
     Ok(())
 }
 
+/// Decimal digits without leading zeros.
+fn is_decimal(text: &str) -> bool {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits && (text == "0" || !text.starts_with('0'))
+}
+
+/// Holds what was set aside against its names.
+fn check_torn(state: &Path, output: &Path, findings: &mut FileFindings) -> Result<(), LogError> {
+    let torn = segments::set_aside(state)?.into_iter().filter(|torn| torn.length.is_none());
+    let relative = |path: &Path| path.strip_prefix(output).unwrap_or(path).display().to_string();
+    findings.changed.extend(torn.map(|torn| relative(&torn.path)));
+    Ok(())
+}
+
 /// Holds what jobs keep of earlier outputs against the first `entries` entries, which name them.
 fn check_superseded(
     state: &Path,
@@ -581,22 +610,22 @@ fn check_superseded(
     findings: &mut FileFindings,
 ) -> Result<(), LogError> {
     let folder = state.join(SUPERSEDED_FOLDER);
-    let mut kept: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let (mut kept, mut changed): (BTreeMap<u64, Vec<String>>, Vec<PathBuf>) = Default::default();
     for entry in WalkDir::new(&folder).into_iter().filter(|_| folder.is_dir()) {
         let entry = entry.map_err(|e| LogError::io(&folder, "cannot walk it")(e.into()))?;
         let path = entry.path().strip_prefix(&folder).unwrap_or(entry.path());
-        let name = entry.file_name().to_str();
-        let seq =
-            name.and_then(|name| name.parse().ok().filter(|seq: &u64| seq.to_string() == name));
-        let of = path.parent().and_then(Path::to_str);
-        if let (false, Some(seq), Some(of)) = (entry.file_type().is_dir(), seq, of) {
-            kept.entry(seq).or_default().push(of.to_owned());
+        let name = entry.file_name().to_str().unwrap_or_default();
+        if entry.file_type().is_dir() || !is_decimal(name) {
+            continue;
+        }
+        match (name.parse().ok(), path.parent().and_then(Path::to_str)) {
+            (Some(seq), Some(of)) => kept.entry(seq).or_default().push(of.to_owned()),
+            // No entry has this number, or names a path that is no text.
+            _ => changed.push(entry.path().to_owned()),
         }
     }
-    if kept.is_empty() {
-        return Ok(());
-    }
-    let (mut unread, mut changed) = (None, Vec::new());
+    let mut unread = None;
+    let entries = if kept.is_empty() { 0 } else { entries };
     segments::each_line(state, entries, |seq, line| {
         let Some(paths) = kept.remove(&seq) else { return };
         let outputs = match Entry::from_line(line) {
@@ -605,7 +634,7 @@ fn check_superseded(
         };
         for of in paths {
             let file = folder.join(&of).join(seq.to_string());
-            let opened = segments::open_file(&file);
+            let opened = open_file(&file);
             match opened
                 .and_then(|file| file.map(|mut file| Digest::of_reader(&mut file)).transpose())
             {
@@ -623,4 +652,18 @@ fn check_superseded(
     let relative = |file: &PathBuf| file.strip_prefix(output).unwrap_or(file).display().to_string();
     findings.changed.extend(changed.iter().map(relative));
     unread.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_on_a_day_that_no_calendar_has_hides_no_missing_night() {
+        let begun = ["2026-02-27T22:00:00.000Z", "2026-02-31T22:00:00.000Z"].map(str::to_owned);
+        let now = "2026-03-02T22:30:00Z".parse().unwrap();
+        let found = gaps(&begun, Duration::from_secs(86_400), now);
+        let found: Vec<_> = found.iter().map(|gap| (gap.after.as_str(), gap.missing)).collect();
+        assert_eq!(found, [(begun[0].as_str(), 2)]);
+    }
 }

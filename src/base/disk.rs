@@ -2,7 +2,7 @@
 //! Reading inputs does not go through here; whatever is written does.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use std::path::Path;
 /// A failed `sync_*` is final: the kernel may have dropped the pages (Rebello et al., ATC 2020), so
 /// no caller tries it again.
 pub trait Disk: Send + Sync {
-    /// Creates or empties `path` (mode 0600) and writes `bytes`; not yet durable.
+    /// Makes the file `path` (mode 0600) in the place of what stands there and writes `bytes`; not yet durable.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Makes the content of `path` durable.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
@@ -33,6 +33,24 @@ pub trait Disk: Send + Sync {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
+/// The file at `path`; none where nothing is, or something that to read might never end: a folder, a pipe, a
+/// device, also behind a link.
+pub fn open_file(path: &Path) -> io::Result<Option<File>> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => File::open(path).map(Some),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(None),
+    }
+}
+
+/// The bytes of `open_file`.
+pub fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_file(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
 /// Puts `bytes` in the place of `path` in one step, durable with its name when this returns. What a crash
 /// may leave beside it ends in `-tmp`.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -51,7 +69,8 @@ pub trait Appender: Send {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// The machine's disk.
+/// The machine's disk. It writes into files of its own making and into no other: a link or a pipe that somebody has
+/// put at a name, in a folder that others can write, leads nowhere.
 pub struct RealDisk;
 
 impl Appender for File {
@@ -64,8 +83,15 @@ impl Appender for File {
 impl Disk for RealDisk {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        options.open(path)?.write_all(bytes)
+        options.write(true).create_new(true).mode(0o600);
+        let mut file = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(path)?;
+                options.open(path)?
+            }
+            opened => opened?,
+        };
+        file.write_all(bytes)
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -82,12 +108,12 @@ impl Disk for RealDisk {
 
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Appender>> {
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
+        options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         Ok(Box::new(options.open(path)?))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(path)?;
+        let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
         file.set_len(len)?;
         file.sync_all()
     }
@@ -97,7 +123,7 @@ impl Disk for RealDisk {
     }
 
     fn wipe(&self, path: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+        let mut file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
         file.write_all(&vec![0; file.metadata()?.len() as usize])?;
         file.sync_all()?;
         std::fs::remove_file(path)

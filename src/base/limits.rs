@@ -99,6 +99,9 @@ pub const CLOCK_STEPS_NAMED_MAX: usize = 1000;
 /// A signed note: three lines, the log's two or three signatures, and room for a hundred witnesses.
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;
 
+/// Entries of an exported checkpoint whose leaves are read, to name the first that differs: half a gigabyte.
+pub const LEAVES_MAX: u64 = 1 << 24;
+
 /// A file of a stick that is read whole: consistency proofs from 50,000 checkpoints.
 pub const BROUGHT_BYTES_MAX: u64 = 64 << 20;
 

@@ -15,11 +15,11 @@ mod warned;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use completion::{Completion, PartText, Stop};
 pub use digest::{Digest, DigestWriter, DocId};
-pub use disk::{Appender, Disk, RealDisk, replace_file};
+pub use disk::{Appender, Disk, RealDisk, open_file, read_file, replace_file};
 pub use format::Format;
 pub use limits::Limits;
 pub use outcome::Outcome;
-pub use plain::{counted, one_line, plain};
+pub use plain::{counted, duration, one_line, plain};
 pub use span::Span;
 pub use warned::{Warned, Warning};
 

@@ -16,8 +16,8 @@ use crate::run::Deadline;
 #[command(name = "nightclerk", about, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 all done; 1 could not start or go on; 2 the audit chain does not \
-verify; 3 finished, some documents partial, refused, failed or quarantined, or replayed otherwise; \
-75 work is left, run again"
+verify; 3 finished, some documents partial, refused, failed or quarantined, or replayed otherwise or \
+not at all; 75 work is left, run again"
 )]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -125,10 +125,11 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "NOTE")]
     pub(super) known: Vec<PathBuf>,
     /// Name the nights on which no run began, for one in so much time (24h)
-    #[arg(long, value_name = "TIME", value_parser = parse_every)]
+    #[arg(long, value_name = "TIME", value_parser = length_above_zero, allow_hyphen_values = true)]
     pub(super) expect_every: Option<Duration>,
     /// Then read and ask N documents again, or those that are named, each alone, and compare text, prompts,
-    /// answers and files with the log; a difference gives exit code 3
+    /// answers and files with the log; a difference gives exit code 3, and so does a named document that
+    /// cannot be replayed
     #[arg(long, value_name = "N|DOC", num_args = 1..)]
     pub(super) replay: Vec<String>,
     /// Choose the N documents by this number (default: by the last run's, which is printed)
@@ -140,12 +141,6 @@ pub(super) struct VerifyArgs {
     /// Replay with these instructions of the CPU only
     #[arg(long, value_name = "NAME", requires = "replay")]
     pub(super) tier: Option<String>,
-}
-
-fn parse_every(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().map_err(|error| error.to_string())?;
-    let every = Duration::try_from(span).map_err(|error| error.to_string())?;
-    if every.is_zero() { Err("a time above zero is expected".into()) } else { Ok(every) }
 }
 
 #[derive(Debug, Subcommand)]
@@ -268,10 +263,11 @@ pub(super) struct EraseArgs {
 #[derive(Debug, Args)]
 pub(super) struct DeadlineArgs {
     /// Begin only what is predicted to be finished by this local time, and leave the rest to the next run
-    #[arg(long, value_name = "HH:MM", conflicts_with = "length")]
+    #[arg(long, value_name = "HH:MM", conflicts_with = "length", value_parser = time_of_day)]
     until: Option<Time>,
     /// Likewise, so long from now, for instance 6h
-    #[arg(long = "for", id = "length", value_name = "TIME", value_parser = length)]
+    #[arg(long = "for", id = "length", value_name = "TIME", value_parser = length_above_zero)]
+    #[arg(allow_hyphen_values = true)]
     length: Option<Duration>,
 }
 
@@ -284,8 +280,16 @@ impl DeadlineArgs {
     }
 }
 
-fn length(text: &str) -> Result<Duration, &'static str> {
-    jobs::parse_duration(text).ok_or("a length of time like 6h, 90m or 30s is meant")
+fn length_above_zero(text: &str) -> Result<Duration, &'static str> {
+    let length = jobs::parse_duration(text).filter(|length| !length.is_zero());
+    length.ok_or("a length of time like 6h, 90m or 30s is meant")
+}
+
+fn time_of_day(text: &str) -> Result<Time, &'static str> {
+    // Whoever writes 6:00 means 06:00.
+    let text = if text.find(':') == Some(1) { format!("0{text}") } else { text.to_owned() };
+    let time = text.parse().ok().filter(|_| text.contains(':'));
+    time.ok_or("a time of day from 00:00 to 23:59 is meant, like 06:00")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -25,7 +25,8 @@ use crate::audit::{Actor, LogError, Report, Verdict};
 use crate::base::{Clock, Disk, Limits, RealDisk, SystemClock, one_line, plain};
 use crate::jobs::{self, ModelOverride, Plan};
 use crate::run::{
-    self, Broken, Choice, Progress, Purpose, Redo, StopFlag, Tools, Transcript, View, Wanted,
+    self, Broken, Choice, Progress, Purpose, Redo, ReplayVerdict, StopFlag, Tools, Transcript,
+    View, Wanted,
 };
 
 /// Runs the program with the process's arguments.
@@ -468,7 +469,7 @@ fn verify(args: &VerifyArgs, style: Style) -> Result<Exit, Failure> {
     // A log that does not hold proves nothing about its documents.
     if let Some(server) = server.as_mut().filter(|_| report.verdict != Verdict::Broken) {
         let sheet = replay(args, &plan, server, style)?;
-        if !sheet.is_identical() {
+        if sheet.verdict != ReplayVerdict::Identical {
             exit_of_replay = Exit::Incomplete;
         }
         match style {

@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::audit::{
     Cosigned, Exported, Fit, Gap, Imported, Proof, Report, Standing, Step, Verdict, Witnessed,
 };
-use crate::base::one_line;
+use crate::base::{duration, one_line};
 use crate::run::{
     self, AnswerSheet, BenchMemory, BenchRow, BenchSetting, BuildFacts, Difference, Erasure,
-    ModelSheet, NightOf, PerplexitySheet, ReplaySheet, ReviewSheet,
+    ModelSheet, NightOf, PerplexitySheet, ReplaySheet, ReplayVerdict, ReviewSheet,
 };
 
 /// Files named one by one up to this many of a kind.
@@ -82,7 +82,12 @@ pub(super) fn report(report: &Report) -> String {
             Some(from) => format!("known from {from}; the first entry is not"),
             None => "NOT KNOWN beforehand, only from the log itself: give --key".into(),
         };
-        let _ = writeln!(text, "key {} ({pinned}), {} checkpoints", key.vkey, report.checkpoints);
+        let _ = writeln!(
+            text,
+            "key {} ({pinned}), {} checkpoints",
+            one_line(&key.vkey.to_string()),
+            report.checkpoints
+        );
     }
     for known in &report.known {
         let kept = if known.elsewhere { "kept checkpoint" } else { "last checkpoint of key_dir" };
@@ -175,7 +180,7 @@ pub(super) fn cosigned(cosigned: &Cosigned) -> String {
         ),
         _ => format!("consistent with the {before} entries that were signed before"),
     };
-    format!("signed {size} entries of {origin}, {since}\n")
+    format!("signed {size} entries of {}, {since}\n", one_line(origin))
 }
 
 /// What a folder proves.
@@ -225,14 +230,21 @@ pub(super) fn replay(sheet: &ReplaySheet) -> String {
     let mut text = String::new();
     let differ = sheet.replayed.iter().filter(|one| !one.differences.is_empty()).count();
     let identical = sheet.replayed.len() - differ;
-    let word = match (differ, identical) {
-        (0, 0) => "NOTHING REPLAYED",
-        (0, _) => "REPLAYED",
-        _ => "REPLAYED OTHERWISE",
+    let word = match sheet.verdict {
+        ReplayVerdict::Identical => "REPLAYED",
+        ReplayVerdict::InPart => "REPLAYED IN PART",
+        ReplayVerdict::Otherwise => "REPLAYED OTHERWISE",
+        ReplayVerdict::Nothing => "NOTHING REPLAYED",
     };
     let _ = write!(text, "{word}: {identical} identical to the last bit, {differ} not");
-    if let Some(seed) = sheet.seed {
-        let _ = write!(text, "; drawn from {} with --seed {seed}", sheet.replayable);
+    match (sheet.seed, sheet.not_replayable.len()) {
+        (Some(seed), _) => {
+            let _ = write!(text, "; drawn from {} with --seed {seed}", sheet.replayable);
+        }
+        (None, 0) => {}
+        (None, named) => {
+            let _ = write!(text, ", {named} that were named cannot be replayed");
+        }
     }
     if !sheet.replayed.is_empty() {
         let _ = write!(text, "; {} threads, {}", sheet.threads, sheet.tier);
@@ -350,8 +362,9 @@ pub(super) fn night_of(night: &NightOf) -> String {
     let NightOf { documents, prompt_tokens, answer_tokens, seconds, a_night } = night;
     format!(
         "\nat the mean of the last run's {documents} documents ({prompt_tokens:.0} prompt tokens \
-         computed, {answer_tokens:.0} answer tokens): {seconds:.1} s a document, {a_night} documents in \
-         8 hours\n"
+         computed, {answer_tokens:.0} answer tokens): {} a document, {a_night} documents in \
+         8 hours\n",
+        duration(*seconds)
     )
 }
 

@@ -26,7 +26,7 @@ pub(super) fn open_regular(path: &Path) -> Result<Opened, String> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(cannot)?;
     let found = file.metadata().map_err(cannot)?;
     if !found.is_file() {
-        return Err("not a regular file any more".to_owned());
+        return Err("not a file that can be read, or not any more".to_owned());
     }
     let modified = found.modified().map_err(cannot)?;
     let modified = Timestamp::try_from(modified).unwrap_or(Timestamp::UNIX_EPOCH);

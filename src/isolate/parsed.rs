@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use super::{child, filter, walls};
-use crate::base::Limits;
+use crate::base::{Limits, duration};
 
 /// What came back for one document. Only `Ok` holds an answer, and that is untrusted bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +37,9 @@ impl Parsed {
                 format!("the reader crashed (signal {signal}): {message}")
             }
             Parsed::Timeout => format!(
-                "reading took longer than {} s of processor time or {} s in all",
-                limits.cpu_max.as_secs(),
-                limits.wall_max.as_secs()
+                "reading took longer than {} of processor time or {} in all",
+                duration(limits.cpu_max.as_secs_f64()),
+                duration(limits.wall_max.as_secs_f64())
             ),
             Parsed::Memory => {
                 format!("reading needed more than {} MiB of memory", limits.memory_bytes_max >> 20)

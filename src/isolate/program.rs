@@ -15,7 +15,7 @@ use super::reach::Reach;
 use super::server::{Children, Ended};
 use super::ways::{self, Try};
 use super::{filter, sys};
-use crate::base::Limits;
+use crate::base::{Limits, duration};
 
 /// Its three, and what a program opens to load its libraries and its model.
 const DESCRIPTORS_MAX: u64 = 16;
@@ -76,11 +76,10 @@ impl ProgramServer {
         request: &[u8],
         limits: &Limits,
     ) -> Result<Vec<u8>, String> {
-        let seconds = |time: std::time::Duration| time.as_secs();
         let too_long = format!(
-            "it took longer than {} s of processor time or {} s in all",
-            seconds(limits.cpu_max),
-            seconds(limits.wall_max)
+            "it took longer than {} of processor time or {} in all",
+            duration(limits.cpu_max.as_secs_f64()),
+            duration(limits.wall_max.as_secs_f64())
         );
         match self.children.send(errand, input, request, limits) {
             Ended::Lost(why) => Err(why),

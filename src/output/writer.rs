@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use super::paths::record_paths;
 use super::{markdown, table};
 use crate::assemble::Record;
-use crate::base::{Digest, Disk};
+use crate::base::{Digest, Disk, open_file, read_file};
 
 /// Ending of a file that is not finished. No output ends so.
 pub(super) const TEMPORARY: &str = ".nightclerk-tmp";
@@ -134,13 +134,12 @@ impl Writer {
             if next.iter().any(same) {
                 continue;
             }
-            match fs::read(self.folder.join(&path)) {
-                Ok(bytes) if Digest::of(&bytes) == digest => {
+            match read_file(&self.folder.join(&path)) {
+                Ok(Some(bytes)) if Digest::of(&bytes) == digest => {
                     self.place(vec![(format!("{SUPERSEDED}/{path}/{seq}"), bytes)])?;
                 }
                 // It is not that answer any more: `verify` says so, and there is nothing to keep.
                 Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => {
                     return Err(OutputError::io(&self.folder.join(path), "cannot read an output")(
                         e,
@@ -179,10 +178,8 @@ impl Writer {
     pub fn read(&self, job: &str, root: &str, path: &str) -> Result<Option<Record>, OutputError> {
         let [json, _] = record_paths(job, root, path)?;
         let file = self.folder.join(&json);
-        let bytes = match fs::read(&file) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(OutputError::io(&file, "cannot read a record"))?,
-        };
+        let bytes = read_file(&file).map_err(OutputError::io(&file, "cannot read a record"))?;
+        let Some(bytes) = bytes else { return Ok(None) };
         let record = serde_json::from_slice(&bytes);
         record.map(Some).map_err(|source| OutputError::Json { path: json, source })
     }
@@ -240,12 +237,12 @@ impl Writer {
             let kept = WalkDir::new(self.folder.join(SUPERSEDED).join(&path)).into_iter().flatten();
             gone.extend(kept.filter(|e| e.file_type().is_file()).map(|e| e.into_path()));
             let file = self.folder.join(path);
-            let found = fs::File::open(&file).and_then(|mut open| Digest::of_reader(&mut open));
+            let found = open_file(&file)
+                .and_then(|open| open.map(|mut open| Digest::of_reader(&mut open)).transpose());
             match found {
-                Ok((found, _)) if found == digest => gone.push(file),
+                Ok(Some((found, _))) if found == digest => gone.push(file),
                 // Another file stands there now: a person's, or that of another document.
                 Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(OutputError::io(&file, "cannot read an output")(e)),
             }
         }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::pace::{Effort, Meter, Pace};
-use super::progress::minutes;
 use super::signal::StopFlag;
 use crate::base::limits::FINISH_MARGIN_PERCENT;
-use crate::base::{Clock, Completion, TokenCounter};
+use crate::base::{Clock, Completion, TokenCounter, duration};
 use crate::engine::{Part, Request};
 
 /// Questions whose tokens are remembered.
@@ -84,8 +83,8 @@ impl Admission {
                 };
                 return Err(format!(
                     "it takes about {} and {} are left for it: {way_out}",
-                    minutes(needed(effort).as_secs_f64()),
-                    minutes(left.saturating_sub(needed(before)).as_secs_f64()),
+                    duration(needed(effort).as_secs_f64()),
+                    duration(left.saturating_sub(needed(before)).as_secs_f64()),
                 ));
             }
         }

@@ -9,13 +9,16 @@ use serde::Serialize;
 
 use super::erase::Erasure;
 use super::pace::Measured;
-use super::progress::minutes;
 use crate::audit::Counts;
-use crate::base::{DocId, Outcome, one_line};
+use crate::base::{DocId, Outcome, duration, one_line};
 use crate::intake::Source;
 
 /// Documents listed one by one up to this many; beyond, only those that a person must look at.
 const LISTED_MAX: usize = 40;
+
+/// Said where the folders hold nothing, which may be a slip in the jobs file.
+pub(super) const NOTHING_FOUND: &str =
+    "no document is in the folders of `input` that `include` and `exclude` of jobs.toml let in";
 
 /// How one input ended.
 #[derive(Clone, Debug, Serialize)]
@@ -153,8 +156,10 @@ impl Closing {
             .map(|(word, count)| format!("{count} {word}"))
             .collect();
         let counts = if counts.is_empty() { "no documents".to_owned() } else { counts.join(", ") };
-        let _ = writeln!(text, "{counts}; {} in all", minutes(self.took.as_secs_f64()));
-        if self.nothing_to_do() {
+        let _ = writeln!(text, "{counts}; {} in all", duration(self.took.as_secs_f64()));
+        if self.documents.is_empty() {
+            let _ = writeln!(text, "{NOTHING_FOUND}");
+        } else if self.nothing_to_do() {
             let _ = writeln!(text, "nothing to do: no document is new or changed");
         }
         if self.speed.steps > 0 {
@@ -164,8 +169,8 @@ impl Closing {
             let _ = writeln!(
                 text,
                 "the estimate was {} for the work, which took {} ({:+} %)",
-                minutes(estimate.expected.as_secs_f64()),
-                minutes(estimate.took.as_secs_f64()),
+                duration(estimate.expected.as_secs_f64()),
+                duration(estimate.took.as_secs_f64()),
                 estimate.error_percent()
             );
         }
@@ -229,13 +234,13 @@ impl Speed {
     fn sentence(&self) -> String {
         let seconds = self.work.as_secs_f64().max(0.001);
         format!(
-            "model loaded in {:.1} s; {} prompt tokens computed and {} shared, {} answer tokens, in {}: \
+            "model loaded in {}; {} prompt tokens computed and {} shared, {} answer tokens, in {}: \
              {:.1} tokens a second; {:.1} rows a step",
-            self.load.as_secs_f64(),
+            duration(self.load.as_secs_f64()),
             self.prompt_tokens,
             self.shared_tokens,
             self.answer_tokens,
-            minutes(seconds),
+            duration(seconds),
             (self.prompt_tokens + self.answer_tokens) as f64 / seconds,
             self.rows as f64 / self.steps.max(1) as f64,
         )

@@ -192,6 +192,9 @@ fn superseded(output: &Path) -> Result<BTreeMap<String, Written>, Broken> {
     }
     if found.is_empty() {
         let place = output.display();
+        if !output.exists() {
+            return Err(Broken::Usage(format!("{place}: there is nothing here")));
+        }
         let why = "no earlier answer is kept; a job keeps them with keep_superseded = true";
         return Err(Broken::Usage(format!("{place}: {why}")));
     }

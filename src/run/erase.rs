@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Broken, STATE_FOLDER, review};
-use crate::audit::{DocState, Erase, Event, Ledger, Log};
+use crate::audit::{DocState, Erase, Event, Ledger, Log, LogError};
 use crate::base::{Clock, Disk, DocId};
 use crate::jobs::{Job, Keep, Plan};
 use crate::output::Writer;
@@ -40,7 +40,7 @@ pub fn erase(
 ) -> Result<Vec<Erasure>, Broken> {
     let state = plan.output.join(STATE_FOLDER);
     if !state.is_dir() {
-        return Err(Broken::Usage(format!("{}: there is no log here yet", state.display())));
+        return Err(LogError::Missing { folder: state }.into());
     }
     let audit = &plan.audit;
     let mut log = Log::open(disk.clone(), &state, &audit.key_dir, &audit.origin, clock.clone())?;

@@ -10,18 +10,21 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::admission::{effort, with_margin};
+use super::closing::NOTHING_FOUND;
 use super::deadline::Deadline;
 use super::erase;
 use super::fit::{self, Fit};
 use super::night::{Choice, Stand, chosen, stand};
 use super::pace::{self, Effort, Pace};
-use super::progress::{Progress, minutes};
+use super::progress::Progress;
 use super::read::{self, Pictures, Readers, Reading};
 use super::{Broken, STATE_FOLDER, model, pipeline};
 use crate::assemble::{MadeWith, Work};
 use crate::audit::{Done, Ledger, LogError, RunFacts};
 use crate::base::limits::ATTEMPTS_MAX_DEFAULT;
-use crate::base::{Clock, Limits, Outcome, TokenCounter, Warned, Warning, counted, one_line};
+use crate::base::{
+    Clock, Limits, Outcome, TokenCounter, Warned, Warning, counted, duration, one_line, read_file,
+};
 use crate::chunk;
 use crate::engine::{self, ModelFacts};
 use crate::extract::{self, Document, Layer, Mark, Options, Page, PageState, View};
@@ -355,7 +358,7 @@ impl PlanSheet {
                 ("", 0) => writeln!(text),
                 ("", _) => {
                     let time = document.seconds.map_or(String::new(), |seconds| {
-                        format!(", about {}", minutes(seconds as f64))
+                        format!(", about {}", duration(seconds as f64))
                     });
                     let late = if document.late { "; not in time" } else { "" };
                     let pictures = match document.pictures {
@@ -367,6 +370,9 @@ impl PlanSheet {
                 }
                 (reason, _) => writeln!(text, ": {}", one_line(reason)),
             };
+        }
+        if self.documents.is_empty() {
+            return format!("{NOTHING_FOUND}\n");
         }
         let _ = writeln!(
             text,
@@ -383,7 +389,7 @@ impl PlanSheet {
             let _ = writeln!(
                 text,
                 "about {} of work, at {:.0} prompt and {:.0} answer tokens a second",
-                minutes(seconds as f64),
+                duration(seconds as f64),
                 pace.prompt_tokens_per_second,
                 pace.answer_tokens_per_second
             );
@@ -508,7 +514,7 @@ pub(super) fn ledger(plan: &Plan) -> Result<Ledger, Broken> {
 /// The record on disk, if it can be read.
 pub(super) fn written(plan: &Plan, done: &Done) -> Option<serde_json::Value> {
     let file = done.outputs.iter().find(|file| file.path.ends_with(".json"))?;
-    let bytes = std::fs::read(plan.output.join(&file.path)).ok()?;
+    let bytes = read_file(&plan.output.join(&file.path)).ok()??;
     serde_json::from_slice(&bytes).ok()
 }
 

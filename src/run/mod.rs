@@ -59,7 +59,9 @@ pub use perplexity::{PerplexityOptions, PerplexitySheet, perplexity_sheet};
 pub use progress::Progress;
 pub use proof::{Knowledge, cosign, export, import, make_witness, prove, verify};
 pub use read::{Readers, Reading, start as start_parse_server, start_for_one};
-pub use replay::{Difference, NotReplayable, ReplayOptions, ReplaySheet, Replayed, Wanted, replay};
+pub use replay::{
+    Difference, NotReplayable, ReplayOptions, ReplaySheet, ReplayVerdict, Replayed, Wanted, replay,
+};
 pub use report::report;
 pub use review::{ReviewSheet, ReviewedBook, review, start as start_review_server};
 pub use score::{ScoreSheet, score_sheet};

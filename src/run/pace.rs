@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Host;
-use crate::base::Digest;
+use crate::base::{Digest, read_file};
 use crate::engine::{BenchShape, Engine};
 use crate::output::LAST_RUN;
 
@@ -79,7 +79,7 @@ pub fn last(output: &Path, model: Digest, threads: usize) -> Option<Pace> {
     struct LastRun {
         pace: Measured,
     }
-    let bytes = std::fs::read(output.join(LAST_RUN)).ok()?;
+    let bytes = read_file(&output.join(LAST_RUN)).ok()??;
     let Measured { host, model: of, threads: with, pace } =
         serde_json::from_slice::<LastRun>(&bytes).ok()?.pace;
     let is_here = host == Host::of_machine().name && of == model && with == threads as u64;

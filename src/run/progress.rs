@@ -14,7 +14,7 @@ use serde_json::json;
 use super::closing::DocumentEnd;
 use super::metrics::Metrics;
 use crate::audit::Counts;
-use crate::base::{Clock, Outcome, one_line};
+use crate::base::{Clock, Outcome, duration, one_line};
 
 /// Lines for a person are so far apart at least, those for programs and the file of metrics, and what is
 /// drawn on a screen.
@@ -304,7 +304,7 @@ impl Sight {
         let Standing { documents, documents_done, pages_done, running, slots, waiting, .. } =
             self.standing;
         let left = match self.left {
-            Some(left) => format!("about {} left", minutes(left.as_secs_f64())),
+            Some(left) => format!("about {} left", duration(left.as_secs() as f64)),
             None => "time left unknown yet".to_owned(),
         };
         let (read, written) = self.speed;
@@ -350,7 +350,7 @@ impl Sight {
         let cells = (share * BAR_CELLS as f64).floor() as usize;
         let bar = "█".repeat(cells) + &"░".repeat(BAR_CELLS as usize - cells);
         let left = match (self.left, end) {
-            (Some(left), Some(end)) => format!("{} left, {end}", minutes(left.as_secs_f64())),
+            (Some(left), Some(end)) => format!("{} left, {end}", duration(left.as_secs() as f64)),
             _ => "no answer yet".to_owned(),
         };
         let look = match self.to_look_at() {
@@ -437,16 +437,6 @@ fn share_done(standing: &Standing) -> Option<f64> {
     Some(done / all)
 }
 
-/// Seconds as a person says them: 42 s, 3 min, 2 h 05 min.
-pub fn minutes(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
-    match whole {
-        0..=89 => format!("{whole} s"),
-        90..=5399 => format!("{} min", (whole + 30) / 60),
-        _ => format!("{} h {:02} min", (whole + 30) / 3600, (whole + 30) % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -459,13 +449,6 @@ mod tests {
         assert_eq!(share_done(&standing), Some(0.5));
         standing.bytes_read = 100;
         assert_eq!(share_done(&standing), Some(0.125));
-    }
-
-    #[test]
-    fn time_is_told_in_the_unit_that_fits() {
-        assert_eq!(minutes(42.4), "42 s");
-        assert_eq!(minutes(150.0), "3 min");
-        assert_eq!(minutes(7500.0), "2 h 05 min");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Broken, STATE_FOLDER};
 use crate::audit::{
-    self, Cosigned, Expectations, Exported, Imported, Known, Ledger, Log, Pin, Proof, Report, Vkey,
-    Witness,
+    self, Cosigned, Expectations, Exported, Imported, Known, Ledger, Log, LogError, Pin, Proof,
+    Report, Vkey, Witness,
 };
 use crate::base::{Clock, DocId, RealDisk};
 use crate::jobs::Plan;
@@ -37,7 +37,7 @@ pub fn verify(plan: &Plan, knowledge: &Knowledge, clock: &dyn Clock) -> Result<R
     };
     let mut known = Vec::new();
     for path in &knowledge.known {
-        let unusable = |why| Broken::Usage(format!("--known {}: {why}", path.display()));
+        let unusable = |why| Broken::Usage(format!("--known {why}"));
         known.push(Known::read(path).map_err(unusable)?);
     }
     known.extend(Known::of_key_dir(key_dir, &origin, &state)?);
@@ -74,11 +74,14 @@ fn witnesses(plan: &Plan) -> Result<Vec<Vkey>, Broken> {
     plan.audit.witnesses.iter().map(parse).collect()
 }
 
+/// The state folder of a plan that has run.
+fn begun(plan: &Plan) -> Result<PathBuf, LogError> {
+    let folder = plan.output.join(STATE_FOLDER);
+    if folder.is_dir() { Ok(folder) } else { Err(LogError::Missing { folder }) }
+}
+
 fn open_log(plan: &Plan, clock: Arc<dyn Clock>) -> Result<Log, Broken> {
-    let state = plan.output.join(STATE_FOLDER);
-    if !state.is_dir() {
-        return Err(audit::LogError::Missing { folder: state }.into());
-    }
+    let state = begun(plan)?;
     let audit = &plan.audit;
     Ok(Log::open_bounded(Arc::new(RealDisk), &state, &audit.key_dir, &audit.origin, clock)?)
 }
@@ -122,7 +125,7 @@ pub fn cosign(folder: &Path, bundle: &Path, clock: &dyn Clock) -> Result<Cosigne
 /// # Errors
 /// `Usage` where no document or more than one is named so; `Broken` where the log does not hold.
 pub fn prove(plan: &Plan, name: &str, folder: &Path) -> Result<Proof, Broken> {
-    let state = plan.output.join(STATE_FOLDER);
+    let state = begun(plan)?;
     let which = |ledger: &Ledger| named(ledger, name).map_err(Broken::Usage);
     audit::prove(&RealDisk, &state, &plan.output, which, folder)
 }

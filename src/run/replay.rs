@@ -46,6 +46,7 @@ pub enum Wanted {
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub struct ReplaySheet {
+    pub verdict: ReplayVerdict,
     /// None where documents were named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -58,10 +59,31 @@ pub struct ReplaySheet {
     pub not_replayable: Vec<NotReplayable>,
 }
 
+/// What the whole of it proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayVerdict {
+    /// What was asked for was replayed, every bit as logged.
+    Identical,
+    /// The same, but some of the documents that were named cannot be replayed.
+    InPart,
+    /// A bit is not as logged.
+    Otherwise,
+    /// None could be replayed.
+    Nothing,
+}
+
 impl ReplaySheet {
-    /// Documents were replayed, and each is as logged.
-    pub fn is_identical(&self) -> bool {
-        !self.replayed.is_empty() && self.replayed.iter().all(|one| one.differences.is_empty())
+    fn judged(&self) -> ReplayVerdict {
+        let left_out = self.seed.is_none() && !self.not_replayable.is_empty();
+        match () {
+            () if self.replayed.is_empty() => ReplayVerdict::Nothing,
+            () if self.replayed.iter().any(|one| !one.differences.is_empty()) => {
+                ReplayVerdict::Otherwise
+            }
+            () if left_out => ReplayVerdict::InPart,
+            () => ReplayVerdict::Identical,
+        }
     }
 }
 
@@ -132,6 +154,7 @@ pub fn replay(
         seed = Some(drawn);
     }
     let mut sheet = ReplaySheet {
+        verdict: ReplayVerdict::Nothing,
         seed,
         replayable,
         threads: 0,
@@ -157,6 +180,7 @@ pub fn replay(
         sheet.replayed.push(Replayed { path: candidate.path.to_owned(), differences });
     }
     progress.finish();
+    sheet.verdict = sheet.judged();
     Ok(sheet)
 }
 
@@ -193,6 +217,9 @@ fn recorded<'a>(
             )));
         }
     }
+    // Two names may be one document's.
+    found.sort_unstable_by_key(|(doc, _)| *doc);
+    found.dedup_by_key(|(doc, _)| *doc);
     Ok(found)
 }
 

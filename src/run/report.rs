@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use super::read::{self, Pictures, Readers, Reading};
 use super::review;
 use super::{Broken, STATE_FOLDER};
 use crate::audit::{Answer, DocState, Ledger, RunFacts};
-use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome};
+use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome, duration, read_file};
 use crate::extract::Document;
 use crate::intake::Source;
 use crate::jobs::{Job, Plan};
@@ -120,7 +119,7 @@ impl Gathering<'_> {
             if let (true, Some(answer)) = (of_this, answer.and_then(Value::as_object_mut)) {
                 let mut review = json!(judgement);
                 let words = format!("{STATE_FOLDER}/{}/{}.json", review::FOLDER, judgement.words);
-                let words = fs::read(self.plan.output.join(words)).ok();
+                let words = read_file(&self.plan.output.join(words)).unwrap_or_default();
                 let words = words.filter(|words| Digest::of(words) == judgement.words);
                 review["words"] =
                     words.and_then(|words| serde_json::from_slice(&words).ok()).unwrap_or_default();
@@ -190,7 +189,7 @@ impl Gathering<'_> {
 
     fn facts(&self) -> NightFacts {
         let run = self.ledger.last_run();
-        let last_run = fs::read(self.plan.output.join("last-run.json")).ok();
+        let last_run = read_file(&self.plan.output.join("last-run.json")).unwrap_or_default();
         let last_run: Value =
             last_run.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         NightFacts {
@@ -258,15 +257,17 @@ fn answers(ledger: &Ledger) -> Vec<(i64, u64, u64)> {
 }
 
 /// The stages of the run that `last-run.json` tells of.
-fn stages(last_run: &Value) -> Vec<(&'static str, f64, &'static str)> {
+fn stages(last_run: &Value) -> Vec<(&'static str, f64, String)> {
     let engine = |key: &str| last_run["engine"][key].as_f64().unwrap_or(0.0) / 1000.0;
     let (load, work) = (engine("load_ms"), engine("work_ms"));
     let rest = last_run["seconds"].as_f64().unwrap_or(0.0) - load - work;
-    vec![
+    [
         ("loading", load, "loading the model"),
         ("answering", work, "reading and answering"),
         ("rest", rest.max(0.0), "looking through folders, checking the model, the rest"),
     ]
+    .map(|(name, seconds, words)| (name, seconds, format!("{words} {}", duration(seconds))))
+    .to_vec()
 }
 
 /// Everything that the log says of the last run's making, and its head.

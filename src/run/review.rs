@@ -13,7 +13,7 @@ use super::read::Readers;
 use super::{Broken, STATE_FOLDER};
 use crate::assemble::Record;
 use crate::audit::{Event, Judged, Ledger, Log, LogError, Review};
-use crate::base::{Clock, Digest, Disk, Limits};
+use crate::base::{Clock, Digest, Disk, Limits, replace_file};
 use crate::isolate::Parsed;
 use crate::jobs::Plan;
 use crate::output::{AnsweredRow, AnsweredRows, Mark, Reviewed, read_review, record_paths};
@@ -155,11 +155,7 @@ pub fn review(
 /// Makes a person's words durable before an entry names them.
 fn keep(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Broken> {
     let folder = path.parent().unwrap_or(path);
-    let kept = disk
-        .create_folder(folder)
-        .and_then(|()| disk.write(path, bytes))
-        .and_then(|()| disk.sync_file(path))
-        .and_then(|()| disk.sync_folder(folder));
+    let kept = disk.create_folder(folder).and_then(|()| replace_file(disk, path, bytes));
     kept.map_err(|error| Broken::disk(path, &error))
 }
 

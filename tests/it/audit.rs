@@ -29,7 +29,7 @@ fn open(output: &Path) -> Result<Log, LogError> {
     open_log(Arc::new(RealDisk), output, NIGHT)
 }
 
-fn report(output: &Path) -> Report {
+pub fn report(output: &Path) -> Report {
     verify(&state(output), output, &Expectations::default()).unwrap()
 }
 
@@ -106,7 +106,7 @@ fn a_clock_that_is_set_in_the_night_is_in_the_log_and_verify_says_so() {
 }
 
 /// A log of every kind of entry: a night, a torn line, a clock set back, a night cut off, two nights.
-fn eventful(output: &Path) {
+pub fn eventful(output: &Path) {
     fs::create_dir_all(output).unwrap();
     let disk = || Arc::new(FaultDisk::new(output, None));
     run(disk(), output, &DOCS, &mut Vec::new()).unwrap();
@@ -300,6 +300,45 @@ fn files_that_are_missing_changed_or_unknown_are_named() {
     assert!(report(&scratch.0).is_sound());
 }
 
+/// Page, texts and closing facts have no entry of their own; under no other name, and behind none of a folder or
+/// a link that is called so, does a file hide.
+#[test]
+fn nothing_hides_behind_the_names_of_the_report() {
+    let scratch = Scratch::new("report-names");
+    run(Arc::new(RealDisk), &scratch.0, &DOCS, &mut Vec::new()).unwrap();
+    let file = |path: &Path| fs::write(path, "x").unwrap();
+    let folder = |path: &Path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("hidden"), "x").unwrap();
+    };
+    let link = |path: &Path| std::os::unix::fs::symlink("contracts", path).unwrap();
+    let cases: [(&str, Put<'_>, &[&str]); 9] = [
+        ("report", &folder, &[]),
+        ("report.html", &file, &[]),
+        ("last-run.json", &file, &[]),
+        ("report", &file, &["report"]),
+        ("report", &link, &["report"]),
+        ("report.html", &folder, &["report.html/hidden"]),
+        ("last-run.json", &folder, &["last-run.json/hidden"]),
+        ("Report", &folder, &["Report/hidden"]),
+        ("contracts/report", &folder, &["contracts/report/hidden"]),
+    ];
+    for (name, put, orphans) in cases {
+        let path = scratch.0.join(name);
+        put(&path);
+        assert_eq!(report(&scratch.0).files.orphans, orphans, "{name}");
+        let said = python(&[state(&scratch.0).to_str().unwrap(), scratch.0.to_str().unwrap()]);
+        let theirs = said.lines().filter_map(|line| line.strip_prefix("orphan: "));
+        assert_eq!(theirs.collect::<Vec<_>>(), orphans, "{name}");
+        let removed = if path.is_symlink() || path.is_file() {
+            fs::remove_file(&path)
+        } else {
+            fs::remove_dir_all(&path)
+        };
+        removed.unwrap();
+    }
+}
+
 /// The lines of all segments, each with its LF.
 pub fn lines(output: &Path) -> Vec<Vec<u8>> {
     let segments = files_below(&state(output).join("log"));
@@ -331,7 +370,7 @@ fn write_log(state: &Path, lines: &[Vec<u8>]) {
     fs::write(state.join("log/000001.jsonl"), lines.concat()).unwrap();
 }
 
-fn python(arguments: &[&str]) -> String {
+pub fn python(arguments: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify.py");
     let said = Command::new("python3").arg(script).args(arguments).output();
     let said = said.expect("python3 is needed for the second verifier");
@@ -340,7 +379,7 @@ fn python(arguments: &[&str]) -> String {
 }
 
 /// What `verify.py --each` says of a log, said by the Rust verifier.
-fn in_pythons_words(state: &Path) -> String {
+pub fn in_pythons_words(state: &Path) -> String {
     let found = verify(state, &state.join("no-outputs"), &Expectations::default()).unwrap();
     let verdict = serde_json::to_value(found.verdict).unwrap();
     let verdict = verdict.as_str().unwrap();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +32,9 @@ impl Appender for QuickAppender {
 
 impl Disk for QuickDisk {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        fs::write(path, bytes)
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        io::Write::write_all(&mut options.open(path)?, bytes)
     }
     fn sync_file(&self, _: &Path) -> io::Result<()> {
         Ok(())

@@ -158,7 +158,10 @@ impl FaultDisk {
                     }
                 }
             };
-            fs::write(target.join(name.strip_prefix(root).unwrap()), content).unwrap();
+            let path = target.join(name.strip_prefix(root).unwrap());
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            options.open(path).unwrap().write_all(&content).unwrap();
         }
     }
 }

@@ -301,7 +301,10 @@ fn made_up(folder: &Folder, documents: usize) -> PathBuf {
         answers: (0..documents as i64)
             .map(|at| (1_770_760_800_000 + at * 5000, 5000, 700))
             .collect(),
-        stages: vec![("loading", 3.0, "loading"), ("answering", 25_000.0, "answering")],
+        stages: vec![
+            ("loading", 3.0, "loading the model 3 s".into()),
+            ("answering", 25_000.0, "reading and answering 6 h 57 min".into()),
+        ],
         made: vec![("model".into(), Digest::of(b"model").to_string())],
     };
     let page = report.finish(&night).expect("writable");

@@ -9,6 +9,7 @@ mod audit;
 mod audit_attacks;
 mod audit_crash;
 mod audit_disk;
+mod audit_hostile;
 mod audit_large;
 mod audit_night;
 mod audit_witness;

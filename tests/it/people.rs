@@ -336,3 +336,42 @@ fn version_completions_and_manual_are_printed() {
     let words = ask(&folder, &[]);
     assert_eq!(words.status.code(), Some(1), "nothing asked is a usage error: {}", told(&words));
 }
+
+/// What a tired person types wrong is answered with what is meant, in one line, and nothing is made or written.
+#[test]
+fn a_slip_is_answered_with_what_is_meant() {
+    let folder = office("slips", 0);
+    fs::create_dir(folder.path().join("in")).unwrap();
+    let before = folder.files();
+    let a_time = "a time of day from 00:00 to 23:59";
+    let a_length = "a length of time like 6h";
+    for (args, meant) in [
+        (&["run", "--until", "25:00"][..], a_time),
+        (&["run", "--until", "6am"], a_time),
+        (&["plan", "--until", "6"], a_time),
+        (&["run", "--for", "6"], a_length),
+        (&["run", "--for", "-3h"], a_length),
+        (&["run", "--for", "0s"], a_length),
+        (&["verify", "--expect-every", "day"], a_length),
+        (&["verify", "--expect-every", "0h"], a_length),
+        (&["verify"], "made by the first run"),
+        (&["erase", "a.pdf"], "made by the first run"),
+        (&["prove", "a.pdf"], "made by the first run"),
+        (&["checkpoint", "export", "stick"], "made by the first run"),
+        (&["diff", "outt"], "outt: there is nothing here"),
+        (&["ask", "in", "--prompt", "Why?"], "in: not a file that can be read"),
+        (&["run", "night"], "no job named \"night\""),
+    ] {
+        let output = ask(&folder, args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", told(&output));
+        assert!(told(&output).contains(meant), "{args:?}: {}", told(&output));
+        assert_eq!(folder.files(), before, "{args:?}");
+    }
+    for args in [&["plan", "--until", "6:00"][..], &["plan", "--for", "90m"]] {
+        assert!(said(&folder, args).starts_with("no document is in the folders"), "{args:?}");
+    }
+    let output = run(&folder, &[]);
+    assert!(told(&output).contains("no document is in the folders"), "{}", told(&output));
+    let known = ask(&folder, &["verify", "--known", "nowhere"]);
+    assert!(told(&known).contains("--known nowhere: it is not there"), "{}", told(&known));
+}

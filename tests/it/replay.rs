@@ -80,6 +80,24 @@ fn recorded_documents_replay_bit_for_bit_on_any_threads_and_tier() {
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert_eq!(replayed(&facts).len(), done, "no more than there are");
     assert_eq!(folder.files(), before, "nothing is written");
+
+    // Of documents that are named, each has to be replayed, and is once.
+    let mut done = ends.iter().filter(|(_, end)| **end == "done").map(|(name, _)| name);
+    let (one, other) = (done.next().expect("three are"), done.next().expect("three are"));
+    let path = format!("contracts/inbox/{one}");
+    let (output, facts) = replay(&folder, &[one, &path]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(replayed(&facts), [(path.clone(), 0)]);
+    folder.write(&format!("in/{other}"), contract(77));
+    let (output, facts) = replay(&folder, &[one, other]);
+    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(
+        (&facts["replay"]["verdict"], replayed(&facts)),
+        (&"in_part".into(), vec![(path, 0)])
+    );
+    let (output, facts) = replay(&folder, &["100"]);
+    assert_eq!(output.status.code(), Some(0), "nobody named it: {}", told(&output));
+    assert_eq!(facts["replay"]["verdict"], "identical");
 }
 
 #[test]

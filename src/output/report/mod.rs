@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{OutputError, Writer};
 use crate::assemble::flags;
-use crate::base::{DocId, Outcome};
+use crate::base::{DocId, Outcome, read_file};
 
 pub use texts::{PageText, PageTexts};
 
@@ -62,7 +62,7 @@ pub struct NightFacts {
     /// When each answer was ready and how long it took, in milliseconds, and its tokens.
     pub answers: Vec<(i64, u64, u64)>,
     /// Name, seconds and words of each stage of the last run.
-    pub stages: Vec<(&'static str, f64, &'static str)>,
+    pub stages: Vec<(&'static str, f64, String)>,
     /// What the answers were made with, and the log's head.
     pub made: Vec<(String, String)>,
 }
@@ -92,13 +92,13 @@ impl Writer {
     /// The page texts that a former report wrote for this document, if they can be read.
     pub fn page_texts(&self, doc: &DocId) -> Option<PageTexts> {
         let file = self.folder.join(FOLDER).join(format!("{doc}.js"));
-        PageTexts::from_script(&fs::read_to_string(file).ok()?)
+        PageTexts::from_script(&String::from_utf8(read_file(&file).ok()??).ok()?)
     }
 
     /// The record that stands for this source, as JSON, if any can be read.
     pub fn read_json(&self, job: &str, root: &str, path: &str) -> Option<Value> {
         let [json, _] = super::record_paths(job, root, path).ok()?;
-        serde_json::from_slice(&fs::read(self.folder.join(json)).ok()?).ok()
+        serde_json::from_slice(&read_file(&self.folder.join(json)).ok()??).ok()
     }
 }
 
@@ -117,8 +117,8 @@ impl Report<'_> {
             passages = texts.passages(&mut record);
             let script = texts.to_script();
             let path = format!("{FOLDER}/{doc}.js");
-            let stands = fs::read(self.writer.folder.join(&path));
-            if !stands.is_ok_and(|stands| stands == script.as_bytes()) {
+            let stands = read_file(&self.writer.folder.join(&path)).unwrap_or_default();
+            if stands.as_deref() != Some(script.as_bytes()) {
                 self.writer.place(vec![(path, script.into_bytes())])?;
             }
             self.texts.insert(format!("{doc}.js"));

@@ -108,8 +108,7 @@ function overview() {
   stack(`${counted(sum, "page")} by coverage`,
     pages.map(([state, n]) => [state, n, `${n.toLocaleString("en")} ${state.replace("_", " ")}`]));
   overTheNight();
-  stack("Time of the last run by stage",
-    night.stages.map(([name, seconds, words]) => [name, seconds, `${words} ${seconds.toFixed(1)} s`]));
+  stack("Time of the last run by stage", night.stages);
   for (const [name, value] of night.made) byId("made").append(el("dt", "", name), el("dd", "digest", value));
   for (const row of rows.filter(row => night.advice[row.outcome])) {
     const open = el("button", "", row.path);

@@ -18,11 +18,11 @@ use serde::Serialize;
 use self::call::{Call, Refusal};
 use self::part::Part;
 use self::reply::Letterhead;
-use super::progress::{Progress, What, minutes};
+use super::progress::{Progress, What};
 use super::signal::StopFlag;
 use super::{Broken, model};
 use crate::base::limits::{BATCH_LINE_BYTES_MAX, QUESTIONS_PER_SLOT};
-use crate::base::{Clock, Completion, Digest};
+use crate::base::{Clock, Completion, Digest, duration};
 use crate::engine::{self, Engine, RequestError};
 use crate::jobs::Plan;
 
@@ -63,7 +63,7 @@ impl BatchSheet {
             text.push_str(&format!("; {resumed} of them by an earlier start"));
         }
         let (prompt, answer) = (self.prompt_tokens, self.answer_tokens);
-        let took = minutes(self.took.as_secs_f64());
+        let took = duration(self.took.as_secs_f64());
         text.push_str(&format!("\n{prompt} prompt and {answer} answer tokens in {took}\n"));
         text.push_str(&match left {
             0 => format!("results: {}\n", self.output.display()),
