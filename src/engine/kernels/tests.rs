@@ -85,12 +85,13 @@ fn random_rows(count: usize, seed: u64) -> Vec<f32> {
 
 /// Every tier of this machine, and tiles carried out by hand where it has none.
 fn tiers() -> Vec<Tier> {
-    let mut tiers = Tier::available();
+    let tiers = Tier::available().into_iter();
     #[cfg(target_arch = "x86_64")]
-    if !tiers.iter().any(|tier| tier.has_tiles()) {
-        tiers.extend(amx::Amx::emulated().map(|proof| Tier(Isa::Amx(proof))));
-    }
-    tiers
+    let tiers = {
+        let missing = (!Tier::best().has_tiles()).then(amx::Amx::emulated).flatten();
+        tiers.chain(missing.map(|proof| Tier(Isa::Amx(proof))))
+    };
+    tiers.collect()
 }
 
 fn check(pool: &Pool, tier: Tier, kind: Kind, m: usize, n: usize, k: usize) {
@@ -275,7 +276,13 @@ fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// G multiply-adds a second of VPDPBUSD on registers alone.
+/// G multiply-adds a second of VPDPBUSD on registers alone; 0 where there is none.
+#[cfg(not(target_arch = "x86_64"))]
+fn peak() -> f64 {
+    0.0
+}
+
+#[cfg(target_arch = "x86_64")]
 fn peak() -> f64 {
     use std::arch::x86_64::*;
     #[target_feature(enable = "avx512f,avx512vnni")]
