@@ -305,6 +305,22 @@ fn what_a_field_shows_counts_and_its_other_value_is_reported() {
 }
 
 #[test]
+fn what_the_box_of_a_signature_shows_is_read() {
+    let field = "<< /Type /Annot /Subtype /Widget /Rect [72 600 300 620] /FT /Sig /T (sign) \
+                 /AP << /N 7 0 R >> /V << /Name (J. Doe) >> >>";
+    let shown = stream(
+        "/Type /XObject /Subtype /Form /BBox [0 0 228 20] /Resources << /Font << /F1 5 0 R >> >>",
+        "BT /F1 10 Tf 2 5 Td (J. Doe, Head of Works) Tj ET",
+    );
+    let objects = [field, &*shown];
+    let content = text(700, "Application");
+    let read =
+        Made { content: &content, page: "/Annots [6 0 R]", objects: &objects, ..PLAIN }.read();
+    let expected = "sign: signed by J. Doe (not checked)\nJ. Doe, Head of Works";
+    assert_eq!(around(&read), [(Role::FormField, expected.to_owned())]);
+}
+
+#[test]
 fn notes_replies_and_marks_are_remarks_with_their_author() {
     let content = text(700, LETTER);
     let read = Made {

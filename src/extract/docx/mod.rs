@@ -15,7 +15,7 @@ use super::xml::{self, Element, Ns};
 use super::{Options, Refusal, RefusalKind};
 use crate::base::{Format, Limits, Warned, Warning};
 use numbering::Numbering;
-pub(super) use numbering::format_number;
+pub(super) use numbering::{bullet, format_number};
 use story::{Comment, Context, NoteMention, Story};
 pub(super) use story::{superscript, symbol};
 use styles::Styles;

@@ -208,11 +208,13 @@ fn read_levels(parent: &Element, levels: &mut [Option<Level>; LEVELS]) {
 }
 
 /// A bullet as Unicode: the usual fonts for them (Symbol, Wingdings) live in the private area.
-fn bullet(c: char) -> char {
+pub(in super::super) fn bullet(c: char) -> char {
     match c {
         '\u{F0B7}' | '\u{F06C}' | '\u{F09F}' => '•',
         '\u{F0A7}' | '\u{F06E}' => '▪',
-        '\u{F0A8}' | '\u{F071}' => '☐',
+        '\u{F06F}' | '\u{F0A8}' | '\u{F071}' => '☐',
+        '\u{F0FE}' => '☑',
+        '\u{F078}' | '\u{F0FD}' => '☒',
         '\u{F0D8}' | '\u{F0E8}' => '➢',
         '\u{F0FC}' => '✓',
         '\u{F076}' => '❖',

@@ -324,7 +324,7 @@ fn is_bullet(word: &str) -> bool {
     let mut chars = word.chars();
     matches!(
         (chars.next(), chars.next()),
-        (Some('•' | '◦' | '▪' | '■' | '●' | '○' | '‣' | '–' | '\u{f0b7}'), None)
+        (Some('•' | '◦' | '▪' | '■' | '●' | '○' | '‣' | '–' | '➢' | '❖'), None)
     )
 }
 

@@ -96,7 +96,8 @@ fn entry(field: &Dict<'_>, drawn: &str, hidden: &mut Vec<(String, String)>) -> O
     match inherited(field, |f| f.get::<Name<'_>>("FT"))?.as_str() {
         "Btn" if flags & PUSH_BUTTON != 0 => None,
         "Btn" => button(field, flags & RADIO != 0),
-        "Sig" => signature(field),
+        // The box on the page may say more than the signature.
+        "Sig" => Some(format!("{}\n{}", signature(field)?, drawn.trim()).trim_end().to_owned()),
         "Tx" if flags & PASSWORD != 0 => None,
         _ => {
             let value = values(field)?;

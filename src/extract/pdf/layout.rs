@@ -8,6 +8,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::bidi;
 use super::composed::{Placed, composed};
 use super::glyphs::{Glyph, Layer};
+use crate::extract::docx::bullet;
 
 /// A gap of more than this share of the font's size is a space (MuPDF's SPACE_DIST).
 const WORD_GAP: f32 = 0.15;
@@ -428,6 +429,15 @@ impl OpenLine {
         text
     }
 
+    /// A sign of a symbol font that the line begins with is a bullet.
+    fn name_bullet(&mut self) {
+        let mut text = self.text.chars();
+        if let (Some(sign @ '\u{e000}'..='\u{f8ff}'), Some(' ' | '\t')) = (text.next(), text.next())
+        {
+            self.text.replace_range(..sign.len_utf8(), bullet(sign).encode_utf8(&mut [0; 4]));
+        }
+    }
+
     fn close(mut self) -> Option<Line> {
         self.text.truncate(self.text.trim_end().len());
         if self.text.is_empty() {
@@ -436,6 +446,7 @@ impl OpenLine {
         if self.recognized && self.draws_blanks && !self.gaps.is_empty() {
             self.text = self.closed_up();
         }
+        self.name_bullet();
         let (dx, dy) = self.direction;
         // Half a letter back is kerning.
         if self.back > -STEP_BACK * self.size
@@ -536,6 +547,14 @@ mod tests {
         draw(&mut glyphs, "4,310", 200.0, 700.0);
         draw(&mut glyphs, "next", 50.0, 688.0);
         assert_eq!(texts(&glyphs), ["net sales\t4,310", "next"]);
+    }
+
+    #[test]
+    fn a_sign_of_a_symbol_font_at_the_start_is_a_bullet() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "\u{f095} fees", 50.0, 700.0);
+        draw(&mut glyphs, "\u{f0fe} paid", 50.0, 688.0);
+        assert_eq!(texts(&glyphs), ["• fees", "☑ paid"]);
     }
 
     #[test]
