@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::read::{self, Pictures, Readers, Reading};
 use super::review;
 use super::{Broken, STATE_FOLDER};
-use crate::audit::{Answer, DocState, Ledger, RunFacts};
+use crate::audit::{Answer, DocState, Judgement, Ledger, RunFacts};
 use crate::base::{Clock, Digest, Disk, DocId, Limits, Outcome, duration, read_file};
 use crate::extract::Document;
 use crate::intake::Source;
@@ -115,15 +115,13 @@ impl Gathering<'_> {
             let of_this = state.done.as_ref().is_some_and(|done| {
                 done.outputs.iter().any(|file| file.sha256 == judgement.record)
             });
-            let answer = record.as_mut().and_then(|record| record["fields"].get_mut(field));
-            if let (true, Some(answer)) = (of_this, answer.and_then(Value::as_object_mut)) {
-                let mut review = json!(judgement);
-                let words = format!("{STATE_FOLDER}/{}/{}.json", review::FOLDER, judgement.words);
-                let words = read_file(&self.plan.output.join(words)).unwrap_or_default();
-                let words = words.filter(|words| Digest::of(words) == judgement.words);
-                review["words"] =
-                    words.and_then(|words| serde_json::from_slice(&words).ok()).unwrap_or_default();
-                answer.insert("review".to_owned(), review);
+            let Some(record) = record.as_mut().filter(|_| of_this) else { continue };
+            let answer = record.pointer_mut("/fields").and_then(|fields| fields.get_mut(field));
+            if let Some(answer) = answer.and_then(Value::as_object_mut) {
+                answer.insert("review".to_owned(), self.review(judgement));
+            } else if let Some(rows) = record.get_mut("rows").filter(|rows| rows.is_object()) {
+                // Answers to the rows of a table stand in the table.
+                rows["judged"][field] = self.review(judgement);
             }
         }
         // The rows of a table that are documents of their own stand in a table, with their answers.
@@ -167,6 +165,17 @@ impl Gathering<'_> {
             entry: state.done.as_ref().map_or(0, |done| done.seq),
             texts,
         })
+    }
+
+    /// A judgement, with what the reviewer wrote where that is as the log has it.
+    fn review(&self, judgement: &Judgement) -> Value {
+        let mut review = json!(judgement);
+        let words = format!("{STATE_FOLDER}/{}/{}.json", review::FOLDER, judgement.words);
+        let words = read_file(&self.plan.output.join(words)).unwrap_or_default();
+        let words = words.filter(|words| Digest::of(words) == judgement.words);
+        review["words"] =
+            words.and_then(|words| serde_json::from_slice(&words).ok()).unwrap_or_default();
+        review
     }
 
     /// The text with the digest `text` that the record with the input `digest` was made from: as a

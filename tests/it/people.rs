@@ -223,6 +223,9 @@ fn answers_to_the_rows_of_a_table_are_judged_one_by_one() {
     assert!(again.starts_with("0 signed off, 0 corrected, 0 rejected; 2 known"), "{again}");
     assert_eq!(ask(&folder, &["verify"]).status.code(), Some(0));
     said(&folder, &["report"]);
+    let page = folder.read("out/report.html");
+    assert!(page.contains("\"judged\":{\"row 2: refund\""), "the report shows who judged a row");
+    assert!(page.contains("\"corrected\":\"2019-04-03\""), "and what is right");
 
     let refused = |rows: &[Vec<String>], why: &str| {
         save(rows, &mine);

@@ -272,16 +272,19 @@ function flagWords(flags) {
   });
 }
 
+/// What a reviewer said of an answer.
+function judgement({ verdict, reviewer, ts, words: written }) {
+  const nodes = [el("div", "judged", `${verdict.replace("_", " ")} by ${reviewer}, ${ts}`)];
+  if (written?.corrected) nodes.push(el("div", "value", `right is: ${written.corrected}`));
+  if (written?.comment) nodes.push(el("div", "", written.comment));
+  return nodes;
+}
+
 function fieldCard(name, answer) {
   const flags = answer.flags || [];
   const card = el("div", flags.length ? "field flagged" : "field", el("div", "soft", name.replaceAll("_", " ")));
   card.append(el("div", "value", words(answer.value) || "not found"), ...flagWords(flags));
-  if (answer.review) {
-    const { verdict, reviewer, ts, words: written } = answer.review;
-    card.append(el("div", "judged", `${verdict.replace("_", " ")} by ${reviewer}, ${ts}`));
-    if (written?.corrected) card.append(el("div", "value", `right is: ${written.corrected}`));
-    if (written?.comment) card.append(el("div", "", written.comment));
-  }
+  if (answer.review) card.append(...judgement(answer.review));
   for (const flag of flags.filter(flag => FLAGS[flag])) card.append(el("div", "soft", FLAGS[flag]));
   for (const evidence of answer.evidence || []) card.append(passage(evidence));
   const raw = words(answer.raw);
@@ -340,6 +343,12 @@ function facts(record, doc) {
         ...(table.notes || []).map(note => el("div", "flag", note))));
     }
   }
+  if (record.rows) {
+    const { count, flagged, partial, table, judged } = record.rows;
+    put("Rows", el("p", "", `${counted(count, "row")}, ${flagged} flagged, ${partial} partial: ${table}`),
+      ...Object.entries(judged || {}).map(([name, review]) =>
+        el("div", "field", el("div", "soft", name), ...judgement(review))));
+  }
   put("Warnings", ...(record.warnings || []).map(warning =>
     el("p", "", `${warning.page ? `page ${warning.page}: ` : ""}${warning.message || words(warning)}`)));
   put("Hidden text, not shown to the model", ...(record.hidden || []).map(hidden =>
@@ -348,7 +357,7 @@ function facts(record, doc) {
   put("Pages not read", ...doc.unread.map(page =>
     el("p", "", `page ${page.page} (${page.label}): ${page.state.replace("_", " ")} ${page.reason || ""}`)));
   // What later versions put into a record is shown as it is.
-  const known = ["source", "outcome", "reason", "coverage", "summary", "fields", "warnings", "hidden",
+  const known = ["source", "outcome", "reason", "coverage", "summary", "fields", "rows", "warnings", "hidden",
     "remarks", "made_with", "tokens"];
   for (const [name, value] of Object.entries(record).filter(([name]) => !known.includes(name))) {
     put(name.replaceAll("_", " "), ...[value].flat().map(one => el("p", "", words(one))));
