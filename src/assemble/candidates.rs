@@ -43,8 +43,8 @@ pub(super) struct Candidate {
     pub shown: String,
     /// By which it was ranked.
     pub score: u64,
-    /// The answer itself, where it is a table.
-    pub table: Option<serde_json::Value>,
+    /// The answer itself, where code reads it: a table, or what stands behind a label.
+    pub value: Option<serde_json::Value>,
 }
 
 /// The candidates of `field`, the likeliest first.
@@ -82,7 +82,7 @@ fn sentences(field: &Field, chunks: &[Chunk], clauses: &Clauses) -> Vec<Candidat
                     let quote = clause.range.start + line.start..clause.range.start + line.end;
                     let shown = text[line].to_owned();
                     let score = score + held * LINE_PHRASE;
-                    Candidate { chunk: clause.chunk, quote, shown, score, table: None }
+                    Candidate { chunk: clause.chunk, quote, shown, score, value: None }
                 }));
                 continue;
             }
@@ -91,10 +91,100 @@ fn sentences(field: &Field, chunks: &[Chunk], clauses: &Clauses) -> Vec<Candidat
                 score /= 4;
             }
         }
+        if field.value == FieldType::Text {
+            let cells = labelled_cells(text, field);
+            if !cells.is_empty() {
+                found.extend(cells.into_iter().map(|cell| Candidate {
+                    chunk: clause.chunk,
+                    quote: clause.range.start + cell.place.start
+                        ..clause.range.start + cell.place.end,
+                    shown: text[cell.place.clone()].to_owned(),
+                    score: score + cell.held * LINE_PHRASE,
+                    value: cell.value.map(serde_json::Value::String),
+                }));
+                continue;
+            }
+        }
         let quote = clause.range.start + number_before(text)..clause.range.end;
         found.push(of_clause(clause, quote, chunks, score));
     }
     found
+}
+
+/// Words of a cell of a form at most; running text has longer lines.
+const CELL_WORDS_MAX: usize = 10;
+
+/// A cell of a form that holds one of a field's phrases.
+struct Cell {
+    place: Range<usize>,
+    /// How many of the phrases.
+    held: u64,
+    /// What stands behind the label, where it has one.
+    value: Option<String>,
+}
+
+/// Where a clause is a form, cell by cell or line by line, as letters and invoices begin, the cells that hold
+/// one of the field's phrases: "Invoice no. 4711". None of running text.
+fn labelled_cells(text: &str, field: &Field) -> Vec<Cell> {
+    let cells = form_cells(text);
+    let held =
+        |place: &Range<usize>| phrases_in(&words(&text[place.clone()]), &field.phrases) as u64;
+    let cell = |at: usize| {
+        let mut place = cells[at].clone();
+        let held = held(&place);
+        if held == 0 {
+            return None;
+        }
+        let label = label_end(&text[place.clone()], field);
+        // A label by itself is of what stands beside or below it.
+        if label == Some(place.len()) {
+            place.end = cells.get(at + 1)?.end;
+        }
+        let value = label.map(|label| text[place.start + label..place.end].trim().to_owned());
+        Some(Cell { place, held, value })
+    };
+    (0..cells.len()).filter_map(cell).collect()
+}
+
+/// The cells of a text that is nothing but short ones: two at least, none of which goes on in the next line.
+fn form_cells(text: &str) -> Vec<Range<usize>> {
+    let mut cells: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let mut at = start;
+        start += line.len();
+        if line.trim_start().starts_with(char::is_lowercase) && !cells.is_empty() {
+            return Vec::new();
+        }
+        // Tabs, and blanks where columns are kept apart with them.
+        for part in line.split_inclusive("  ").flat_map(|part| part.split_inclusive('\t')) {
+            let cell = trimmed(text, at..at + part.len());
+            at += part.len();
+            if !cell.is_empty() {
+                cells.push(cell);
+            }
+        }
+    }
+    let short = |cell: &Range<usize>| words(&text[cell.clone()]).len() <= CELL_WORDS_MAX;
+    if cells.len() < 2 || !cells.iter().all(short) { Vec::new() } else { cells }
+}
+
+/// Bytes of the label that a cell begins with: up to its colon, or one of the field's phrases.
+fn label_end(cell: &str, field: &Field) -> Option<usize> {
+    if let Some(colon) = cell.find(": ").or_else(|| cell.strip_suffix(':').map(str::len)) {
+        let label = words(&cell[..colon]);
+        return (phrases_in(&label, &field.phrases) > 0).then_some(colon + 1);
+    }
+    let mut end = 0;
+    let ends = cell.split_inclusive(char::is_whitespace).map(|word| {
+        end += word.len();
+        end
+    });
+    let is_label = |end: &usize| {
+        let label = key(&cell[..*end]);
+        field.phrases.iter().any(|phrase| key(phrase) == label)
+    };
+    ends.filter(is_label).last()
 }
 
 /// What a phrase in an amount's own line is worth.
@@ -120,7 +210,7 @@ fn amount_lines(text: &str, field: &Field) -> Vec<(Range<usize>, u64)> {
 }
 
 /// Bytes of the number that a clause opens with, which is no part of what it says: `12.3 `, `(a) `, `iv) `.
-fn number_before(text: &str) -> usize {
+pub(super) fn number_before(text: &str) -> usize {
     let Some((number, rest)) = text.split_once(char::is_whitespace) else { return 0 };
     let bare = number.trim_matches(['(', ')', '.', '§']);
     let counts = bare.starts_with(|c: char| c.is_ascii_digit())
@@ -197,7 +287,7 @@ fn dated_lines(chunks: &[Chunk], order: Option<DayOrder>) -> Vec<Candidate> {
                 quote: range.start + place.start..range.start + place.end,
                 shown: shown.to_owned(),
                 score,
-                table: None,
+                value: None,
             }));
         }
     }
@@ -242,7 +332,7 @@ fn of_clause(clause: &Clause, quote: Range<usize>, chunks: &[Chunk], score: u64)
         Some(heading) => format!("{}\n{passage}", &text[heading.clone()]),
         None => passage.to_owned(),
     };
-    Candidate { chunk: clause.chunk, quote, shown, score, table: None }
+    Candidate { chunk: clause.chunk, quote, shown, score, value: None }
 }
 
 /// The names where the document opens, those that look most like a party's first; where it opens with
@@ -291,7 +381,7 @@ fn titles(chunks: &[Chunk]) -> Vec<Candidate> {
             let score = 2 * u64::from(named) + u64::from(capitals);
             if score > 0 && !text.to_lowercase().starts_with("this ") {
                 let shown = shown.to_owned();
-                found.push(Candidate { chunk: 0, quote, shown, score, table: None });
+                found.push(Candidate { chunk: 0, quote, shown, score, value: None });
             }
         }
     }
@@ -367,6 +457,42 @@ fn title_in(line: &str) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_is_quoted_by_the_cell_that_holds_the_value() {
+        let phrases = ["invoice no", "invoice number", "invoice", "your order"];
+        let field = Field {
+            phrases: phrases.map(String::from).into(),
+            ..Field::new("number", "Which number?", FieldType::Text)
+        };
+        let read = |text: &str| -> Vec<(String, Option<String>)> {
+            let cells = labelled_cells(text, &field).into_iter();
+            cells.map(|cell| (text[cell.place].to_owned(), cell.value)).collect()
+        };
+        let pair = |cell: &str, value: &str| (cell.to_owned(), Some(value.to_owned()));
+        assert_eq!(
+            read(
+                "Invoice No: NG-204    Date: 12 March 2021\tYour order: PO 7731\nBill to: Acorn Ltd"
+            ),
+            [pair("Invoice No: NG-204", "NG-204"), pair("Your order: PO 7731", "PO 7731")]
+        );
+        assert_eq!(
+            read("Invoice number 2022-1183\nCustomer 40017"),
+            [pair("Invoice number 2022-1183", "2022-1183")]
+        );
+        assert_eq!(
+            read("Invoice no.\t4711\nCustomer\t12"),
+            [pair("Invoice no.\t4711", "4711")],
+            "a label by itself is of the cell beside it"
+        );
+        for text in [
+            "The invoice is due within thirty days of its receipt by the\nbuyer of the goods.",
+            "Please pay this invoice by wire to the account that is\nnamed below.",
+            "Invoice no. 4711",
+        ] {
+            assert!(labelled_cells(text, &field).is_empty(), "{text}");
+        }
+    }
 
     #[test]
     fn of_a_list_of_amounts_the_line_is_quoted_that_a_phrase_stands_in() {

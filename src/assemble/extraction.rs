@@ -9,7 +9,8 @@ use super::candidates::Candidate;
 use super::evidence::evidence;
 use super::flags;
 use super::lexical::{derives, key, squeeze};
-use super::normal::{DateReading, amounts, dates, durations, is_side, party, place, placed_dates};
+use super::normal::{DateReading, amounts, dates, durations, is_side, party, placed_dates};
+use super::places::place;
 use super::record::{Competing, Evidence, FieldAnswer};
 use crate::base::limits::OCR_CONFIDENCE_LOW;
 use crate::chunk::Chunk;
@@ -135,8 +136,8 @@ pub(super) fn settle(
         };
         let found = Found { quote, place: Some(candidate.quote.clone()), raw, cut: false };
         let mut one = stated(field, ground, candidate.chunk, &found, Some(reply.margin));
-        if let Some(table) = &candidate.table {
-            one.value = table.clone();
+        if let Some(value) = &candidate.value {
+            one.value = value.clone();
         }
         let costs = RANK_COST_MILLI * rank
             + if one.flags.contains(flags::NOT_NORMALIZED) { NOT_NORMALIZED_MILLI } else { 0 };

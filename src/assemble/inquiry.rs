@@ -9,7 +9,7 @@ use std::slice;
 use super::claims::Ground;
 use super::clauses::Clauses;
 use super::evidence::{LEXICAL, evidence};
-use super::lexical::{Sentences, sentences_of, words};
+use super::lexical::{Sentences, content_words, sentences_of, words};
 use super::record::Evidence;
 use crate::base::TokenCounter;
 use crate::base::limits::CHUNK_TOKENS_DEFAULT;
@@ -17,14 +17,6 @@ use crate::chunk::{Chunk, Piece, split};
 use crate::extract::Document;
 use crate::jobs::{Field, FieldType};
 use crate::prompt::{self, Passage, Request};
-
-/// Words that say nothing of what is asked for.
-const FUNCTION_WORDS: [&str; 48] = [
-    "a", "an", "and", "any", "are", "as", "at", "be", "by", "can", "did", "do", "does", "each",
-    "for", "from", "has", "have", "how", "if", "in", "is", "it", "its", "many", "may", "much",
-    "must", "of", "on", "or", "say", "says", "shall", "the", "their", "there", "this", "to", "was",
-    "were", "what", "when", "where", "which", "who", "whom", "with",
-];
 
 /// The share of what is shown that goes to the opening of the document, where its parties, title and date
 /// stand: one in so many.
@@ -100,11 +92,6 @@ impl Inquiry {
     }
 }
 
-/// The words of a question that say what is asked for.
-fn content_words(question: &str) -> impl Iterator<Item = String> {
-    words(question).into_iter().filter(|word| !FUNCTION_WORDS.contains(&word.as_str()))
-}
-
 /// The clauses to show: the document's first ones, then the best ranked with their neighbours, for as long
 /// as there is room. In reading order.
 fn choose(
@@ -114,7 +101,7 @@ fn choose(
     budget: usize,
     counter: &dyn TokenCounter,
 ) -> BTreeSet<usize> {
-    let phrases = content_words(question).map(|word| match word.chars().count() {
+    let phrases = content_words(question).into_iter().map(|word| match word.chars().count() {
         // Other forms of a longer word count too: "terminate", "terminated", "terminates".
         5.. => format!("{}*", word.trim_end_matches(['s', 'e', 'd'])),
         _ => word,

@@ -16,6 +16,46 @@ pub(super) fn words(text: &str) -> Vec<String> {
     runs.map(str::to_lowercase).collect()
 }
 
+/// Words that say nothing of what a text is about.
+const FUNCTION_WORDS: [&str; 57] = [
+    "a", "an", "and", "any", "are", "as", "at", "be", "been", "by", "can", "did", "do", "does",
+    "each", "for", "from", "has", "have", "how", "if", "in", "is", "it", "its", "many", "may",
+    "much", "must", "not", "of", "on", "or", "say", "says", "shall", "such", "that", "the",
+    "their", "there", "these", "they", "this", "those", "to", "was", "were", "what", "when",
+    "where", "which", "who", "whom", "will", "with", "would",
+];
+
+/// The words of `text` that say what it is about.
+pub(super) fn content_words(text: &str) -> Vec<String> {
+    let mut words = words(text);
+    words.retain(|word| !is_function_word(word));
+    words
+}
+
+pub(super) fn is_function_word(word: &str) -> bool {
+    FUNCTION_WORDS.contains(&word)
+}
+
+/// Endings of a word's other forms, the longest first.
+const ENDINGS: [&str; 10] = ["ment", "ing", "ion", "ly", "al", "ed", "es", "d", "e", "s"];
+/// Bytes of a word that stay.
+const STEM_BYTES_MIN: usize = 3;
+
+/// A word without its ending, so that "renews", "renewed" and "renewal" are one.
+pub(super) fn stem(word: &str) -> String {
+    if let Some(stem) = word.strip_suffix("ies") {
+        return format!("{stem}y");
+    }
+    let without =
+        |ending: &&str| word.strip_suffix(*ending).filter(|stem| stem.len() >= STEM_BYTES_MIN);
+    ENDINGS.iter().find_map(without).unwrap_or(word).to_owned()
+}
+
+/// What `text` is about: its content words, each once and without its ending.
+pub(super) fn content(text: &str) -> BTreeSet<String> {
+    content_words(text).iter().map(|word| stem(word)).collect()
+}
+
 /// The words joined by one space, with one before and after: `contains` then finds whole words.
 pub(super) fn key(text: &str) -> String {
     format!(" {} ", words(text).join(" "))
@@ -76,7 +116,7 @@ impl Sentences {
         let mut held: Vec<BTreeSet<String>> = Vec::new();
         for (index, range) in among {
             let text = &chunks[*index].text[range.clone()];
-            let set: BTreeSet<String> = words(text).into_iter().collect();
+            let set = content(text);
             if set.is_empty() {
                 continue;
             }
@@ -100,9 +140,10 @@ impl Sentences {
     }
 
     /// The places whose words a point's words are; the best first, a second one only where it adds a
-    /// fourth of them. None where no sentence holds a third of the point, by weight.
+    /// fourth of them. None where no sentence holds a third of the point, by weight: "it may" is in too many
+    /// sentences to rest on one.
     pub(super) fn supporting(&self, point: &str) -> Vec<Place> {
-        let mut missing: BTreeSet<String> = words(point).into_iter().collect();
+        let mut missing = content(point);
         let total: u64 = missing.iter().map(|word| self.weight(word)).sum();
         let mut found = Vec::new();
         while found.len() < SUPPORT_MAX {
@@ -164,6 +205,8 @@ mod tests {
         );
         assert_eq!(said("Rent is $1,200"), ["The rent is $1,200."]);
         assert_eq!(said("Bananas ripen quickly elsewhere"), Vec::<&str>::new());
+        assert_eq!(said("The renting is for the month"), ["The tenant pays rent monthly."]);
+        assert_eq!(said("It may be that there is the"), Vec::<&str>::new(), "it says nothing");
     }
 
     #[test]

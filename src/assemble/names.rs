@@ -117,7 +117,7 @@ pub(super) fn names(text: &str) -> Vec<Name> {
 fn likeness(text: &str, range: &Range<usize>) -> u64 {
     let name = &text[range.clone()];
     let after = text[range.end..].trim_start_matches([',', '.', ' ', '\n']);
-    let before = text[..range.start].to_lowercase();
+    let before = format!(" {}", text[..range.start].to_lowercase());
     let company =
         name.split_whitespace().count() > 1 && name.split_whitespace().last().is_some_and(is_form);
     let described = [
@@ -136,7 +136,9 @@ fn likeness(text: &str, range: &Range<usize>) -> u64 {
     .any(|mark| after.starts_with(mark))
         && text[range.end..].starts_with([',', ' ']);
     let between = ["between", "among", "by and "].iter().any(|word| before.contains(word));
-    3 * u64::from(company) + 2 * u64::from(described) + 2 * u64::from(between)
+    // "I, Mary Poe, agree …"
+    let signs = [" i, ", "undersigned, "].iter().any(|word| before.ends_with(word));
+    3 * u64::from(company) + 2 * (u64::from(described) + u64::from(between) + u64::from(signs))
 }
 
 /// One after the last word of the name that begins at word `at`.
@@ -251,6 +253,10 @@ mod tests {
             likely("between Société Atlantique d'Optique S.A.S. and Almeida Design Lda]"),
             ["Société Atlantique d'Optique S.A.S.", "Almeida Design Lda"]
         );
+        let employee = "In consideration of my work for Bolt Ltd, I, Mary R. Poe, hereby agree";
+        let names = names(employee).into_iter().filter(|name| name.likeness >= 2);
+        let names: Vec<&str> = names.map(|name| &employee[name.range]).collect();
+        assert_eq!(names, ["Bolt Ltd", "Mary R. Poe"]);
         assert_eq!(likely("WHEREAS, Section 4 of this Agreement"), Vec::<&str>::new());
         assert_eq!(
             likely("LANDLORD Calloway Street Holdings LLC\nTENANT\nMaple Dental Inc."),

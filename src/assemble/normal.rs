@@ -9,7 +9,7 @@ use crate::jobs::DayOrder;
 /// One reading of a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DateReading {
-    /// `2019-03-04`, or `2019-03` where no day is named.
+    /// `2019-03-04`, `2019-03` where no day is named, or `2019` where day and month were left blank.
     Iso(String),
     /// Day and month cannot be told apart.
     Ambiguous,
@@ -189,6 +189,9 @@ fn date_at(tokens: &[String], order: Option<DayOrder>) -> Option<(DateReading, u
         };
         return Some((reading, at + 1));
     }
+    if let Some(blank) = blank_at(tokens) {
+        return Some(blank);
+    }
     // 4 March 2019; 4th day of March, 2019
     let (day, mut at) = day_at(tokens)?;
     at += usize::from(token(at) == "day");
@@ -199,6 +202,32 @@ fn date_at(tokens: &[String], order: Option<DayOrder>) -> Option<(DateReading, u
     at += usize::from(token(at) == "of") + usize::from(token(at) == "in");
     let year = year(token(at))?;
     Some((iso(year, month, day)?, at + 1))
+}
+
+/// A date whose day, or day and month, were left blank: `____ day of ____, 2015`, `___ March, 2015`. What is
+/// there is read.
+fn blank_at(tokens: &[String]) -> Option<(DateReading, usize)> {
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    let after_line = |at: usize| at + (at..).take_while(|at| token(*at) == "_").count();
+    let mut at = after_line(0);
+    if at < 2 {
+        return None;
+    }
+    at += usize::from(matches!(token(at), "st" | "nd" | "rd" | "th"));
+    let of_month = token(at) == "day" && token(at + 1) == "of";
+    at += if of_month { 2 } else { 0 };
+    let month = month(token(at));
+    if !of_month && month.is_none() {
+        return None;
+    }
+    at = if month.is_some() { at + 1 } else { after_line(at) };
+    at += usize::from(token(at) == ",");
+    let year = year(token(at))?;
+    let reading = match month {
+        Some(month) => format!("{year:04}-{month:02}"),
+        None => format!("{year:04}"),
+    };
+    Some((DateReading::Iso(reading), at + 1))
 }
 
 fn iso(year: u32, month: u32, day: u32) -> Option<DateReading> {
@@ -247,6 +276,9 @@ pub(super) fn durations(text: &str) -> Vec<String> {
     let tokens = tokens(text);
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
+        if token == "anniversary" {
+            found.extend(ordinal_before(&tokens[..at]).map(|years| format!("P{years}Y")));
+        }
         let Some(letter) = unit_of_time(token).filter(|letter| *letter != 'H') else { continue };
         // "thirty (30) calendar days", "12-month", "one year"
         let before = &tokens[at.saturating_sub(5)..at];
@@ -260,6 +292,20 @@ pub(super) fn durations(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The number that the last tokens count by: "second", "second (2nd)", "10th".
+fn ordinal_before(tokens: &[String]) -> Option<u32> {
+    let bare: Vec<&String> =
+        tokens.iter().rev().take(5).filter(|token| !matches!(token.as_str(), "(" | ")")).collect();
+    let number = match bare.as_slice() {
+        [suffix, number, ..] if matches!(suffix.as_str(), "st" | "nd" | "rd" | "th") => {
+            number.parse().ok()
+        }
+        [word, ..] => ORDINALS.iter().position(|known| known == word).map(|at| at as u32),
+        [] => None,
+    };
+    number.filter(|number| *number > 0)
 }
 
 /// The unit of time that a word in lower case names, by its letter.
@@ -505,33 +551,6 @@ pub(super) fn role_before(name: &str) -> usize {
     0
 }
 
-/// The state or country whose law a clause names: "the laws of the State of New York" is `New York`.
-pub(super) fn place(text: &str) -> Option<String> {
-    const BEFORE: [&str; 7] = [
-        "state of ",
-        "commonwealth of ",
-        "province of ",
-        "republic of ",
-        "laws of the ",
-        "laws of ",
-        "law of ",
-    ];
-    let text = squeeze(text);
-    let lower = text.to_ascii_lowercase();
-    let starts = BEFORE.iter().filter_map(|mark| lower.find(mark).map(|at| at + mark.len()));
-    starts.into_iter().find_map(|start| {
-        let is_name = |word: &&str| word.starts_with(char::is_uppercase);
-        let mut name = Vec::new();
-        for word in text[start..].split(' ').take_while(is_name).take(3) {
-            name.push(word.trim_matches(|c: char| !c.is_alphanumeric()));
-            if !word.ends_with(char::is_alphanumeric) {
-                break;
-            }
-        }
-        (!name.is_empty()).then(|| name.join(" "))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -562,11 +581,21 @@ mod tests {
             ("03/04/2019", "?"),
             ("3/21/08", "?"),
             ("in March 2019", "2019-03"),
+            ("this ____ day of __________, 2015", "2015"),
+            ("this ___th day of March, 2015", "2015-03"),
         ] {
             assert_eq!(iso_dates(text), [date], "{text}");
         }
         assert_eq!(iso_dates("from May 1, 2010 to April 30, 2012"), ["2010-05-01", "2012-04-30"]);
-        for text in ["February 30, 2019", "you may 2 times", "clause 3.4.20", "99/99/2019", ""] {
+        for text in [
+            "____ day of ____, 20__",
+            "Name ______ 2015 x",
+            "February 30, 2019",
+            "you may 2 times",
+            "clause 3.4.20",
+            "99/99/2019",
+            "",
+        ] {
             assert!(iso_dates(text).is_empty(), "{text}");
         }
     }
@@ -588,6 +617,9 @@ mod tests {
         assert_eq!(durations("thirty (30) days' notice"), ["P30D"]);
         assert_eq!(durations("a 12-month period, then one year"), ["P12M", "P1Y"]);
         assert_eq!(durations("twenty-four months"), ["P24M"]);
+        assert_eq!(durations("on the second anniversary of the Effective Date"), ["P2Y"]);
+        assert_eq!(durations("until the third (3rd) anniversary of it"), ["P3Y"]);
+        assert_eq!(durations("on each anniversary; the first party"), Vec::<String>::new());
         assert_eq!(durations("five business days; each year"), Vec::<String>::new());
     }
 
@@ -600,14 +632,6 @@ mod tests {
         for text in ["EUR 1.500", "12 months", "section 4.2", "€ 1,00,000"] {
             assert!(amounts(text).is_empty(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_place_is_the_state_that_a_clause_names() {
-        let law = "governed by the laws of the State of New York, without regard to its conflicts";
-        assert_eq!(place(law).as_deref(), Some("New York"));
-        assert_eq!(place("under the law of Japan.").as_deref(), Some("Japan"));
-        assert_eq!(place("the laws of the land"), None);
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::candidates::number_before;
 use super::claims::Ground;
 use super::clauses::{Clause, Clauses};
 use super::evidence::{LEXICAL, evidence};
-use super::lexical::{Place, Sentences, key, sentences_of, squeeze};
+use super::fidelity::departs;
+use super::lexical::{Place, Sentences, content, key, sentences_of, squeeze};
 use super::normal::{amounts, dates, durations};
 use super::record::{Evidence, FactCheck, Point, Summary, TableFacts};
 use crate::base::{TokenCounter, Warning};
@@ -26,6 +28,10 @@ const PASSAGE_WORDS_MIN: usize = 6;
 /// Passages that stand for themselves, and words of each.
 const VERBATIM_MAX: usize = 2;
 const VERBATIM_WORDS_MAX: usize = 40;
+/// Content words of a sentence under which it says almost nothing.
+const CONTENT_MIN: usize = 5;
+/// Passages of an aspect that may stand for themselves where no sentence rests on them.
+const UNSAID_MAX: usize = 3;
 /// A passage that holds an amount, a date or a length of time where the aspect is of one weighs so much
 /// more.
 const OF_TYPE: u64 = 2;
@@ -348,7 +354,8 @@ impl Draft {
     /// Words that are left for notes: a fourth of all at least.
     fn room(&self, aspects: &[Aspect], chunks: &[Chunk]) -> usize {
         let lines = self.lines(aspects, chunks);
-        let said: usize = lines.iter().map(|line| word_count(&line.checked.text)).sum();
+        let said = lines.iter().filter(|line| !matches!(line.rank, Rank::Unsaid(_)));
+        let said: usize = said.map(|line| word_count(&line.checked.text)).sum();
         self.length.saturating_sub(said).max(self.length / 4)
     }
 
@@ -359,12 +366,8 @@ impl Draft {
             let about = aspect.field.name.as_str();
             if aspect.verbatim {
                 for (rank, place) in basis.places.iter().enumerate() {
-                    let passage = squeeze(&chunks[place.0].text[place.1.clone()]);
-                    let text = cut(&passage);
-                    let checked = Checked { text, stated: 0, unsupported: Vec::new() };
                     let rank = if rank == 0 { Rank::Aspect } else { Rank::MoreOfAspect };
-                    let (about, among) = (about.to_owned(), Rc::from([place.clone()]));
-                    lines.push(Sentence { rank, about, checked, among });
+                    lines.push(Sentence::verbatim(rank, about, place, chunks));
                 }
                 continue;
             }
@@ -372,6 +375,12 @@ impl Draft {
             let said = self.said.get(&Line::Aspect { aspect: index });
             let rank = if opens { Rank::Opening } else { Rank::Aspect };
             push_said(&mut lines, said, rank, about, &basis.places);
+            if !opens {
+                let unsaid = basis.places.iter().take(UNSAID_MAX).enumerate();
+                lines.extend(unsaid.map(|(nth, place)| {
+                    Sentence::verbatim(Rank::Unsaid(nth), about, place, chunks)
+                }));
+            }
         }
         lines
     }
@@ -391,12 +400,16 @@ impl Draft {
         // Where no aspect says what the document is, the first note has to.
         let mut opens = lines.iter().all(|line| line.rank != Rank::Opening);
         for partial in &self.partials {
-            let among = sentences_of(chunks, partial.chunks.clone());
+            let mut among = sentences_of(chunks, partial.chunks.clone());
+            among.retain(|(chunk, range)| !is_signature(&chunks[*chunk].text[range.clone()]));
             let about = title(headings, chunks, &partial.chunks);
             let rank = if opens { Rank::Opening } else { Rank::Note };
             push_said(&mut lines, Some(&partial.said), rank, &about, &among);
             opens = false;
         }
+        let mut support = Support { document, chunks, indexed: None };
+        support.speak_for(&mut lines);
+        support.say_once(&mut lines);
         let kept = kept(lines, self.length);
         let mut summary = Summary {
             text: String::new(),
@@ -407,7 +420,6 @@ impl Draft {
             tables: self.table.as_ref().map_or(Vec::new(), |(facts, _)| facts.clone()),
             check: self.check,
         };
-        let mut support = Support { document, chunks, indexed: None };
         for line in kept {
             let found = support.passages(&line);
             let opens = line.rank == Rank::Opening;
@@ -462,6 +474,9 @@ enum Rank {
     Aspect,
     Note,
     MoreOfAspect,
+    /// A passage (by number) that was shown for an aspect and that no sentence rests on: a small model leaves out
+    /// much of what it is shown.
+    Unsaid(usize),
     MoreOfNote,
 }
 
@@ -472,6 +487,17 @@ struct Sentence {
     checked: Checked,
     /// Passages that it can rest on: one list for all sentences of an answer.
     among: Rc<[Place]>,
+    /// Whether it is its one passage, word for word.
+    verbatim: bool,
+}
+
+impl Sentence {
+    fn verbatim(rank: Rank, about: &str, place: &Place, chunks: &[Chunk]) -> Sentence {
+        let passage = squeeze(&chunks[place.0].text[place.1.clone()]);
+        let checked = verbatim(&passage[number_before(&passage)..]);
+        let (about, among) = (about.to_owned(), Rc::from([place.clone()]));
+        Sentence { rank, about, checked, among, verbatim: true }
+    }
 }
 
 fn push_said(
@@ -497,6 +523,7 @@ fn push_said(
             about: about.to_owned(),
             checked: one.clone(),
             among: among.clone(),
+            verbatim: false,
         });
     }
 }
@@ -528,11 +555,58 @@ struct Support<'a> {
 }
 
 impl Support<'_> {
-    fn passages(&mut self, line: &Sentence) -> Vec<Evidence> {
+    fn places(&mut self, line: &Sentence) -> Vec<Place> {
         let known = self.indexed.take().filter(|(among, _)| Rc::ptr_eq(among, &line.among));
         let new = || (line.among.clone(), Sentences::new(self.chunks, &line.among));
         let (_, index) = self.indexed.insert(known.unwrap_or_else(new));
-        let places = index.supporting(&line.checked.text).into_iter();
+        index.supporting(&line.checked.text)
+    }
+
+    /// In the place of sentences that say almost nothing of the passage that they rest on ("It may renew"), or
+    /// something else, puts the passage itself.
+    fn speak_for(&mut self, lines: &mut [Sentence]) {
+        let chunks = self.chunks;
+        let text = |(chunk, range): &Place| squeeze(&chunks[*chunk].text[range.clone()]);
+        let own = |line: &&mut Sentence| line.rank != Rank::Opening && !line.verbatim;
+        for line in lines.iter_mut().filter(own) {
+            let places = self.places(line);
+            let Some(best) = places.first() else { continue };
+            let passages: Vec<String> = places.iter().map(text).collect();
+            let said = content(&line.checked.text).len();
+            let says_little = said < CONTENT_MIN && content(&passages[0]).len() > said;
+            if says_little || departs(&line.checked.text, &passages.join(" ")) {
+                *line = Sentence::verbatim(line.rank, &line.about, best, chunks);
+            }
+        }
+    }
+
+    /// Leaves out passages that sentences rest on already, and sentences whose passage stands there word for word.
+    fn say_once(&mut self, lines: &mut Vec<Sentence>) {
+        let unsaid = |line: &Sentence| matches!(line.rank, Rank::Unsaid(_));
+        let (mut told, mut repeated) = (BTreeSet::new(), BTreeSet::new());
+        let key = |(chunk, range): &Place| (*chunk, range.start, range.end);
+        let firsts: Vec<Option<Place>> =
+            lines.iter().map(|line| self.places(line).into_iter().next()).collect();
+        for line in lines.iter().filter(|line| !unsaid(line) && line.rank != Rank::Opening) {
+            let places = self.places(line);
+            told.extend(places.iter().map(key));
+            if line.verbatim {
+                repeated.extend(places.iter().map(key));
+            }
+        }
+        let mut firsts = firsts.into_iter();
+        lines.retain(|line| {
+            let first = firsts.next().flatten().map(|place| key(&place));
+            match line.rank {
+                Rank::Opening => true,
+                Rank::Unsaid(_) => first.is_none_or(|first| !told.contains(&first)),
+                _ => line.verbatim || first.is_none_or(|first| !repeated.contains(&first)),
+            }
+        });
+    }
+
+    fn passages(&mut self, line: &Sentence) -> Vec<Evidence> {
+        let places = self.places(line).into_iter();
         let of = |(chunk, range): Place| {
             evidence(self.document, &self.chunks[chunk], range, Some(LEXICAL))
         };
@@ -540,13 +614,14 @@ impl Support<'_> {
     }
 }
 
-/// The first words of a passage that is too long to be repeated.
-fn cut(passage: &str) -> String {
+/// A passage that stands for itself, or its first words where it is too long to be repeated.
+fn verbatim(passage: &str) -> Checked {
     let words: Vec<&str> = passage.split(' ').collect();
-    match words.len() > VERBATIM_WORDS_MAX {
+    let text = match words.len() > VERBATIM_WORDS_MAX {
         true => format!("{} …", words[..VERBATIM_WORDS_MAX].join(" ")),
         false => passage.to_owned(),
-    }
+    };
+    Checked { text, stated: 0, unsupported: Vec::new() }
 }
 
 /// What an aspect is asked of: where the document opens, or the clauses that its phrases rank highest.
@@ -557,7 +632,10 @@ fn basis(aspect: &Aspect, chunks: &[Chunk], clauses: &Clauses) -> Basis {
     }
     let text = |clause: &Clause| &chunks[clause.chunk].text[clause.range.clone()];
     let hits = clauses.ranked(&aspect.field).into_iter();
-    let hits = hits.filter(|hit| word_count(text(clauses.get(hit.clause))) >= PASSAGE_WORDS_MIN);
+    let hits = hits.filter(|hit| {
+        let text = text(clauses.get(hit.clause));
+        word_count(text) >= PASSAGE_WORDS_MIN && !is_signature(text)
+    });
     let weighed = hits.map(|hit| {
         let of_type = is_of(aspect.field.value, text(clauses.get(hit.clause)));
         (hit.score * if of_type { OF_TYPE } else { 1 }, hit.clause)
@@ -592,6 +670,18 @@ fn basis(aspect: &Aspect, chunks: &[Chunk], clauses: &Clauses) -> Basis {
     Basis { places, shown }
 }
 
+/// Whether a passage is one of those that a document is signed in.
+fn is_signature(passage: &str) -> bool {
+    let text = passage.to_lowercase();
+    let holds = |mark: &str| text.contains(mark);
+    let line = || holds("----") || holds("____");
+    holds("/s/")
+        || holds("in witness whereof")
+        || holds("signature page")
+        || text.starts_with("by:")
+        || holds("name:") && (holds("title:") || line())
+}
+
 /// Whether a passage holds what is read out of passages of this type.
 fn is_of(value: FieldType, passage: &str) -> bool {
     match value {
@@ -620,8 +710,9 @@ pub(super) fn headings(chunks: &[Chunk], clauses: &Clauses) -> Vec<Heading> {
         let place = clause.heading.clone().map(|range| (clause.chunk, range));
         if let Some((chunk, range)) = place.clone().filter(|_| place != last) {
             let text = squeeze(&chunks[chunk].text[range]);
-            let text = text.trim_end_matches(['.', ':']);
-            if text.chars().count() <= HEADING_CHARS_MAX {
+            let signed = is_signature(&text) || text.starts_with("By");
+            let text = text.trim_end_matches(['.', ':', '-', ' ']);
+            if text.chars().count() <= HEADING_CHARS_MAX && !signed {
                 found.push(Heading { chunk, text: text.to_owned() });
             }
         }
@@ -663,7 +754,7 @@ mod tests {
 
     fn sentence(rank: Rank, text: &str) -> Sentence {
         let checked = Checked { text: text.into(), stated: 0, unsupported: Vec::new() };
-        Sentence { rank, about: String::new(), checked, among: Rc::from([]) }
+        Sentence { rank, about: String::new(), checked, among: Rc::from([]), verbatim: false }
     }
 
     #[test]

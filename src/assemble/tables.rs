@@ -48,7 +48,7 @@ pub(super) fn candidates(field: &Field, document: &Document, chunks: &[Chunk]) -
                 quote,
                 shown: format!("{}\n{shown}", table.heading),
                 score: held as u64,
-                table: Some(value(&table)),
+                value: Some(value(&table)),
             });
         }
     }

@@ -585,6 +585,31 @@ fn an_aspect_is_asked_of_its_own_passages_and_rests_on_them() {
 }
 
 #[test]
+fn a_passage_speaks_for_itself_where_a_sentence_says_almost_nothing_of_it() {
+    let passage = "Amendment: it ends on June 30, 2025.";
+    let (whole, nothing) = ("The amendment lets it end on June 30, 2025.", "It may be that it is.");
+    // Of a sentence that rests on nothing a warning is left, and the passage stands there too: it was shown.
+    for (said, told) in [("It may end.", passage), (whole, whole), (nothing, passage)] {
+        let field = Field::new("Longer", "Longer?", FieldType::Text);
+        let field = Field { phrases: vec!["ends on june".into()], ..field };
+        let aspect = Aspect { field, verbatim: false, expected_in: Vec::new() };
+        let job = job(vec![summary(500, 100, vec![aspect])]);
+        let record = drive(&job, contract(), &mut |_| 0, &|request, completion| {
+            if request.task.contains("Longer?") {
+                completion.text = said.into();
+            }
+        });
+        let points = record.summary.unwrap().points;
+        let point = points.iter().find(|point| point.about == "Longer");
+        let point = point.unwrap();
+        assert_eq!(point.text, told);
+        assert_eq!(lexical::squeeze(&point.evidence[0].quote), passage);
+        let repeats = |warning: &Warning| warning.message.contains(said);
+        assert_eq!(record.warnings.iter().any(repeats), said == nothing, "{:?}", record.warnings);
+    }
+}
+
+#[test]
 fn a_table_is_summarized_from_facts_of_all_its_rows_and_the_first_of_them() {
     let mut text = String::from("Shop,Amount\n");
     (1..=5000).for_each(|n| text += &format!("Shop {n},{n}.10\n"));

@@ -24,7 +24,7 @@ pub use reply::{CheckReply, FieldReply, Found, read_check, read_field, read_line
 
 /// Version of the rules that make prompts out of tasks and chunks, and of the forms of answers. A
 /// change makes documents due again.
-pub const PROMPT_RULES: u32 = 5;
+pub const PROMPT_RULES: u32 = 6;
 
 /// Passages that one answer may give for a field with several values.
 const MANY_MAX: usize = 4;
