@@ -204,6 +204,9 @@ pub(super) fn review(sheet: &ReviewSheet) -> String {
     if *known > 0 {
         let _ = write!(text, "; {known} known already");
     }
+    if signed_off + corrected + rejected + known == 0 {
+        text.push_str(": no row of the review sheet says signed-off, corrected or rejected");
+    }
     text.push('\n');
     text
 }

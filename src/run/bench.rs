@@ -104,7 +104,7 @@ pub fn load_bench(options: &BenchOptions) -> Result<Bench, Broken> {
         ..engine::Settings::new(options.memory_bytes, jobs::DATE_DEFAULT)
     };
     let clock = SystemClock::new();
-    let broken = |why: &dyn std::error::Error| Broken::Model(why.to_string());
+    let broken = |why: &dyn std::error::Error| Broken::model(&why);
     let mut engine =
         Engine::load(&options.file, &settings, &mut |_, _| {}).map_err(|error| broken(&error))?;
     let load_seconds = clock.elapsed().as_secs_f64();

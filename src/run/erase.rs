@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::proof::unknown;
 use super::{Broken, STATE_FOLDER, review};
 use crate::audit::{DocState, Erase, Event, Ledger, Log, LogError};
 use crate::base::{Clock, Disk, DocId};
@@ -141,7 +142,7 @@ fn finish(ledger: &Ledger, writer: &Writer) -> Result<(), Broken> {
 fn named(ledger: &Ledger, name: &str) -> Result<DocId, Broken> {
     let found: Vec<(DocId, Cow<'_, DocState>)> = ledger.named(name).collect();
     match found.as_slice() {
-        [] => Err(Broken::Usage(format!("the log knows no document called {name:?}"))),
+        [] => Err(Broken::Usage(unknown(name))),
         [(_, state)] if !state.has_files() => {
             Err(Broken::Usage(format!("{} has no outputs", state.path)))
         }

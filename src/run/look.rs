@@ -171,7 +171,7 @@ pub fn plan_sheet(
         }
     };
     let counter = model.as_deref().map(engine::open_counter).transpose();
-    let counter = counter.map_err(|error| Broken::Model(error.to_string()))?;
+    let counter = counter.map_err(|error| Broken::model(&error))?;
     let mut questions = BTreeMap::new();
     for job in chosen(plan, &[])? {
         for source in read::sources(plan, job, server, clock)? {
@@ -538,8 +538,7 @@ pub struct ModelSheet {
 /// `Model` where the file is no model that can be run.
 pub fn model_sheet(file: &Path, memory_bytes: u64) -> Result<ModelSheet, Broken> {
     let settings = engine::Settings::new(memory_bytes, jobs::DATE_DEFAULT);
-    let (facts, fits) =
-        engine::inspect(file, &settings).map_err(|error| Broken::Model(error.to_string()))?;
+    let (facts, fits) = engine::inspect(file, &settings).map_err(|error| Broken::model(&error))?;
     let fit = fit::fit(&facts);
     Ok(match fits {
         Ok(bytes) => ModelSheet { facts, fit, memory_bytes: Some(bytes), refused: String::new() },

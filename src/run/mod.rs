@@ -102,6 +102,24 @@ impl Broken {
     fn disk(path: &Path, error: &io::Error) -> Broken {
         Broken::Disk(format!("{}: {error}", path.display()))
     }
+
+    /// What is wrong with a model, in a line: where `RUST_BACKTRACE` is set, the library below writes the calls that
+    /// led to an error behind it.
+    fn model(error: &dyn fmt::Display) -> Broken {
+        let message = error.to_string();
+        Broken::Model(message.lines().next().unwrap_or_default().to_owned())
+    }
+
+    fn is_full_disk(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Broken::Log(LogError::Io { source, .. })
+            | Broken::Output(OutputError::Io { source, .. }) => {
+                matches!(source.kind(), StorageFull | QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Broken {
@@ -115,6 +133,10 @@ impl fmt::Display for Broken {
             Broken::Log(error) => error.fmt(f),
             Broken::Intake(error) => error.fmt(f),
             Broken::Output(error) => error.fmt(f),
+        }?;
+        match self.is_full_disk() {
+            true => f.write_str("; make room and run again: what was finished is kept"),
+            false => Ok(()),
         }
     }
 }

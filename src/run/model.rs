@@ -14,7 +14,7 @@ use crate::jobs::Plan;
 /// # Errors
 /// `Model` where it is missing, cannot be read, or is another file.
 pub(super) fn checked(plan: &Plan, progress: &Progress) -> Result<(PathBuf, u64), Broken> {
-    let path = plan.model.locate().map_err(|error| Broken::Model(error.to_string()))?.to_owned();
+    let path = plan.model.locate().map_err(|error| Broken::model(&error))?.to_owned();
     let unreadable = |error| Broken::Model(format!("{}: {error}", path.display()));
     let mut file = File::open(&path).map_err(unreadable)?;
     progress.say("checking the model's SHA-256");
@@ -44,5 +44,5 @@ pub(super) fn load(
     let loaded = Engine::load(path, settings, &mut |done, total| {
         progress.show(&format!("loading the model: {} of {} MiB", done >> 20, total >> 20));
     });
-    loaded.map_err(|error| Broken::Model(error.to_string()))
+    loaded.map_err(|error| Broken::model(&error))
 }

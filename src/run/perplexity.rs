@@ -56,7 +56,7 @@ pub fn perplexity_sheet(
         ..engine::Settings::new(options.memory_bytes, jobs::DATE_DEFAULT)
     };
     let scorer = Scorer::load(&options.file, &settings);
-    let mut scorer = scorer.map_err(|error| Broken::Model(error.to_string()))?;
+    let mut scorer = scorer.map_err(|error| Broken::model(&error))?;
     let mut all = Score::default();
     for path in &options.texts {
         let text = std::fs::read_to_string(path).map_err(|error| Broken::disk(path, &error))?;

@@ -130,15 +130,20 @@ pub fn prove(plan: &Plan, name: &str, folder: &Path) -> Result<Proof, Broken> {
     audit::prove(&RealDisk, &state, &plan.output, which, folder)
 }
 
+/// Said where no document of the log is named so.
+pub(super) fn unknown(name: &str) -> String {
+    format!(
+        "the log knows no document {name:?}; its path is meant, as `nightclerk status` and the tables \
+         have it, or the end of that: contracts/inbox/lease.pdf, lease.pdf"
+    )
+}
+
 /// The one document that is named so.
 fn named(ledger: &Ledger, name: &str) -> Result<DocId, String> {
     let found: Vec<_> = ledger.named(name).collect();
     match &found[..] {
         [(id, _)] => Ok(*id),
-        [] => Err(format!(
-            "the log knows no document {name:?}; its path is meant, as `nightclerk status` and the tables \
-             have it, or the end of that: contracts/inbox/lease.pdf, lease.pdf"
-        )),
+        [] => Err(unknown(name)),
         _ => match found.iter().find(|(_, doc)| doc.path == name) {
             Some((id, _)) => Ok(*id),
             None => {

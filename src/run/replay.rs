@@ -172,12 +172,14 @@ pub fn replay(
     let mut engine = model::load(&path, &settings, progress)?;
     (sheet.threads, sheet.tier) = (engine.threads(), engine.tier().to_owned());
     let of = candidates.len();
+    progress.update(|standing| (standing.documents, standing.slots) = (of, settings.slots));
     for (nth, (_, candidate)) in candidates.iter().enumerate() {
         progress.say(&format!("replaying {} of {of}: {}", nth + 1, candidate.path));
         let alone = Admission::new(StopFlag::default(), None, clock.clone(), None);
         let answered = again(plan, candidate, &settings, server, &mut engine, (&alone, progress))?;
         let differences = differences(plan, candidate, answered);
         sheet.replayed.push(Replayed { path: candidate.path.to_owned(), differences });
+        progress.update(|standing| standing.documents_done = nth + 1);
     }
     progress.finish();
     sheet.verdict = sheet.judged();

@@ -211,6 +211,7 @@ fn a_disk_that_runs_full_is_said_and_the_next_run_completes() {
     assert_eq!(folder.read("first.code").trim(), "1", "{}", folder.read("first.txt"));
     let told = folder.read("first.txt");
     assert!(told.contains("No space left on device") && told.contains("out/"), "{told}");
+    assert!(told.contains("run again: what was finished is kept"), "{told}");
     let code = folder.read("second.code");
     assert!(["0", "3"].contains(&code.trim()), "{code}{}", folder.read("second.txt"));
     assert!(!folder.read("verify.txt").contains("broken"), "{}", folder.read("verify.txt"));

@@ -364,10 +364,13 @@ fn a_slip_is_answered_with_what_is_meant() {
         (&["diff", "outt"], "outt: there is nothing here"),
         (&["ask", "in", "--prompt", "Why?"], "in: not a file that can be read"),
         (&["run", "night"], "no job named \"night\""),
+        (&["model", "jobs.toml"], "not a whole GGUF file"),
     ] {
-        let output = ask(&folder, args);
+        let mut clerk = nightclerk(folder.path(), args);
+        let output = clerk.env("RUST_BACKTRACE", "1").output().expect("the program starts");
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", told(&output));
         assert!(told(&output).contains(meant), "{args:?}: {}", told(&output));
+        assert!(!told(&output).contains(" at /"), "calls are for programmers: {}", told(&output));
         assert_eq!(folder.files(), before, "{args:?}");
     }
     for args in [&["plan", "--until", "6:00"][..], &["plan", "--for", "90m"]] {
