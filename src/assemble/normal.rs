@@ -213,7 +213,7 @@ fn blank_at(tokens: &[String]) -> Option<(DateReading, usize)> {
     if at < 2 {
         return None;
     }
-    at += usize::from(matches!(token(at), "st" | "nd" | "rd" | "th"));
+    at += usize::from(is_ordinal_ending(token(at)));
     let of_month = token(at) == "day" && token(at + 1) == "of";
     at += if of_month { 2 } else { 0 };
     let month = month(token(at));
@@ -248,11 +248,16 @@ fn year(word: &str) -> Option<u32> {
     word.parse().ok().filter(|year| word.len() == 4 && (1800..2200).contains(year))
 }
 
+/// Whether a token is what makes the number before it an ordinal: "4" and "th".
+fn is_ordinal_ending(token: &str) -> bool {
+    matches!(token, "st" | "nd" | "rd" | "th")
+}
+
 /// A day of the month at the first token: "4", "4th", "fourth", "twenty-first".
 fn day_at(tokens: &[String]) -> Option<(u32, usize)> {
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     if let Ok(day) = token(0).parse::<u32>() {
-        let suffix = matches!(token(1), "st" | "nd" | "rd" | "th");
+        let suffix = is_ordinal_ending(token(1));
         return ((1..=31).contains(&day)).then_some((day, 1 + usize::from(suffix)));
     }
     let ordinal = |word: &str| ORDINALS.iter().position(|known| *known == word);
@@ -299,9 +304,7 @@ fn ordinal_before(tokens: &[String]) -> Option<u32> {
     let bare: Vec<&String> =
         tokens.iter().rev().take(5).filter(|token| !matches!(token.as_str(), "(" | ")")).collect();
     let number = match bare.as_slice() {
-        [suffix, number, ..] if matches!(suffix.as_str(), "st" | "nd" | "rd" | "th") => {
-            number.parse().ok()
-        }
+        [suffix, number, ..] if is_ordinal_ending(suffix) => number.parse().ok(),
         [word, ..] => ORDINALS.iter().position(|known| known == word).map(|at| at as u32),
         [] => None,
     };

@@ -585,18 +585,19 @@ impl Support<'_> {
         let unsaid = |line: &Sentence| matches!(line.rank, Rank::Unsaid(_));
         let (mut told, mut repeated) = (BTreeSet::new(), BTreeSet::new());
         let key = |(chunk, range): &Place| (*chunk, range.start, range.end);
-        let firsts: Vec<Option<Place>> =
-            lines.iter().map(|line| self.places(line).into_iter().next()).collect();
-        for line in lines.iter().filter(|line| !unsaid(line) && line.rank != Rank::Opening) {
-            let places = self.places(line);
+        let bases: Vec<Vec<Place>> = lines.iter().map(|line| self.places(line)).collect();
+        for (line, places) in lines.iter().zip(&bases) {
+            if unsaid(line) || line.rank == Rank::Opening {
+                continue;
+            }
             told.extend(places.iter().map(key));
             if line.verbatim {
                 repeated.extend(places.iter().map(key));
             }
         }
-        let mut firsts = firsts.into_iter();
+        let mut bases = bases.iter();
         lines.retain(|line| {
-            let first = firsts.next().flatten().map(|place| key(&place));
+            let first = bases.next().and_then(|places| places.first()).map(key);
             match line.rank {
                 Rank::Opening => true,
                 Rank::Unsaid(_) => first.is_none_or(|first| !told.contains(&first)),
@@ -682,6 +683,11 @@ fn is_signature(passage: &str) -> bool {
         || holds("name:") && (holds("title:") || line())
 }
 
+/// Whether what looks like a heading is the beginning of a signature: "By" and a line.
+fn is_signed_under(heading: &str) -> bool {
+    is_signature(heading) || heading.split(' ').next() == Some("By")
+}
+
 /// Whether a passage holds what is read out of passages of this type.
 fn is_of(value: FieldType, passage: &str) -> bool {
     match value {
@@ -710,7 +716,7 @@ pub(super) fn headings(chunks: &[Chunk], clauses: &Clauses) -> Vec<Heading> {
         let place = clause.heading.clone().map(|range| (clause.chunk, range));
         if let Some((chunk, range)) = place.clone().filter(|_| place != last) {
             let text = squeeze(&chunks[chunk].text[range]);
-            let signed = is_signature(&text) || text.starts_with("By");
+            let signed = is_signed_under(&text);
             let text = text.trim_end_matches(['.', ':', '-', ' ']);
             if text.chars().count() <= HEADING_CHARS_MAX && !signed {
                 found.push(Heading { chunk, text: text.to_owned() });
@@ -751,6 +757,16 @@ fn pages(chunks: &[Chunk], part: &Range<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_is_no_heading_and_by_laws_are_one() {
+        for signed in ["By", "By ________", "By: /s/ Ada Poe", "IN WITNESS WHEREOF"] {
+            assert!(is_signed_under(signed), "{signed}");
+        }
+        for heading in ["By-laws", "Bylaws of the Company", "3. Payment"] {
+            assert!(!is_signed_under(heading), "{heading}");
+        }
+    }
 
     fn sentence(rank: Rank, text: &str) -> Sentence {
         let checked = Checked { text: text.into(), stated: 0, unsupported: Vec::new() };

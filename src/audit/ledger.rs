@@ -14,7 +14,7 @@ use super::event::{
 };
 use super::line::{Entry, RunId};
 use super::segments::{self, Watch};
-use crate::base::{Digest, DocId, Outcome, open_file};
+use crate::base::{Digest, DocId, Outcome, digest_file};
 
 /// The state of all documents after the last entry.
 #[derive(Clone, Debug, Default)]
@@ -125,10 +125,8 @@ impl Done {
     /// Whether its files stand under `output` with the digests logged.
     pub fn is_intact(&self, output: &Path) -> bool {
         self.outputs.iter().all(|file| {
-            let Ok(Some(mut open)) = open_file(&output.join(&file.path)) else {
-                return false;
-            };
-            Digest::of_reader(&mut open).is_ok_and(|(digest, _)| digest == file.sha256)
+            let found = digest_file(&output.join(&file.path));
+            found.is_ok_and(|digest| digest == Some(file.sha256))
         })
     }
 }

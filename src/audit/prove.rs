@@ -17,7 +17,7 @@ use super::rules::Chain;
 use super::segments::{self, Watch};
 use super::tree;
 use crate::base::limits::VERIFY_ENTRIES_MAX;
-use crate::base::{Digest, Disk, DocId, base64, open_file};
+use crate::base::{Digest, Disk, DocId, base64, digest_file};
 
 /// What a folder proves.
 #[derive(Clone, Debug, Serialize)]
@@ -137,14 +137,13 @@ fn files_of(
     let read = |file: OutputFile| {
         let path = output.join(&file.path);
         let unread = |error| LogError::io(&path, "cannot read the record")(error);
-        let mut found = open_file(&path).map_err(unread)?;
-        // First as a stream: another file may stand there, of any size.
-        let digest = found.as_mut().map(Digest::of_reader).transpose().map_err(unread)?;
-        if digest.is_none_or(|(digest, _)| digest != file.sha256) {
+        // First as a stream: another file may stand there, of any size, or be put there until it is read.
+        let is_logged = digest_file(&path).map_err(unread)? == Some(file.sha256);
+        let bytes = is_logged.then(|| fs::read(&path)).transpose().map_err(unread)?;
+        let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == file.sha256) else {
             let why = format!("{} is not as logged", path.display());
             return Err(LogError::Bundle { path: folder.into(), why });
-        }
-        let bytes = fs::read(&path).map_err(unread)?;
+        };
         let name = file.path.rsplit('/').next().unwrap_or(&file.path);
         let name = name.replace(|c: char| c.is_control() || c == '\\', "_");
         Ok((format!("{FILES_FOLDER}/{name}"), file.sha256, bytes))

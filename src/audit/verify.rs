@@ -22,7 +22,7 @@ use super::rules::{Chain, Step};
 use super::segments::{self, LOG_FOLDER, Walk, Watch};
 use super::tree::{self, Tree};
 use crate::base::limits::{LEAVES_MAX, VERIFY_ENTRIES_MAX};
-use crate::base::{Digest, RealDisk, open_file};
+use crate::base::{Digest, RealDisk, digest_file};
 
 /// What the verifier knows from elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -634,11 +634,8 @@ fn check_superseded(
         };
         for of in paths {
             let file = folder.join(&of).join(seq.to_string());
-            let opened = open_file(&file);
-            match opened
-                .and_then(|file| file.map(|mut file| Digest::of_reader(&mut file)).transpose())
-            {
-                Ok(Some((sha256, _))) if outputs.contains(&OutputFile { path: of, sha256 }) => {
+            match digest_file(&file) {
+                Ok(Some(sha256)) if outputs.contains(&OutputFile { path: of, sha256 }) => {
                     findings.superseded += 1;
                 }
                 Ok(_) => changed.push(file),

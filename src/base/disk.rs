@@ -6,6 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::Digest;
+
 /// Durable writes. Every error is the operating system's, with the path added by the caller.
 ///
 /// A failed `sync_*` is final: the kernel may have dropped the pages (Rebello et al., ATC 2020), so
@@ -49,6 +51,12 @@ pub fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(Some(bytes))
+}
+
+/// The digest of what `open_file` opens.
+pub fn digest_file(path: &Path) -> io::Result<Option<Digest>> {
+    let Some(mut file) = open_file(path)? else { return Ok(None) };
+    Ok(Some(Digest::of_reader(&mut file)?.0))
 }
 
 /// Puts `bytes` in the place of `path` in one step, durable with its name when this returns. What a crash

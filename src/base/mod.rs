@@ -15,7 +15,7 @@ mod warned;
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use completion::{Completion, PartText, Stop};
 pub use digest::{Digest, DigestWriter, DocId};
-pub use disk::{Appender, Disk, RealDisk, open_file, read_file, replace_file};
+pub use disk::{Appender, Disk, RealDisk, digest_file, open_file, read_file, replace_file};
 pub use format::Format;
 pub use limits::Limits;
 pub use outcome::Outcome;

@@ -191,11 +191,11 @@ impl Walk {
             "table" => self.depth = self.depth.saturating_sub(1),
             "table-cell" | "covered-table-cell" if self.depth == 1 => {
                 let Some(cell) = self.cell.take() else { return };
-                let place = (self.column, cell.repeated);
-                self.formulas.extend(cell.formula.map(|formula| (place.0, place.1, formula)));
+                let (column, repeated) = (self.column, cell.repeated);
+                self.formulas.extend(cell.formula.map(|formula| (column, repeated, formula)));
                 let is_number = matches!(&*cell.kind, "float" | "percentage" | "currency");
                 if is_number && cell.paragraphs > 0 && is_rounded(&cell.value, &cell.text) {
-                    self.raw.push((place.0, place.1, cell.value.clone()));
+                    self.raw.push((column, repeated, cell.value.clone()));
                 }
                 let text = match cell.kind.as_str() {
                     // Dates are written as everywhere here; a day alone has no midnight.
@@ -204,9 +204,9 @@ impl Walk {
                     _ => cell.text,
                 };
                 if !text.trim().is_empty() {
-                    self.cells.push((place.0, place.1, text));
+                    self.cells.push((column, repeated, text));
                 }
-                self.column = self.column.saturating_add(place.1);
+                self.column = column.saturating_add(repeated);
             }
             "table-row" if self.depth == 1 => self.end_row(budget),
             _ => {}

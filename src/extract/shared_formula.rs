@@ -1,8 +1,6 @@
 //! Formulas that cells of an XLSX share (ECMA-376 part 1, 18.3.1.40): one cell has the text, and in the others its
 //! relative references stand as far away as they do themselves.
 
-use std::ops::Range;
-
 use super::sheet::{COLUMNS_MAX, column_name};
 
 /// Rows of the longest sheet there is.
@@ -148,17 +146,15 @@ fn line(text: &str, is_in: impl Fn(char) -> bool) -> (Option<(&str, bool)>, &str
 /// The bytes of the brackets that `text` starts with.
 fn bracketed(text: &str) -> usize {
     let mut depth = 0usize;
-    for (Range { end, .. }, c) in text.char_indices().map(|(at, c)| (at..at + c.len_utf8(), c)) {
-        match c {
-            '[' => depth += 1,
-            ']' => depth -= 1,
+    let end = text.bytes().position(|byte| {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth -= 1,
             _ => {}
         }
-        if depth == 0 {
-            return end;
-        }
-    }
-    text.len()
+        depth == 0
+    });
+    end.map_or(text.len(), |end| end + 1)
 }
 
 #[cfg(test)]

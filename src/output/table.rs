@@ -12,7 +12,7 @@ use super::workbook::{RowsGiven, workbook};
 use super::writer::{STATE_FOLDER, Writer};
 use super::{OutputError, WrittenFile};
 use crate::assemble::{FieldAnswer, Record};
-use crate::base::{Digest, Outcome, open_file};
+use crate::base::{Digest, Outcome, digest_file};
 
 /// Below the output folder.
 const FOLDER: &str = "tables";
@@ -265,9 +265,5 @@ fn place_beside(
 
 fn digest_of(writer: &Writer, path: &str) -> Result<Option<Digest>, OutputError> {
     let file = writer.folder.join(path);
-    let found = open_file(&file).and_then(|found| match found {
-        Some(mut found) => Digest::of_reader(&mut found).map(|(digest, _)| Some(digest)),
-        None => Ok(None),
-    });
-    found.map_err(OutputError::io(&file, "cannot read a table"))
+    digest_file(&file).map_err(OutputError::io(&file, "cannot read a table"))
 }

@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use super::paths::record_paths;
 use super::{markdown, table};
 use crate::assemble::Record;
-use crate::base::{Digest, Disk, open_file, read_file};
+use crate::base::{Digest, Disk, digest_file, read_file};
 
 /// Ending of a file that is not finished. No output ends so.
 pub(super) const TEMPORARY: &str = ".nightclerk-tmp";
@@ -237,10 +237,8 @@ impl Writer {
             let kept = WalkDir::new(self.folder.join(SUPERSEDED).join(&path)).into_iter().flatten();
             gone.extend(kept.filter(|e| e.file_type().is_file()).map(|e| e.into_path()));
             let file = self.folder.join(path);
-            let found = open_file(&file)
-                .and_then(|open| open.map(|mut open| Digest::of_reader(&mut open)).transpose());
-            match found {
-                Ok(Some((found, _))) if found == digest => gone.push(file),
+            match digest_file(&file) {
+                Ok(found) if found == Some(digest) => gone.push(file),
                 // Another file stands there now: a person's, or that of another document.
                 Ok(_) => {}
                 Err(e) => return Err(OutputError::io(&file, "cannot read an output")(e)),

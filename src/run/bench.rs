@@ -104,13 +104,12 @@ pub fn load_bench(options: &BenchOptions) -> Result<Bench, Broken> {
         ..engine::Settings::new(options.memory_bytes, jobs::DATE_DEFAULT)
     };
     let clock = SystemClock::new();
-    let broken = |why: &dyn std::error::Error| Broken::model(&why);
-    let mut engine =
-        Engine::load(&options.file, &settings, &mut |_, _| {}).map_err(|error| broken(&error))?;
+    let engine = Engine::load(&options.file, &settings, &mut |_, _| {});
+    let mut engine = engine.map_err(|error| Broken::model(&error))?;
     let load_seconds = clock.elapsed().as_secs_f64();
     // As many tokens as llama-batched-bench takes.
     let warm = BenchShape { prompt: prompt.min(16), answer: 0, batch: 1 };
-    engine.bench(warm).map_err(|error| broken(&error))?;
+    engine.bench(warm).map_err(|error| Broken::model(&error))?;
     let setting = BenchSetting {
         model: engine.facts().name.clone(),
         threads: engine.threads(),

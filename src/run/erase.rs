@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::proof::unknown;
+use super::proof::{begun, unknown};
 use super::{Broken, STATE_FOLDER, review};
-use crate::audit::{DocState, Erase, Event, Ledger, Log, LogError};
+use crate::audit::{DocState, Erase, Event, Ledger, Log};
 use crate::base::{Clock, Disk, DocId};
 use crate::jobs::{Job, Keep, Plan};
 use crate::output::Writer;
@@ -39,10 +39,7 @@ pub fn erase(
     disk: &Arc<dyn Disk>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Erasure>, Broken> {
-    let state = plan.output.join(STATE_FOLDER);
-    if !state.is_dir() {
-        return Err(LogError::Missing { folder: state }.into());
-    }
+    let state = begun(plan)?;
     let audit = &plan.audit;
     let mut log = Log::open(disk.clone(), &state, &audit.key_dir, &audit.origin, clock.clone())?;
     let writer = Writer::new(disk.clone(), &plan.output);

@@ -75,7 +75,7 @@ fn witnesses(plan: &Plan) -> Result<Vec<Vkey>, Broken> {
 }
 
 /// The state folder of a plan that has run.
-fn begun(plan: &Plan) -> Result<PathBuf, LogError> {
+pub(super) fn begun(plan: &Plan) -> Result<PathBuf, LogError> {
     let folder = plan.output.join(STATE_FOLDER);
     if folder.is_dir() { Ok(folder) } else { Err(LogError::Missing { folder }) }
 }

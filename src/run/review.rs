@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Broken;
+use super::proof::begun;
 use super::read::Readers;
-use super::{Broken, STATE_FOLDER};
 use crate::assemble::Record;
-use crate::audit::{Event, Judged, Ledger, Log, LogError, Review};
+use crate::audit::{Event, Judged, Ledger, Log, Review};
 use crate::base::{Clock, Digest, Disk, Limits, replace_file};
 use crate::isolate::Parsed;
 use crate::jobs::Plan;
@@ -114,10 +115,7 @@ pub fn review(
     };
     let rows = workbook.rows(server, &plan.limits);
     let judged = rows.map_err(|problems| refused(&problems))?;
-    let state = plan.output.join(STATE_FOLDER);
-    if !state.is_dir() {
-        return Err(LogError::Missing { folder: state }.into());
-    }
+    let state = begun(plan)?;
     let audit = &plan.audit;
     let mut log = Log::open(disk.clone(), &state, &audit.key_dir, &audit.origin, clock)?;
     let mut records =

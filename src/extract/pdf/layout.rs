@@ -139,9 +139,9 @@ const ASCENT: f32 = 0.8;
 pub(super) fn lines(glyphs: &[Glyph]) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut open: Option<OpenLine> = None;
-    for (index, glyph) in glyphs.iter().enumerate() {
+    for (glyph, hangs) in glyphs.iter().zip(hanging(glyphs)) {
         if let Some(line) = &mut open {
-            match line.step(&glyphs[index..]) {
+            match line.step(glyph, hangs) {
                 Step::Overprint => {
                     line.remember(glyph);
                     continue;
@@ -239,16 +239,15 @@ impl OpenLine {
         (x * dx + y * dy, y * dx - x * dy)
     }
 
-    /// Where the first of `glyphs` stands.
-    fn step(&self, glyphs: &[Glyph]) -> Step {
-        let glyph = &glyphs[0];
+    /// Where `glyph` stands, a sign that `hangs` down or none.
+    fn step(&self, glyph: &Glyph, hangs: bool) -> Step {
         let (dx, dy) = self.direction;
         let (along, across) = self.position(glyph);
         let size = self.measure(glyph);
-        let hangs = || (0.0..SIGN_HANG * size).contains(&across) && hangs(glyphs);
+        let hangs = hangs && (0.0..SIGN_HANG * size).contains(&across);
         let is_quote = || self.is_lowered_quote(glyph.text, -across) || self.starts_below(across);
         let in_line = across.abs() <= BASELINE_DRIFT * size;
-        if glyph.dx * dx + glyph.dy * dy < 0.98 || !(in_line || hangs() || is_quote()) {
+        if glyph.dx * dx + glyph.dy * dy < 0.98 || !(in_line || hangs || is_quote()) {
             return Step::Elsewhere;
         }
         if along < self.pen && self.is_printed_at((along, across), glyph, size) {
@@ -493,12 +492,15 @@ fn opening(c: char) -> Option<char> {
     }
 }
 
-/// Whether the first of `glyphs` is a sign that hangs down from where it is drawn: no letter stands at that height
-/// behind it.
-fn hangs(glyphs: &[Glyph]) -> bool {
-    let behind = glyphs.windows(2).take_while(|pair| pair[1].goes_on(&pair[0]));
-    let mut behind = behind.map(|pair| pair[1].text).skip_while(|&c| is_tall_sign(c));
-    is_tall_sign(glyphs[0].text) && behind.next().is_none()
+/// Of each glyph whether it is a sign that hangs down from where it is drawn: no letter stands at that height behind
+/// it. From the end on, so that many signs in a row are looked at once each.
+fn hanging(glyphs: &[Glyph]) -> Vec<bool> {
+    let mut hangs = vec![false; glyphs.len()];
+    for at in (0..glyphs.len()).rev() {
+        let goes_on = || glyphs.get(at + 1).is_some_and(|next| next.goes_on(&glyphs[at]));
+        hangs[at] = is_tall_sign(glyphs[at].text) && (!goes_on() || hangs[at + 1]);
+    }
+    hangs
 }
 
 /// Signs of formulas that are drawn as tall as what they enclose or sum up.
@@ -661,6 +663,16 @@ mod tests {
             script.size = 7.0;
         }
         assert_eq!(texts(&glyphs), ["(∂F ∂x"]);
+    }
+
+    #[test]
+    fn many_signs_that_hang_are_looked_at_once_each() {
+        let mut glyphs = Vec::new();
+        draw(&mut glyphs, "a", 50.0, 700.0);
+        let signs = "(".repeat(200_000);
+        draw(&mut glyphs, &signs, 55.0, 710.0);
+        // Looking at all that follow each would take minutes.
+        assert_eq!(texts(&glyphs), [format!("a{signs}")]);
     }
 
     #[test]
